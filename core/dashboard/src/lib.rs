@@ -10,7 +10,7 @@ mod people;
 mod problem;
 mod sentence;
 
-use web::operations::Needs::{Nothing, SomeCaller};
+use web::operations::AccessRule::{Authenticated, Public};
 use web::site::Site;
 
 use money::confirm_change;
@@ -19,21 +19,21 @@ use people::{home, login_link, password, registration, sign_in};
 /// Every page, and every form with the operation of the API that it performs.
 pub fn site() -> Site {
     Site::new(problem::show)
-        .page("/", SomeCaller, home::show)
-        .page("/login", Nothing, sign_in::show)
+        .page("/", Authenticated, home::show)
+        .page("/login", Public, sign_in::show)
         .form("/login", "login", sign_in::sign_in)
         .form("/logout", "logout", sign_in::sign_out)
-        .page("/login/{token}", Nothing, login_link::show)
+        .page("/login/{token}", Public, login_link::show)
         .form("/login/{token}", "login", login_link::confirm)
-        .page("/register", Nothing, registration::show)
+        .page("/register", Public, registration::show)
         .form("/register", "register", registration::register)
-        .page("/confirm-email/{token}", Nothing, registration::show_link)
+        .page("/confirm-email/{token}", Public, registration::show_link)
         .form("/confirm-email/{token}", "confirm_email", registration::confirm)
-        .page("/forgot-password", Nothing, password::show)
+        .page("/forgot-password", Public, password::show)
         .form("/forgot-password", "reset_password", password::ask)
-        .page("/set-password/{token}", Nothing, password::show_link)
+        .page("/set-password/{token}", Public, password::show_link)
         .form("/set-password/{token}", "set_password", password::set)
-        .page("/confirm-change/{token}", Nothing, confirm_change::show)
+        .page("/confirm-change/{token}", Public, confirm_change::show)
         .form("/confirm-change/{token}", "confirm_change", confirm_change::confirm)
 }
 

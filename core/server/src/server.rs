@@ -15,7 +15,7 @@ use engine::inbound::source_keys;
 use engine::pipeline::Pipeline;
 use storage::clock::Clock;
 use storage::private_files;
-use web::serving::{self, Limits, Patience};
+use web::serving::{self, Limits, Timeouts};
 
 /// Serves until it is stopped.
 pub struct Server {
@@ -121,13 +121,13 @@ fn limits(settings: &Settings, files: Option<u64>) -> Limits {
         );
     }
     let millis = Duration::from_millis;
-    let patience = Patience {
+    let timeouts = Timeouts {
         header: millis(settings.header_timeout_ms),
         idle: millis(settings.idle_timeout_ms),
         body: millis(settings.body_timeout_ms),
         write: millis(settings.write_timeout_ms),
     };
-    Limits { connections, patience }
+    Limits { connections, timeouts }
 }
 
 /// How long a server may take to let go of a file when another takes its place.

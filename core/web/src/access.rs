@@ -1,5 +1,5 @@
-//! Who may call which operation. The description of the API says what each one needs; it is asked here, before the
-//! handler and before anything is read of the body, so that no handler can forget it.
+//! Authorization. The OpenAPI description states the access rule of each operation. The rule is checked here, before
+//! the handler runs and before the body is read, so that no handler can forget it.
 
 use std::sync::Arc;
 
@@ -15,25 +15,25 @@ use domain::people::permission::Denied;
 use engine::Error;
 use engine::app::App;
 
-use super::auth::Origin;
+use super::auth::RequestSite;
 use super::errors::Problem;
-use super::limits::STRANGERS_BODY_LIMIT;
-use super::operations::{Needs, Operation, Operations};
+use super::limits::UNAUTHENTICATED_BODY_LIMIT;
+use super::operations::{AccessRule, Operation, Operations};
 use super::{audit, auth};
 
-/// Whoever only reads may still sign out.
-fn may(actor: Actor, method: &Method, operation: &str, needs: Needs) -> Result<(), Denied> {
+fn authorize(actor: Actor, method: &Method, operation: &str, access: AccessRule) -> Result<(), Denied> {
+    // A read-only session can still sign out.
     if !method.is_safe() && operation != "logout" {
         actor.may_change()?;
     }
-    match needs {
-        Needs::Permission(permission) => actor.require(permission),
-        Needs::SomeCaller | Needs::Nothing => Ok(()),
+    match access {
+        AccessRule::Permission(permission) => actor.require(permission),
+        AccessRule::Authenticated | AccessRule::Public => Ok(()),
     }
 }
 
-/// At the level of errors like the span of the request, so that no filter of the log hides it from a line.
-fn span(operation: &Operation, path: &str, actor: Option<Actor>) -> Span {
+/// The level is ERROR, as for the span of the request, so that no log filter removes the fields from a log line.
+fn use_case_span(operation: &Operation, path: &str, actor: Option<Actor>) -> Span {
     tracing::error_span!(
         "use_case",
         operation = operation.id,
@@ -43,36 +43,36 @@ fn span(operation: &Operation, path: &str, actor: Option<Actor>) -> Span {
     )
 }
 
-/// Axum middleware over the API: leaves the [`Actor`] in the request's extensions, and
-/// has every change recorded.
+/// Axum middleware over the API: puts the [`Actor`] into the request's extensions, and has every change recorded in the
+/// audit log.
 pub async fn layer(
     State((app, operations)): State<(App, Arc<Operations>)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    // Without an operation it is a method that the path does not take, and told so.
+    // No operation: the path does not allow the method. The router answers with 405.
     let Some(operation) = operations.find(&request) else { return next.run(request).await };
     let (method, headers) = (request.method(), request.headers());
-    let actor = match (auth::authenticate(method, headers, &app).await, operation.needs) {
-        // Signing in, too, must be what the person in front of the browser wants.
-        (_, Needs::Nothing) if !method.is_safe() && auth::origin(headers, &app) == Origin::Another => {
+    let actor = match (auth::authenticate(method, headers, &app).await, operation.access) {
+        // Login CSRF: another site must not sign a browser in with an account of its choice.
+        (_, AccessRule::Public) if !method.is_safe() && auth::request_site(headers, &app) == RequestSite::Other => {
             return Problem::from(Error::from(AuthError::CrossSite)).into_response();
         }
-        (Ok(actor), Needs::Nothing) => Some(actor),
-        (Ok(actor), needs) => match may(actor, method, &operation.id, needs) {
+        (Ok(actor), AccessRule::Public) => Some(actor),
+        (Ok(actor), access) => match authorize(actor, method, &operation.id, access) {
             Ok(()) => Some(actor),
             Err(denied) => return Problem::from(denied).into_response(),
         },
-        (Err(_), Needs::Nothing) => None,
+        (Err(_), AccessRule::Public) => None,
         (Err(problem), _) => return problem.into_response(),
     };
     if let Some(actor) = actor {
         request.extensions_mut().insert(actor);
     }
-    if operation.needs == Needs::Nothing {
-        DefaultBodyLimit::max(STRANGERS_BODY_LIMIT).apply(&mut request);
+    if operation.access == AccessRule::Public {
+        DefaultBodyLimit::max(UNAUTHENTICATED_BODY_LIMIT).apply(&mut request);
     }
-    let span = span(operation, request.uri().path(), actor);
+    let span = use_case_span(operation, request.uri().path(), actor);
     if audit::is_recorded(request.method(), &operation.id) {
         return audit::record(app, operation, request, next).instrument(span).await;
     }

@@ -1,5 +1,5 @@
-//! Who calls: a key in a header or a session in a cookie, as extractors. [`super::access`] has found out before the
-//! handler runs.
+//! Authentication: by an API key in a header or a session in a cookie. The extractors return the caller that
+//! [`super::access`] authenticated before the handler runs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,18 +25,18 @@ use super::errors::Problem;
 use super::request_ids::RequestId;
 use super::tracking::client;
 
-/// Anybody with a key or a session.
+/// The authenticated caller: a key or a session.
 pub struct Caller(pub Actor);
 
-/// Somebody who signed in with a password: what concerns an account itself is not for keys.
+/// A person who signed in with a password. Operations on the person's own account are not for keys.
 pub struct Person {
     pub actor: Actor,
     pub user: UserId,
     pub session: SessionId,
 }
 
-/// Where the request comes from.
-pub struct From(pub Visitor);
+/// The client that sent the request, authenticated or not.
+pub struct RequestClient(pub Visitor);
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
@@ -58,7 +58,7 @@ impl FromRequestParts<App> for Person {
     }
 }
 
-impl FromRequestParts<App> for From {
+impl FromRequestParts<App> for RequestClient {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
@@ -66,16 +66,21 @@ impl FromRequestParts<App> for From {
     }
 }
 
+/// The client's address, `User-Agent`, request id and device cookie.
 pub fn visitor(headers: &HeaderMap, extensions: &Extensions, app: &App) -> Visitor {
     let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let peer = peer.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let origin = client::origin_of_person(app, peer, headers);
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone());
-    Visitor { origin, user_agent, request_id, device: value_of(headers, device_cookie_name(app)) }
+    Visitor { origin, user_agent, request_id, device: cookie_value(headers, device_cookie_name(app)) }
 }
 
-/// A key when there is one, and only else a cookie: what a browser adds by itself never decides over what was sent.
+/// Authenticates a request by its key, or by its session cookie if it has no key. A browser adds
+/// cookies to every request, so a key, which was added on purpose, comes first.
+///
+/// # Errors
+/// The credentials are missing, unknown or revoked, or a page of another site sent the request with a session.
 pub async fn authenticate(method: &Method, headers: &HeaderMap, app: &App) -> Result<Actor, Problem> {
     if let Some(header) = headers.get(AUTHORIZATION) {
         let secret = match header.to_str().unwrap_or_default().split_once(' ') {
@@ -86,43 +91,44 @@ pub async fn authenticate(method: &Method, headers: &HeaderMap, app: &App) -> Re
         };
         return api_keys::authenticate(app, secret).await?.ok_or_else(Problem::unauthorized);
     }
-    let secret = cookie(headers, app).ok_or_else(Problem::unauthorized)?;
+    let secret = session_cookie(headers, app).ok_or_else(Problem::unauthorized)?;
     let actor = sessions::authenticate(app, &secret).await?.ok_or_else(Problem::unauthorized)?;
-    // A cookie comes along with whatever any site makes the browser send: a change must come from our own pages.
-    if !method.is_safe() && origin(headers, app) != Origin::Ours {
+    // A browser sends the cookie with requests of any site, so a change must come from our own pages (OWASP: CSRF).
+    if !method.is_safe() && request_site(headers, app) != RequestSite::Own {
         return Err(Error::from(AuthError::CrossSite).into());
     }
     Ok(actor)
 }
 
+/// The site whose page made the browser send a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Origin {
-    Ours,
-    Another,
-    /// Nothing says: no browser of this century.
+pub enum RequestSite {
+    Own,
+    Other,
+    /// Neither header is present: not a modern browser.
     Unknown,
 }
 
-/// Which site made the browser send this. Neither header can be set by a script.
-pub fn origin(headers: &HeaderMap, app: &App) -> Origin {
+/// Reads `Sec-Fetch-Site` and `Origin`. A script can set neither.
+pub fn request_site(headers: &HeaderMap, app: &App) -> RequestSite {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match text("sec-fetch-site") {
-        Some("same-origin" | "none") => return Origin::Ours,
-        Some(_) => return Origin::Another,
+        Some("same-origin" | "none") => return RequestSite::Own,
+        Some(_) => return RequestSite::Other,
         None => {}
     }
     let Some(origin) = headers.get(ORIGIN).map(|value| value.to_str().unwrap_or_default()) else {
-        return Origin::Unknown;
+        return RequestSite::Unknown;
     };
-    // The name that the browser asked for, or the one that we are known by behind a proxy.
+    // The host of the request, or behind a proxy the host of the public URL.
     let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let same_host = origin.split_once("://").is_some_and(|(_, rest)| !host.is_empty() && rest == host);
-    let ours = url::Url::parse(&app.public_url).is_ok_and(|url| url.origin().ascii_serialization() == origin);
-    if same_host || ours { Origin::Ours } else { Origin::Another }
+    let is_same_host = origin.split_once("://").is_some_and(|(_, rest)| !host.is_empty() && rest == host);
+    let is_public_url = url::Url::parse(&app.public_url).is_ok_and(|url| url.origin().ascii_serialization() == origin);
+    if is_same_host || is_public_url { RequestSite::Own } else { RequestSite::Other }
 }
 
-/// Over https the prefix keeps every other host, also one below our domain, from setting it.
-fn cookie_name(app: &App) -> &'static str {
+/// With HTTPS, the prefix `__Host-` prevents other hosts, also subdomains, from setting the cookie.
+fn session_cookie_name(app: &App) -> &'static str {
     if is_https(app) { "__Host-postrider_session" } else { "postrider_session" }
 }
 
@@ -134,45 +140,49 @@ fn is_https(app: &App) -> bool {
     app.public_url.starts_with("https://")
 }
 
-pub fn cookie(headers: &HeaderMap, app: &App) -> Option<String> {
-    value_of(headers, cookie_name(app))
+/// The secret of the session in the request's cookie.
+pub fn session_cookie(headers: &HeaderMap, app: &App) -> Option<String> {
+    cookie_value(headers, session_cookie_name(app))
 }
 
-fn value_of(headers: &HeaderMap, name: &str) -> Option<String> {
+fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
     let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut cookies = texts.flat_map(Cookie::split_parse).flatten().filter(|cookie| cookie.name() == name);
     cookies.next().map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
 }
 
-/// Of whoever signed in with a password: the session, and that this browser is theirs.
-pub fn cookies(app: &App, signed_in: &SignedIn) -> AppendHeaders<[(HeaderName, HeaderValue); 2]> {
-    AppendHeaders([(SET_COOKIE, set_cookie(app, &signed_in.secret)), (SET_COOKIE, set_device(app, &signed_in.device))])
+/// The cookies after a sign-in with a password: the session, and the device that the person is known by.
+pub fn sign_in_cookies(app: &App, signed_in: &SignedIn) -> AppendHeaders<[(HeaderName, HeaderValue); 2]> {
+    AppendHeaders([
+        (SET_COOKIE, set_session_cookie(app, &signed_in.secret)),
+        (SET_COOKIE, set_device_cookie(app, &signed_in.device)),
+    ])
 }
 
-pub fn set_cookie(app: &App, secret: &str) -> HeaderValue {
-    set(app, cookie_name(app), secret, session::ABSOLUTE)
+pub fn set_session_cookie(app: &App, secret: &str) -> HeaderValue {
+    set_cookie(app, session_cookie_name(app), secret, session::ABSOLUTE)
 }
 
-pub fn set_device(app: &App, device: &str) -> HeaderValue {
-    set(app, device_cookie_name(app), device, known_device::REMEMBERED)
+pub fn set_device_cookie(app: &App, device: &str) -> HeaderValue {
+    set_cookie(app, device_cookie_name(app), device, known_device::REMEMBERED)
 }
 
-pub fn clear_cookie(app: &App) -> HeaderValue {
-    set(app, cookie_name(app), "", Duration::ZERO)
+pub fn clear_session_cookie(app: &App) -> HeaderValue {
+    set_cookie(app, session_cookie_name(app), "", Duration::ZERO)
 }
 
-fn set(app: &App, name: &str, value: &str, age: Duration) -> HeaderValue {
-    let age = cookie::time::Duration::seconds(age.as_secs() as i64);
-    let cookie = Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax).max_age(age);
+fn set_cookie(app: &App, name: &str, value: &str, max_age: Duration) -> HeaderValue {
+    let max_age = cookie::time::Duration::seconds(max_age.as_secs() as i64);
+    let cookie = Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax).max_age(max_age);
     let text = cookie.secure(is_https(app)).to_string();
     HeaderValue::from_str(&text).expect("hexadecimal digits are valid in a header")
 }
 
-/// Ends the session that this browser had before.
-pub async fn leave(app: &App, headers: &HeaderMap) {
+/// Ends the session that the request's cookie names, after a sign-in that opened a new one.
+pub async fn end_former_session(app: &App, headers: &HeaderMap) {
     if let Ok(Actor { proof: Proof::Session { id, .. }, .. }) = authenticate(&Method::GET, headers, app).await
         && let Err(error) = sessions::revoke(app, id, None).await
     {
-        tracing::warn!(session.id = %id, %error, "The session before this one could not be ended");
+        tracing::warn!(session.id = %id, %error, "The former session of a browser could not be ended");
     }
 }

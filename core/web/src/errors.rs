@@ -1,4 +1,4 @@
-//! Errors as problem+json (RFC 9457). The one file that knows which error has which HTTP status.
+//! Errors as `application/problem+json` (RFC 9457). Only this file maps errors to HTTP status codes.
 
 use std::time::Duration;
 
@@ -19,19 +19,21 @@ use host::AdapterError;
 
 use super::verification::VerificationOut;
 
-/// When a caller may ask again who found no place for a report: most have ended by then.
-const REPORTS_RETRY: Duration = Duration::from_secs(5);
+/// `Retry-After` if too many reports are being computed. Most reports take less time.
+const REPORTS_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 pub type ApiResult<T> = Result<T, Problem>;
 
-/// What went wrong: a stable `code` for programs and a `detail` that says what to do.
+/// An error: a stable `code` for programs, and a `detail` for people that says what to do.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Problem {
     #[serde(rename = "type")]
     #[schema(example = "about:blank")]
     kind: &'static str,
+    /// The name of the HTTP status.
     #[schema(example = "Unprocessable Entity")]
     title: &'static str,
+    /// The HTTP status.
     #[schema(example = 422)]
     status: u16,
     /// Stable; programs may rely on it.
@@ -39,13 +41,13 @@ pub struct Problem {
     pub code: &'static str,
     /// A sentence that says what to do.
     pub detail: String,
-    /// What is wrong with which field.
+    /// The invalid fields of the request body.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldIssue>,
-    /// What the destination made of a test request.
+    /// The destination's response to a test request.
     #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<Box<VerificationOut>>,
-    /// For the header of that name.
+    /// For the header `Retry-After`.
     #[serde(skip)]
     retry_after_secs: Option<u32>,
 }
@@ -77,7 +79,7 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
     }
 
-    /// The same, where another status says more.
+    /// The same problem with another status.
     pub fn with_status(self, status: StatusCode) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         Self { status: status.as_u16(), title, ..self }
@@ -127,7 +129,7 @@ impl From<Error> for Problem {
             }
             Error::Adapter(error) => (unprocessable, error.code()),
             Error::AdapterVersionTaken { .. } => (StatusCode::CONFLICT, "adapter_version_taken"),
-            Error::AdapterWaits(reason) => (StatusCode::CONFLICT, waiting_code(&reason.code)),
+            Error::AdapterWaits(reason) => (StatusCode::CONFLICT, unavailable_code(&reason.code)),
             Error::Secret(error) => (unprocessable, error.code()),
             Error::Auth(error) => (status_of_auth(error), error.code()),
             Error::TooManyReports => (StatusCode::TOO_MANY_REQUESTS, "too_many_reports"),
@@ -141,7 +143,7 @@ impl From<Error> for Problem {
         let wait = match &error {
             Error::Auth(AuthError::TooManyAttempts { wait }) => Some(*wait),
             Error::Quota(error) => error.wait(),
-            Error::TooManyReports => Some(REPORTS_RETRY),
+            Error::TooManyReports => Some(REPORTS_RETRY_AFTER),
             _ => None,
         };
         problem.retry_after_secs = wait.map(auth_error::whole_seconds);
@@ -175,11 +177,11 @@ fn status_of_auth(error: &AuthError) -> StatusCode {
     }
 }
 
-fn waiting_code(code: &str) -> &'static str {
+fn unavailable_code(code: &str) -> &'static str {
     WAITING.into_iter().find(|known| *known == code).unwrap_or("adapter_unavailable")
 }
 
-/// What a network is answered whose report was not taken.
+/// The status of the response to a notification that was not accepted.
 pub fn status_of_outcome(result: &OutcomeDetails) -> StatusCode {
     match result.code.as_deref().unwrap_or_default() {
         "token_missing" | "token_wrong" | "signature_missing" | "signature_wrong" | "adapter_unauthenticated" => {
@@ -206,7 +208,7 @@ impl IntoResponse for Problem {
         let status = self.status();
         let retry_after = self.retry_after_secs;
         let mut response = (status, Json(&self)).into_response();
-        // Pages show it to people in another way.
+        // The pages of the dashboard render it in their own way.
         response.extensions_mut().insert(self);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -223,8 +225,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What a panic, or work that did not end, comes to.
+/// The response after a panic, or if a task was aborted.
 pub fn internal_error() -> Response {
-    let detail = "something broke on our side; send the request again, and tell the operator if it stays";
+    let detail = "an internal error occurred; send the request again, and tell the operator if it persists";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
 }

@@ -1,4 +1,4 @@
-//! Extractors that answer bad input with a problem that names the field.
+//! Extractors that respond to invalid input with a problem that names the field.
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::rejection::BytesRejection;
@@ -24,11 +24,11 @@ impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let value = JsonBody::from_request(request, app).await?;
-        read(value.0).map(Self)
+        parse(value.0).map(Self)
     }
 }
 
-/// A JSON body that may be left out, or null.
+/// A JSON body that can be absent or null.
 pub struct OptionalJson<T>(pub T);
 
 impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
@@ -40,12 +40,12 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
-        let ApiJson(it) = ApiJson::<Option<T>>::from_request(Request::from_parts(head, body.into()), app).await?;
-        Ok(Self(it.unwrap_or_default()))
+        let ApiJson(value) = ApiJson::<Option<T>>::from_request(Request::from_parts(head, body.into()), app).await?;
+        Ok(Self(value.unwrap_or_default()))
     }
 }
 
-/// A body that is some JSON.
+/// A body of any JSON.
 pub struct JsonBody(pub serde_json::Value);
 
 impl FromRequest<App> for JsonBody {
@@ -61,7 +61,7 @@ impl FromRequest<App> for JsonBody {
         if body.windows(6).any(|it| it == b"\\u0000") {
             return Err(Problem::bad_request(
                 "invalid_json",
-                "text can't hold the character NUL (\\u0000); leave it out",
+                "text cannot contain the character NUL (\\u0000); remove it",
             ));
         }
         serde_json::from_slice(&body)
@@ -70,6 +70,7 @@ impl FromRequest<App> for JsonBody {
     }
 }
 
+/// The problem of a body that could not be read.
 pub fn body_problem(rejection: BytesRejection) -> Problem {
     if is_timeout(&rejection) {
         return too_slow();
@@ -80,22 +81,26 @@ pub fn body_problem(rejection: BytesRejection) -> Problem {
     incomplete()
 }
 
-/// What is read of a body that is too large: who is cut off while sending may not see the answer.
-const LINGER_BYTES: usize = 256 * 1024;
+/// The part of a too large body that is still read, because a client that is cut off while it sends may not receive the
+/// response.
+const DISCARD_BYTES_MAX: usize = 256 * 1024;
 
-/// The whole of a body of up to `limit` bytes. Of one that says that it is much larger nothing is read.
-pub async fn whole(body: Body, limit: usize) -> Result<Bytes, Problem> {
+/// Reads a body of up to `limit` bytes. A body whose `Content-Length` is much larger is not read at all.
+///
+/// # Errors
+/// The body is too large, incomplete or too slow.
+pub async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let size = body.size_hint();
     if size.lower() > limit as u64 {
-        if size.lower() <= (limit + LINGER_BYTES) as u64 {
-            let _ = axum::body::to_bytes(body, limit + LINGER_BYTES).await;
+        if size.lower() <= (limit + DISCARD_BYTES_MAX) as u64 {
+            let _ = axum::body::to_bytes(body, limit + DISCARD_BYTES_MAX).await;
         }
         return Err(too_large(limit));
     }
     axum::body::to_bytes(body, limit).await.map_err(|error| match size.exact() {
         _ if is_timeout(&error) => too_slow(),
         Some(_) => incomplete(),
-        // It said nothing of its size.
+        // There is no Content-Length.
         None => too_large(limit),
     })
 }
@@ -110,24 +115,24 @@ fn too_large(limit: usize) -> Problem {
 }
 
 fn too_slow() -> Problem {
-    let detail = "the body came too slowly and was given up; send it again over a better connection";
+    let detail = "the body arrived too slowly; send it again over a better connection";
     Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
 }
 
 fn incomplete() -> Problem {
-    Problem::bad_request("invalid_body", "the body did not arrive whole; send it again")
+    Problem::bad_request("invalid_body", "the request body was incomplete; send it again")
 }
 
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<BodyTimeout>())
 }
 
-/// JSON as a `T`, or which field is not one.
-pub fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+/// Deserializes JSON. The error names the invalid field.
+pub fn parse<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
     error::read(value, "").map_err(Problem::from)
 }
 
-/// The id in the path.
+/// The id of the path.
 pub struct PathId<T>(pub T);
 
 impl<T> FromRequestParts<App> for PathId<T>
@@ -154,7 +159,7 @@ impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         if parts.uri.query().is_some_and(|query| query.contains("%00")) {
-            let detail = "a parameter can't hold the character NUL (%00); leave it out";
+            let detail = "a parameter cannot contain the character NUL (%00); remove it";
             return Err(Problem::bad_request("invalid_parameter", detail));
         }
         let query = axum::extract::Query::<T>::from_request_parts(parts, app).await;
@@ -169,13 +174,13 @@ impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
 const LIMIT_DEFAULT: u64 = 50;
 const LIMIT_MAX: u64 = 200;
 
-/// Where a page starts and how long it is: `limit` and `cursor`.
+/// The page of a list to return.
 #[derive(Clone, Debug, Default, serde::Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageIn {
-    /// 1 to 200; 50 when absent.
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     pub limit: Option<u64>,
-    /// `next` of the page before.
+    /// `next` of the previous page; absent for the first page.
     pub cursor: Option<String>,
 }
 
@@ -190,7 +195,7 @@ impl PageIn {
         }
         let before = self.cursor.as_deref().filter(|text| !text.is_empty()).map(|text| {
             domain::ids::decode(text).ok_or_else(|| {
-                Problem::bad_request("invalid_cursor", "the cursor is not one of ours; take `next` of the page before")
+                Problem::bad_request("invalid_cursor", "the cursor is not valid; use `next` of the previous page")
             })
         });
         Ok(PageRequest { before: before.transpose()?, limit })
@@ -201,12 +206,12 @@ impl PageIn {
 #[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct PageOut<T> {
     pub items: Vec<T>,
-    /// The cursor of the next page, or null on the last.
+    /// The cursor of the next page; null on the last page.
     pub next: Option<String>,
 }
 
 impl<T> PageOut<T> {
-    pub fn of<S>(page: Page<S>, change: impl FnMut(S) -> T) -> Self {
-        Self { items: page.items.into_iter().map(change).collect(), next: page.next.map(domain::ids::encode) }
+    pub fn of<S>(page: Page<S>, convert: impl FnMut(S) -> T) -> Self {
+        Self { items: page.items.into_iter().map(convert).collect(), next: page.next.map(domain::ids::encode) }
     }
 }

@@ -1,4 +1,4 @@
-//! For whoever watches: alive, ready, and numbers.
+//! Liveness, readiness and metrics for monitoring.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -17,73 +17,79 @@ use domain::delivery::breaker::{self, BreakerState};
 use engine::app::App;
 use engine::delivery::secret_keys;
 
-/// Seconds, from the time of one adapter call to that of a slow destination.
-const BUCKETS: [f64; 16] =
+/// The bounds of histograms in seconds, from one call of an adapter to a slow destination.
+const HISTOGRAM_BUCKETS: [f64; 16] =
     [0.000_01, 0.000_05, 0.000_2, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
-/// One recorder for the whole process: several servers in one process share it.
+/// The recorder of the process. Several servers in one process share it, for example in tests.
 fn recorder() -> &'static PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     RECORDER.get_or_init(|| {
         let builder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
-            .expect("there are buckets");
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &HISTOGRAM_BUCKETS)
+            .expect("the list of buckets is not empty");
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
-        // Fails only if somebody else's recorder is there already; then ours stays empty.
+        // Fails only if another recorder is installed already; this one then stays empty.
         let _ = metrics::set_global_recorder(recorder);
-        describe();
+        describe_metrics();
         handle
     })
 }
 
-/// Starts counting.
+/// Installs the recorder of metrics.
 pub fn install() {
     recorder();
 }
 
-fn describe() {
+fn describe_metrics() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
     describe_counter!("postrider_clicks_total", "Clicks and impressions stored, by action");
-    describe_counter!("postrider_conversions_total", "Conversion commands carried out, by status and result");
-    describe_counter!("postrider_deliveries_total", "Deliveries after an attempt or a rule, by the state they got");
-    describe_counter!("postrider_inbound_total", "Requests of networks judged, by outcome");
+    describe_counter!("postrider_conversions_total", "Processed conversion commands, by status and result");
+    describe_counter!("postrider_deliveries_total", "Deliveries whose state was set by an attempt or a rule, by state");
+    describe_counter!("postrider_inbound_total", "Processed inbound requests, by outcome");
     describe_counter!(
         "postrider_undecorated_clicks_total",
-        "Clicks that went on without what an adapter should have added"
+        "Clicks whose adapter failed to add its parameters to the landing page URL"
     );
-    describe_histogram!("postrider_delivery_seconds", "From connecting to the end of a destination's answer");
-    describe_histogram!("postrider_pipeline_seconds", "From an event to its accepted postback");
-    describe_histogram!("postrider_adapter_seconds", "One call of an adapter, by call");
+    describe_histogram!(
+        "postrider_delivery_seconds",
+        "The duration of a request to a destination, from connecting to the end of the response"
+    );
+    describe_histogram!("postrider_pipeline_seconds", "The time from an event to its accepted delivery");
+    describe_histogram!("postrider_adapter_seconds", "The duration of one call of an adapter, by call");
     describe_histogram!(
         "postrider_adapter_turn_seconds",
-        "A thread's time with calls of one adapter, by adapter and version"
+        "The time for which a thread computes calls of one adapter in a row, by adapter and version"
     );
-    describe_gauge!("postrider_adapter_waiting", "Pieces of work that wait for a thread to compute on");
-    describe_counter!(
-        "postrider_adapter_faults_total",
-        "Calls in which an adapter failed, by adapter, version and code"
-    );
-    describe_counter!("postrider_adapters_taken_out_total", "Times that an adapter version went out of service");
+    describe_gauge!("postrider_adapter_waiting", "Tasks that wait for a thread of the adapters");
+    describe_counter!("postrider_adapter_faults_total", "Faults of adapters, by adapter, version and code");
+    describe_counter!("postrider_adapters_taken_out_total", "How often an adapter version was taken out of service");
     describe_gauge!("postrider_adapters_out_of_service", "Adapter versions that are out of service");
     describe_gauge!(
         "postrider_clock_skew_seconds",
-        "How far this machine's clock is ahead of the database's, whose time is used"
+        "Difference between the clock of this machine and that of the database, which is used; positive if this one is ahead"
     );
-    describe_gauge!("postrider_queue_depth", "Rows that are due and not done, by queue");
-    describe_gauge!("postrider_breakers", "Destinations that are paused for an owner, by the state of their breaker");
+    describe_gauge!("postrider_queue_depth", "Rows that are due and not processed, by queue");
+    describe_gauge!(
+        "postrider_breakers",
+        "Lanes (destinations of one owner) that are paused, by the state of their breaker"
+    );
     describe_gauge!("postrider_deliveries_waiting", "Deliveries that wait for their destination, by reason");
-    describe_gauge!("postrider_queue_age_seconds", "How long the oldest of them has been due, by queue");
+    describe_gauge!(
+        "postrider_queue_age_seconds",
+        "The time for which the oldest row of a queue has been due, by queue"
+    );
 }
 
-/// Alive.
+/// `GET /healthz`: the process runs.
 pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Ready for requests: the database stores something, and no newer release has changed it beyond what this one knows.
-/// It also tells how many adapter versions are out of service and how wrong this machine's clock is, which do not make
-/// the server any less ready.
+/// `GET /readyz`: the database can store rows, and its schema is not too new for this release. Otherwise the status is
+/// 503. The body also has the number of adapter versions out of service and the clock skew in milliseconds, which do
+/// not affect the status.
 pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
     let outdated = match storage::base::schema::unmet_requirement(app.db.reader()).await {
         Ok(outdated) => outdated,
@@ -112,24 +118,24 @@ pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
 }
 
 fn unavailable(error: &impl std::fmt::Display) -> (StatusCode, Json<Value>) {
-    tracing::warn!(%error, "Not ready: the database does not answer or stores nothing");
+    tracing::warn!(%error, "Not ready: the database does not answer or cannot store rows");
     let body = json!({
         "status": "unavailable",
-        "detail": "the database does not answer or stores nothing; see that it runs and its disk has room",
+        "detail": "the database does not answer or cannot store rows; check that it runs and that its disk has free space",
     });
     (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }
 
-/// How old the numbers may be that the database counts.
-const MEASURED_EVERY: Duration = Duration::from_secs(5);
+/// The minimum interval between measurements in the database.
+const MEASURING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Numbers for Prometheus.
+/// `GET /metrics`: metrics in the text format of Prometheus.
 pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    // One for the whole process, like the recorder.
+    // One for the process, like the recorder.
     static MEASURED_AT: Mutex<Option<Instant>> = Mutex::const_new(None);
-    // Who comes while another is measuring gets the numbers that there are.
+    // A request during a measurement gets the previous values.
     if let Ok(mut measured_at) = MEASURED_AT.try_lock()
-        && measured_at.is_none_or(|at| at.elapsed() >= MEASURED_EVERY)
+        && measured_at.is_none_or(|at| at.elapsed() >= MEASURING_INTERVAL)
     {
         measure(&app).await;
         *measured_at = Some(Instant::now());
@@ -139,7 +145,7 @@ pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
 }
 
-/// Counts rows, however many there are: on the connections of lists, so that nobody else waits for it.
+/// Counts the rows of queues. The counts can take long, so they use the connections of lists.
 async fn measure(app: &App) {
     let (db, now) = (app.db.lists(), app.clock.now());
     let queues = [
@@ -164,7 +170,7 @@ async fn measure(app: &App) {
     measure_destinations(db).await;
 }
 
-/// Every state and reason is told each time, so that what is over goes back to zero.
+/// Sets the gauges of all states and reasons, so that the gauges of those without rows return to zero.
 async fn measure_destinations(db: &impl ConnectionTrait) {
     match (storage::delivery::breakers::count(db).await, storage::delivery::waiting_deliveries::count(db, None).await) {
         (Ok(breakers), Ok(waiting)) => {

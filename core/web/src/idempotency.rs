@@ -1,7 +1,7 @@
-//! `Idempotency-Key` on every POST: the same answer again, a 409 when the request differs.
+//! `Idempotency-Key` on every POST: a repeated request gets the stored response, a different request a 409.
 //!
-//! The key is taken before the work and the answer is kept after it. If the process dies in between, the
-//! key stays taken and a repetition is told so: nothing is ever done twice behind the caller's back.
+//! The key is inserted before the handler runs, and the response is stored after it. If the process crashes in between,
+//! the key stays without a response and a repeated request gets a 409, so no request is carried out twice.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ use super::limits::BODY_LIMIT;
 const HEADER: &str = "idempotency-key";
 const KEY_MAX_CHARS: usize = 255;
 
-/// Whether the caller says which requests are the same.
+/// Whether a request has an `Idempotency-Key`.
 pub fn has_key(headers: &axum::http::HeaderMap) -> bool {
     headers.contains_key(HEADER)
 }
@@ -35,76 +35,76 @@ pub fn has_key(headers: &axum::http::HeaderMap) -> bool {
 pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
     let key = request.headers().get(HEADER).map(HeaderValue::to_str);
     match key {
-        Some(key) if request.method() == Method::POST && !is_forgotten(request.uri().path()) => {
+        Some(key) if request.method() == Method::POST && !is_excluded(request.uri().path()) => {
             let key = match key {
                 Ok(key) if (1..=KEY_MAX_CHARS).contains(&key.trim().len()) => key.trim().to_owned(),
                 _ => {
-                    let detail = format!("an Idempotency-Key has 1 to {KEY_MAX_CHARS} printable ASCII characters");
+                    let detail = format!("use an Idempotency-Key of 1 to {KEY_MAX_CHARS} printable ASCII characters");
                     return Problem::bad_request("invalid_idempotency_key", detail).into_response();
                 }
             };
-            once(&app, key, request, next).await.unwrap_or_else(IntoResponse::into_response)
+            run_once(&app, key, request, next).await.unwrap_or_else(IntoResponse::into_response)
         }
         _ => next.run(request).await,
     }
 }
 
-/// What is sent there is secret, or holds secrets as a pasted address does: neither its answer nor a hash of it is kept.
-/// A pasted address changes nothing, so it may be read as often as it is sent.
-fn is_forgotten(path: &str) -> bool {
+/// Whether the key is ignored. Requests of people contain passwords and codes, and pasted URLs contain tokens, so
+/// neither their hashes nor their responses are stored. Parsing a pasted URL changes nothing.
+fn is_excluded(path: &str) -> bool {
     path.starts_with("/api/v1/auth/") || path == "/api/v1/postbacks/parse"
 }
 
-async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Response, Problem> {
+async fn run_once(app: &App, key: String, request: Request, next: Next) -> Result<Response, Problem> {
     let Some(actor) = request.extensions().get::<Actor>().map(|actor| actor.name()) else {
         return Ok(next.run(request).await);
     };
     let (parts, body) = request.into_parts();
-    let body = extract::whole(body, BODY_LIMIT).await?;
-    let hash = hash_of(parts.uri.path(), &without_proof(parts.uri.path(), &body));
+    let body = extract::read_body(body, BODY_LIMIT).await?;
+    let hash = hash_of(parts.uri.path(), &without_credentials(parts.uri.path(), &body));
     let db = app.db.writer();
     match storage::base::idempotency::start(db, &actor, &key, &hash, app.clock.now()).await.map_err(Error::from)? {
         KeyState::Answered { request_hash, .. } | KeyState::Unfinished { request_hash, .. } if request_hash != hash => {
             Err(Problem::conflict(
                 "idempotency_key_reused",
-                "this Idempotency-Key came with another request before; choose a new key for a new request",
+                "this Idempotency-Key was used for a different request; use a new key for a new request",
             ))
         }
         KeyState::Answered { status, body, .. } => Ok(replay(status, body)),
         KeyState::Unfinished { since, .. } => Err(Problem::conflict(
             "idempotency_key_in_progress",
             format!(
-                "a request with this key began at {since} and has no answer; wait for it, and after a minute look whether it was carried out before choosing a new key"
+                "a request with this key began at {since} and has no response yet; wait a minute, then check whether it was carried out before you use a new key"
             ),
         )),
         KeyState::Started => {
-            let secret = ["/api-keys", "/users", "/login-link", "/sources", "/rotate-key"]
+            let has_secret = ["/api-keys", "/users", "/login-link", "/sources", "/rotate-key"]
                 .iter()
                 .any(|end| parts.uri.path().ends_with(end));
             let app = app.clone();
-            // A task of its own: a caller who hangs up must find the answer when it asks again.
+            // A task of its own, because a client that disconnects must get the response when it repeats the request.
             let work = async move {
                 let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-                keep(&app, &actor, &key, response, secret).await
+                store_response(&app, &actor, &key, response, has_secret).await
             };
             Ok(tokio::spawn(work.in_current_span()).await.unwrap_or_else(|_| super::errors::internal_error()))
         }
     }
 }
 
-async fn keep(app: &App, actor: &str, key: &str, response: Response, secret: bool) -> Response {
+async fn store_response(app: &App, actor: &str, key: &str, response: Response, has_secret: bool) -> Response {
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let db = app.db.writer();
-    let kept = if parts.status.is_success() {
-        let text = if secret { without_secret(&body) } else { String::from_utf8_lossy(&body).into_owned() };
+    let stored = if parts.status.is_success() {
+        let text = if has_secret { without_secrets(&body) } else { String::from_utf8_lossy(&body).into_owned() };
         storage::base::idempotency::finish(db, actor, key, parts.status.as_u16(), &text).await
     } else {
-        // Refused requests changed nothing: the key may be used for the corrected one.
+        // A refused request changed nothing, so the key can be used for the corrected request.
         storage::base::idempotency::delete(db, actor, key).await
     };
-    if let Err(error) = kept {
-        tracing::warn!(%error, "An answer could not be kept for its Idempotency-Key");
+    if let Err(error) = stored {
+        tracing::warn!(%error, "A response could not be stored for its Idempotency-Key");
     }
     Response::from_parts(parts, Body::from(body))
 }
@@ -117,8 +117,8 @@ fn replay(status: u16, body: String) -> Response {
     response
 }
 
-/// A new API key, a source's address or a link that signs in is shown once, also to those who ask twice.
-fn without_secret(body: &Bytes) -> String {
+/// Removes a new API key, the key in a source's URL or a login link, which are shown once, from a response.
+fn without_secrets(body: &Bytes) -> String {
     let mut value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     for field in ["key", "invitation_url", "login_url"] {
         if let Some(secret) = value.get_mut(field) {
@@ -139,8 +139,8 @@ fn without_secret(body: &Bytes) -> String {
     value.to_string()
 }
 
-/// Whoever reads the table must not be able to guess at a password by its hash.
-fn without_proof<'a>(path: &str, body: &'a [u8]) -> Cow<'a, [u8]> {
+/// Removes password and code from a body before it is hashed, because a weak password could be guessed from the hash.
+fn without_credentials<'a>(path: &str, body: &'a [u8]) -> Cow<'a, [u8]> {
     if !path.ends_with("/api-keys") {
         return Cow::Borrowed(body);
     }

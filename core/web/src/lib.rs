@@ -1,4 +1,4 @@
-//! The HTTP edge: translates, authorizes, answers. No query and no rule lives here.
+//! The HTTP edge: authenticates, authorizes, translates requests and responses. It contains no query and no rule.
 
 pub mod access;
 pub mod api;

@@ -1,6 +1,6 @@
-//! How large the body of a request may be.
+//! The maximum sizes of request bodies, in bytes.
 
-/// The largest body of a request.
+/// With credentials.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
-/// The same without credentials: an address, a password and a code.
-pub const STRANGERS_BODY_LIMIT: usize = 16 * 1024;
+/// Without credentials: an e-mail address, a password and a code.
+pub const UNAUTHENTICATED_BODY_LIMIT: usize = 16 * 1024;

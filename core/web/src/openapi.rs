@@ -1,4 +1,4 @@
-//! The description of the API, and a page that renders it from embedded assets.
+//! The OpenAPI description of the API, and a page that renders it from embedded assets.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -20,11 +20,11 @@ const PAGE: &str = include_str!("../assets/docs.html");
 const SCRIPT: &[u8] = include_bytes!("../assets/swagger-ui-bundle.js");
 const STYLE: &[u8] = include_bytes!("../assets/swagger-ui.css");
 
-/// Everything but the paths.
+/// The description without paths.
 pub fn head() -> OpenApi {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An API key: the bootstrap admin key, an admin's or an affiliate's."))
+        .description(Some("An API key, or the bootstrap admin key."))
         .build();
     let info = InfoBuilder::new()
         .title("Postrider")
@@ -38,7 +38,7 @@ pub fn head() -> OpenApi {
         .build()
 }
 
-/// The description as it is sent, made at the first request.
+/// The serialized description, built at the first request.
 static DOCUMENT: OnceLock<Asset> = OnceLock::new();
 
 /// The assets of the page, by name.
@@ -50,25 +50,26 @@ static ASSETS: LazyLock<[(&str, Asset); 2]> = LazyLock::new(|| {
     ]
 });
 
-/// Bytes that stay as they are while this process runs. A caller that has them already is told so.
+/// Bytes that do not change while this process runs, with their ETag (RFC 9110).
 struct Asset {
     content_type: &'static str,
     bytes: Bytes,
-    caching: &'static str,
+    cache_control: &'static str,
     etag: String,
 }
 
 impl Asset {
-    fn new(content_type: &'static str, bytes: Bytes, caching: &'static str) -> Self {
+    fn new(content_type: &'static str, bytes: Bytes, cache_control: &'static str) -> Self {
         let digest: String = Sha256::digest(&bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Self { content_type, bytes, caching, etag: format!("\"{digest}\"") }
+        Self { content_type, bytes, cache_control, etag: format!("\"{digest}\"") }
     }
 
-    fn answer(&self, headers: &HeaderMap) -> Response {
-        let caching = [(header::ETAG, self.etag.as_str()), (header::CACHE_CONTROL, self.caching)];
-        let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-        let has = |tag: &str| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == self.etag;
-        if known.flat_map(|value| value.split(',')).any(has) {
+    /// The response to a request with `headers`: 304 if the client has the bytes.
+    fn response(&self, headers: &HeaderMap) -> Response {
+        let caching = [(header::ETAG, self.etag.as_str()), (header::CACHE_CONTROL, self.cache_control)];
+        let etags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let matches = |tag: &str| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == self.etag;
+        if etags.flat_map(|value| value.split(',')).any(matches) {
             return (StatusCode::NOT_MODIFIED, caching).into_response();
         }
         (caching, [(header::CONTENT_TYPE, self.content_type)], self.bytes.clone()).into_response()
@@ -83,7 +84,7 @@ pub fn document(description: OpenApi) -> MethodRouter<App> {
             let text = serde_json::to_vec(&*description).expect("a description is JSON");
             Asset::new("application/json", text.into(), "no-cache")
         });
-        document.answer(&headers)
+        document.response(&headers)
     })
 }
 
@@ -95,9 +96,9 @@ pub async fn page() -> Html<&'static str> {
 /// `GET /api/docs/{file}`
 pub async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
     match ASSETS.iter().find(|(name, _)| *name == file) {
-        Some((_, asset)) => asset.answer(&headers),
+        Some((_, asset)) => asset.response(&headers),
         None => {
-            Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such file; open /api/docs").into_response()
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "this file does not exist; open /api/docs").into_response()
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The operations of the API, as its description has them: which path and method, and what each one needs.
+//! The operations of the API with path, method and access rule, as the OpenAPI description states them.
 
 use std::collections::HashMap;
 
@@ -9,44 +9,45 @@ use utoipa::openapi::OpenApi;
 
 use domain::people::permission::Permission;
 
-use super::limits::{BODY_LIMIT, STRANGERS_BODY_LIMIT};
+use super::limits::{BODY_LIMIT, UNAUTHENTICATED_BODY_LIMIT};
 
-/// What an operation needs.
+/// Who may call an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Needs {
-    /// `security(())`: it is how one gets in.
-    Nothing,
-    /// `security(("api_key" = []))`: any key or session.
-    SomeCaller,
-    /// `security(("api_key" = ["manage_offers"]))`
+pub enum AccessRule {
+    /// `security(())`: everybody, such as for signing in.
+    Public,
+    /// `security(("api_key" = []))`: every key or session.
+    Authenticated,
+    /// `security(("api_key" = ["manage_offers"]))`: keys and sessions with this permission.
     Permission(Permission),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Operation {
+    /// The `operationId`, or `page PATH` for a page.
     pub id: String,
-    pub needs: Needs,
+    pub access: AccessRule,
     path: String,
 }
 
 impl Operation {
-    /// How large a body may be. Callers without credentials send little.
+    /// The maximum size of the request body, in bytes.
     pub fn body_limit(&self) -> usize {
-        if self.needs == Needs::Nothing { STRANGERS_BODY_LIMIT } else { BODY_LIMIT }
+        if self.access == AccessRule::Public { UNAUTHENTICATED_BODY_LIMIT } else { BODY_LIMIT }
     }
 
-    /// The id in a path of this operation.
+    /// The first id in a path of this operation.
     pub fn object_in(&self, path: &str) -> Option<String> {
         let pairs = self.path.split('/').zip(path.split('/'));
-        let mut ids = pairs.filter(|(pattern, _)| pattern.starts_with('{')).map(|(_, given)| given.to_owned());
-        // What identifies itself by its secret is not written down.
+        let mut ids = pairs.filter(|(pattern, _)| pattern.starts_with('{')).map(|(_, segment)| segment.to_owned());
+        // A token in a path is a secret and must not get into the log.
         ids.next().filter(|_| !self.path.contains("{token}"))
     }
 }
 
-/// A page, or a form and the operation of the API that it performs.
+/// A row of the page table: a page, or a form with the operation of the API that it performs.
 pub(crate) enum Row {
-    Page { path: &'static str, needs: Needs },
+    Page { path: &'static str, access: AccessRule },
     Form { path: &'static str, operation: &'static str },
 }
 
@@ -55,7 +56,10 @@ pub(crate) enum Row {
 pub struct Operations(HashMap<String, HashMap<Method, Operation>>);
 
 impl Operations {
-    /// Panics on a scope that is no permission: a program that starts has none.
+    /// Reads the operations of a description.
+    ///
+    /// # Panics
+    /// A scope is not a permission. That is a programming error, found when the server starts.
     pub fn of(description: &OpenApi) -> Self {
         let description = serde_json::to_value(description).expect("a description is JSON");
         let mut paths: HashMap<String, HashMap<Method, Operation>> = HashMap::new();
@@ -63,49 +67,57 @@ impl Operations {
             for (method, operation) in operations.as_object().into_iter().flatten() {
                 let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
                 let (Ok(method), Some(id)) = (method, operation["operationId"].as_str()) else { continue };
-                let needs = needs(id, &operation["security"]);
-                let operation = Operation { id: id.to_owned(), needs, path: path.clone() };
+                let access = access_rule(id, &operation["security"]);
+                let operation = Operation { id: id.to_owned(), access, path: path.clone() };
                 paths.entry(path.clone()).or_default().insert(method, operation);
             }
         }
         Self(paths)
     }
 
-    /// Adds the pages and forms of a site. Panics on a form whose operation the API lacks: a program that starts has none.
+    /// Adds the pages and forms of a site.
+    ///
+    /// # Panics
+    /// A form names an operation that the API does not have. That is a programming error, found when the server starts.
     pub(crate) fn with_rows(mut self, rows: Vec<Row>) -> Self {
         for row in rows {
-            let (path, method, id, needs) = match row {
-                Row::Page { path, needs } => (path, Method::GET, format!("page {path}"), needs),
-                Row::Form { path, operation } => (path, Method::POST, operation.to_owned(), self.needs_of(operation)),
+            let (path, method, id, access) = match row {
+                Row::Page { path, access } => (path, Method::GET, format!("page {path}"), access),
+                Row::Form { path, operation } => (path, Method::POST, operation.to_owned(), self.access_of(operation)),
             };
-            let operation = Operation { id, needs, path: path.to_owned() };
+            let operation = Operation { id, access, path: path.to_owned() };
             self.0.entry(path.to_owned()).or_default().insert(method, operation);
         }
         self
     }
 
-    fn needs_of(&self, id: &str) -> Needs {
+    fn access_of(&self, id: &str) -> AccessRule {
         let found = self.0.values().flat_map(HashMap::values).find(|it| it.id == id);
-        found.unwrap_or_else(|| panic!("a form performs {id}, which is not an operation of the API")).needs
+        found.unwrap_or_else(|| panic!("a form performs {id}, which is not an operation of the API")).access
     }
 
+    /// The operation of a request; `None` if its path does not allow its method.
     pub fn find(&self, request: &Request) -> Option<&Operation> {
         let path = request.extensions().get::<MatchedPath>()?;
-        // A HEAD is answered by the GET.
+        // The router handles HEAD as GET.
         let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
         self.0.get(path.as_str())?.get(method)
     }
 }
 
-fn needs(operation: &str, security: &Value) -> Needs {
+fn access_rule(operation: &str, security: &Value) -> AccessRule {
     let requirements = security.as_array().map_or(&[][..], Vec::as_slice);
     let scopes = requirements.iter().find_map(|it| it["api_key"].as_array());
     match scopes.map(Vec::as_slice) {
-        None if requirements.iter().any(|it| it.as_object().is_some_and(serde_json::Map::is_empty)) => Needs::Nothing,
-        None | Some([]) => Needs::SomeCaller,
+        None if requirements.iter().any(|it| it.as_object().is_some_and(serde_json::Map::is_empty)) => {
+            AccessRule::Public
+        }
+        None | Some([]) => AccessRule::Authenticated,
         Some([scope]) => {
             let permission = scope.as_str().and_then(Permission::from_word);
-            Needs::Permission(permission.unwrap_or_else(|| panic!("{operation} needs {scope}, which is no permission")))
+            let permission =
+                permission.unwrap_or_else(|| panic!("{operation} needs {scope}, which is not a permission"));
+            AccessRule::Permission(permission)
         }
         Some(_) => panic!("{operation} needs several permissions; give it one"),
     }

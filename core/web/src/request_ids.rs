@@ -1,5 +1,5 @@
-//! Every request has an id and a span. The id is in the answer (`x-request-id`), in the log lines and the exported spans of the
-//! request, and in the audit log.
+//! Every request has an id and a span. The id is in the response (`x-request-id`), in the log lines and the exported
+//! spans of the request, and in the audit log.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -12,8 +12,8 @@ use engine::app::App;
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const LENGTH_MAX: usize = 100;
 
-/// Of visitors, so many that a span for each would cost more than all else.
-const FREQUENT: [&str; 3] = ["/c/{link}", "/r/{code}", "/i/{link}"];
+/// Routes of visitors. There are so many requests that their spans would take most of the processing time.
+const FREQUENT_ROUTES: [&str; 3] = ["/c/{link}", "/r/{code}", "/i/{link}"];
 
 /// The caller's own id if it is valid, otherwise a new one.
 #[derive(Clone, Debug)]
@@ -21,18 +21,17 @@ pub struct RequestId(pub String);
 
 impl RequestId {
     fn of(headers: &HeaderMap, app: &App) -> Self {
-        let given = headers.get(HEADER).and_then(|value| value.to_str().ok());
-        let given =
-            given.filter(|id| (1..=LENGTH_MAX).contains(&id.len()) && id.bytes().all(|it| it.is_ascii_graphic()));
-        Self(given.map_or_else(|| domain::ids::encode(domain::ids::new_uuid(app.clock.now())), str::to_owned))
+        let id = headers.get(HEADER).and_then(|value| value.to_str().ok());
+        let id = id.filter(|id| (1..=LENGTH_MAX).contains(&id.len()) && id.bytes().all(|it| it.is_ascii_graphic()));
+        Self(id.map_or_else(|| domain::ids::encode(domain::ids::new_uuid(app.clock.now())), str::to_owned))
     }
 }
 
-/// Axum middleware over everything.
+/// Axum middleware over all routes.
 pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers(), &app);
     let header = HeaderValue::from_str(&id.0);
-    let span = span(&request, &id);
+    let span = request_span(&request, &id);
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
@@ -46,9 +45,9 @@ pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> 
     response
 }
 
-/// Has the route, never the path: a path can hold a token. Most spans are at the level of errors, so that no filter of the log
-/// hides them from a line.
-fn span(request: &Request, id: &RequestId) -> Span {
+/// The span has the route and not the path, because a path can contain a token. Its level is ERROR, except for frequent
+/// routes, so that no log filter removes the fields from a log line.
+fn request_span(request: &Request, id: &RequestId) -> Span {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let method = match *request.method() {
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS => {
@@ -56,7 +55,7 @@ fn span(request: &Request, id: &RequestId) -> Span {
         }
         _ => "other",
     };
-    if FREQUENT.contains(&route) {
+    if FREQUENT_ROUTES.contains(&route) {
         return tracing::debug_span!("request", request_id = id.0, method, route, status = field::Empty);
     }
     tracing::error_span!("request", request_id = id.0, method, route, status = field::Empty)

@@ -31,7 +31,7 @@ use super::operations::Operations;
 use super::site::{ShowProblem, Site, show_problems};
 use super::{health, idempotency, inbound, openapi, request_ids, tracking};
 
-/// The API, with its description.
+/// The API with its OpenAPI description.
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(affiliates::create_affiliate, affiliates::list_affiliates))
@@ -141,19 +141,20 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(audit::prune_audit))
 }
 
-/// The description of the API.
+/// The OpenAPI description of the API.
 pub fn describe() -> OpenApi {
     api().split_for_parts().1
 }
 
-/// A component that is too large should be told so by its size, and so must be read.
+/// Uploads of components. A component beyond its limit gets an error with its size, so more must be read than a
+/// component may have.
 fn uploads() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(adapters::install_adapter, adapters::list_adapters))
         .layer(DefaultBodyLimit::max(2 * BODY_LIMIT))
 }
 
-/// Everything that this server answers: the API, the addresses of visitors and networks, and the pages of `site`.
+/// All routes of this server: the API, the URLs of visitors and networks, and the pages of `site`.
 pub fn router(app: App, site: Site) -> Router {
     let (api, description) = api().split_for_parts();
     let operations = Arc::new(Operations::of(&description).with_rows(site.rows));
@@ -173,27 +174,27 @@ pub fn router(app: App, site: Site) -> Router {
         .route("/c/{link}", get(tracking::follow_link))
         .route("/r/{code}", get(tracking::follow_code))
         .route("/i/{link}", get(tracking::record_impression))
-        // People
+        // Dashboard
         .merge(pages)
         // Networks
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::head))
-        // Programs
+        // API
         .merge(api)
         .route("/api/openapi.json", openapi::document(description))
         .route("/api/docs", get(openapi::page))
         .route("/api/docs/{file}", get(openapi::asset))
         .merge(operators())
-        .fallback(async move |uri: axum::http::Uri| nothing_at(&uri, show_problem))
+        .fallback(async move |uri: axum::http::Uri| not_found(&uri, show_problem))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| internal_error()))
         .layer(middleware::from_fn_with_state(app.clone(), request_ids::layer))
         .with_state(app)
 }
 
-/// What a process answers that only works.
+/// The routes of a process that runs only workers.
 pub fn operator_router(app: App) -> Router {
     operators()
-        .fallback(async |uri: axum::http::Uri| unknown_address(&uri))
+        .fallback(async |uri: axum::http::Uri| unknown_path(&uri))
         .layer(middleware::from_fn_with_state(app.clone(), request_ids::layer))
         .with_state(app)
 }
@@ -205,17 +206,17 @@ fn operators() -> Router<App> {
         .route("/metrics", get(health::metrics))
 }
 
-fn nothing_at(uri: &axum::http::Uri, show: ShowProblem) -> Response {
-    let problem = unknown_address(uri);
+fn not_found(uri: &axum::http::Uri, show: ShowProblem) -> Response {
+    let problem = unknown_path(uri);
     if uri.path().starts_with("/api/") { problem.into_response() } else { show(&problem) }
 }
 
-fn unknown_address(uri: &axum::http::Uri) -> Problem {
-    let detail = format!("there is nothing at {}; /api/docs shows what there is", uri.path());
+fn unknown_path(uri: &axum::http::Uri) -> Problem {
+    let detail = format!("the path {} does not exist; /api/docs lists the paths of the API", uri.path());
     Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
 }
 
 async fn method_not_allowed() -> Problem {
-    let detail = "this address does not take that method; /api/docs shows which it takes";
+    let detail = "this path does not allow the method of the request; /api/docs lists the methods of each path";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }

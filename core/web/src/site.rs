@@ -1,4 +1,4 @@
-//! The pages that a dashboard adds, one row each. A row names what a page needs, and a form names the operation of the API that it
+//! The pages of a dashboard, one row each. A page has an access rule, and a form names the operation of the API that it
 //! performs, so that pages have the access rules and the audit log of the API.
 
 use axum::Router;
@@ -10,12 +10,12 @@ use axum::routing::{get, post};
 use engine::app::App;
 
 use super::errors::Problem;
-use super::operations::{Needs, Row};
+use super::operations::{AccessRule, Row};
 
-/// Shows an error to a person.
+/// Renders an error as a page for a person.
 pub type ShowProblem = fn(&Problem) -> Response;
 
-/// Pages and forms, and how errors are shown.
+/// The pages and forms of a dashboard, and the rendering of errors.
 pub struct Site {
     pub(crate) routes: Router<App>,
     pub(crate) rows: Vec<Row>,
@@ -28,13 +28,13 @@ impl Site {
     }
 
     /// A page at `GET path`.
-    pub fn page<H: Handler<T, App>, T: 'static>(mut self, path: &'static str, needs: Needs, handler: H) -> Self {
-        self.rows.push(Row::Page { path, needs });
+    pub fn page<H: Handler<T, App>, T: 'static>(mut self, path: &'static str, access: AccessRule, handler: H) -> Self {
+        self.rows.push(Row::Page { path, access });
         Self { routes: self.routes.route(path, get(handler)), ..self }
     }
 
-    /// A form at `POST path`. It needs what the operation needs, and is recorded as that operation. The server does not start when the
-    /// API has no such operation.
+    /// A form at `POST path`. It has the access rule of the operation and is recorded in the audit log as that
+    /// operation. The server does not start if the API has no such operation.
     pub fn form<H: Handler<T, App>, T: 'static>(
         mut self,
         path: &'static str,
@@ -46,7 +46,7 @@ impl Site {
     }
 }
 
-/// Axum middleware over the pages: answers with a [`Problem`] become pages.
+/// Axum middleware over the pages: replaces responses that are a [`Problem`] by pages.
 pub(crate) async fn show_problems(State(show): State<ShowProblem>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     match response.extensions().get::<Problem>() {

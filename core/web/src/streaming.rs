@@ -1,4 +1,4 @@
-//! Long answers that are sent while they are made: page by page, never more than one ahead of the reader.
+//! Long responses that are sent page by page while they are computed, at most one page ahead of the client.
 
 use std::time::Duration;
 
@@ -11,57 +11,58 @@ use engine::Error;
 use engine::app::App;
 use engine::heavy::Place;
 
-/// A reader that keeps the next page waiting for so long is given up, because others need its place. The time of all pages counts
-/// together, and what it has taken gives it more.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Bytes that a reader has to take in a second in the long run.
-const LEAST_RATE: u64 = 16 * 1024;
+/// The time for which a client can let the next page wait. After it the response is aborted, because other requests
+/// need its place. The waiting times of all pages are added up, and received bytes reduce the sum.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The minimum transfer rate in the long run.
+const BYTES_PER_SEC_MIN: u64 = 16 * 1024;
 
-/// How much longer a reader may keep pages waiting.
-struct Patience {
+/// The time for which a client can still let pages wait.
+struct WaitBudget {
     left: Duration,
 }
 
-impl Patience {
+impl WaitBudget {
     fn new() -> Self {
-        Self { left: PATIENCE }
+        Self { left: WAIT_MAX }
     }
 
-    /// It took a page of so many bytes after so long.
-    fn taken(&mut self, bytes: usize, after: Duration) {
-        let earned = Duration::from_millis(bytes as u64 * 1_000 / LEAST_RATE);
-        self.left = (self.left.saturating_sub(after) + earned).min(PATIENCE);
+    /// The client received a page of `bytes`, which had waited for `waited`.
+    fn page_received(&mut self, bytes: usize, waited: Duration) {
+        let credit = Duration::from_millis(bytes as u64 * 1_000 / BYTES_PER_SEC_MIN);
+        self.left = (self.left.saturating_sub(waited) + credit).min(WAIT_MAX);
     }
 }
 
-/// The body that `pages` become, made on a thread that gives way to requests. An error, or a reader that stalls, breaks the
-/// connection off, so that nobody takes a part for the whole. The place is held until the last page is taken.
+/// The body of a response that consists of `pages`. They are computed on a thread with a lower priority than requests.
+/// An error, or a client that stalls, aborts the connection, so that the client does not take a part for the whole. The
+/// place is held until the last page is received.
 pub fn body(app: &App, place: Place, pages: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> Body {
     let (sender, receiver) = mpsc::channel(1);
-    let making = async move {
+    let sending = async move {
         send_all(pages.boxed(), sender).await;
         drop(place);
     };
     let app = app.clone();
-    tokio::spawn(async move { app.heavy.run("stream", making).await }.in_current_span());
+    tokio::spawn(async move { app.heavy.run("stream", sending).await }.in_current_span());
     Body::from_stream(stream::try_unfold(Some(receiver), |receiver| async move {
         let Some(mut receiver) = receiver else { return Ok(None) };
         match receiver.recv().await {
-            Some(Made::Page(page)) => page.map(|page| Some((page, Some(receiver)))),
-            Some(Made::End) => Ok(None),
+            Some(Part::Page(page)) => page.map(|page| Some((page, Some(receiver)))),
+            Some(Part::End) => Ok(None),
             None => Err(Error::TookTooLong),
         }
     }))
 }
 
-enum Made {
+enum Part {
     Page(Result<Bytes, Error>),
-    /// Without it the body was broken off.
+    /// A body without it was aborted.
     End,
 }
 
-async fn send_all(mut pages: stream::BoxStream<'static, Result<Bytes, Error>>, to: mpsc::Sender<Made>) {
-    let mut patience = Patience::new();
+async fn send_all(mut pages: stream::BoxStream<'static, Result<Bytes, Error>>, to: mpsc::Sender<Part>) {
+    let mut budget = WaitBudget::new();
     loop {
         let page = tokio::select! {
             page = pages.next() => page,
@@ -71,11 +72,11 @@ async fn send_all(mut pages: stream::BoxStream<'static, Result<Bytes, Error>>, t
             Some(Ok(page)) => Some(page.len()),
             Some(Err(_)) | None => None,
         };
-        let made = page.map_or(Made::End, Made::Page);
-        let begun = tokio::time::Instant::now();
-        let sent = tokio::time::timeout(patience.left, to.send(made)).await;
+        let part = page.map_or(Part::End, Part::Page);
+        let started_at = tokio::time::Instant::now();
+        let sent = tokio::time::timeout(budget.left, to.send(part)).await;
         let (Ok(Ok(())), Some(bytes)) = (sent, bytes) else { return };
-        patience.taken(bytes, begun.elapsed());
+        budget.page_received(bytes, started_at.elapsed());
     }
 }
 
@@ -83,37 +84,38 @@ async fn send_all(mut pages: stream::BoxStream<'static, Result<Bytes, Error>>, t
 mod tests {
     use super::*;
 
+    /// The number of valid pages, and whether the body is complete.
     async fn received(pages: Vec<Result<Bytes, Error>>) -> (usize, bool) {
         let (sender, mut receiver) = mpsc::channel(1);
         let sending = tokio::spawn(send_all(stream::iter(pages).boxed(), sender));
-        let (mut number, mut whole) = (0, false);
-        while let Some(made) = receiver.recv().await {
-            number += usize::from(matches!(made, Made::Page(Ok(_))));
-            whole = matches!(made, Made::End);
+        let (mut pages, mut is_complete) = (0, false);
+        while let Some(part) = receiver.recv().await {
+            pages += usize::from(matches!(part, Part::Page(Ok(_))));
+            is_complete = matches!(part, Part::End);
         }
         sending.await.unwrap();
-        (number, whole)
+        (pages, is_complete)
     }
 
     #[test]
-    fn a_reader_that_takes_little_at_a_time_uses_up_its_patience() {
+    fn a_slow_client_uses_up_its_wait_budget() {
         let seconds = Duration::from_secs;
-        // Bytes of a page, how long each takes, and whether a hundred of them are sent.
-        for (bytes, each, lasts) in
+        // The bytes of a page, the wait of each page, and whether a hundred pages are sent.
+        for (bytes, wait, is_fast_enough) in
             [(2_000, seconds(5), false), (65_536, seconds(4), true), (800_000, seconds(40), true)]
         {
-            let mut patience = Patience::new();
+            let mut budget = WaitBudget::new();
             let sent = (0..100).all(|_| {
-                let in_time = each <= patience.left;
-                patience.taken(bytes, each);
+                let in_time = wait <= budget.left;
+                budget.page_received(bytes, wait);
                 in_time
             });
-            assert_eq!(sent, lasts, "{bytes} in {each:?}");
+            assert_eq!(sent, is_fast_enough, "{bytes} in {wait:?}");
         }
     }
 
     #[tokio::test]
-    async fn what_broke_off_has_no_end() {
+    async fn an_aborted_body_has_no_end() {
         let page = || Ok(Bytes::from_static(b"page"));
         assert_eq!(received(vec![page(), page()]).await, (2, true));
         assert_eq!(received(vec![page(), Err(Error::TookTooLong), page()]).await, (1, false));

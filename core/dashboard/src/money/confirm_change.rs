@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use engine::app::App;
 use engine::money::payout_details::{self, Proposal};
 use serde::Serialize;
-use web::auth::From;
+use web::auth::RequestClient;
 use web::errors::Problem;
 
 use crate::page::{Message, Page, Reply};
@@ -57,7 +57,11 @@ pub async fn show(State(app): State<App>, Path(token): Path<String>) -> Result<R
 }
 
 /// `POST /confirm-change/{token}`
-pub async fn confirm(State(app): State<App>, From(visitor): From, Path(token): Path<String>) -> Reply<Message> {
+pub async fn confirm(
+    State(app): State<App>,
+    RequestClient(visitor): RequestClient,
+    Path(token): Path<String>,
+) -> Reply<Message> {
     match payout_details::confirm(&app, &visitor, &token).await {
         Ok(()) => Reply::new("Your payout details are changed", Message::default()).notice("The change is confirmed."),
         Err(error) => refused(&Problem::from(error)),

@@ -8,7 +8,7 @@ use engine::Error;
 use engine::app::App;
 use engine::people::auth::{Visitor, sign_in};
 use serde::Serialize;
-use web::auth::{self, From};
+use web::auth::{self, RequestClient};
 
 use crate::page::{Message, Page, Reply};
 
@@ -33,7 +33,7 @@ pub async fn show(
     State(app): State<App>,
     method: Method,
     headers: HeaderMap,
-    From(visitor): From,
+    RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
 ) -> Response {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -43,7 +43,7 @@ pub async fn show(
         && text("sec-purpose").is_none()
         && text("purpose").is_none();
     // A person who is signed in is asked first: a link from elsewhere must not exchange the account without a click.
-    if navigates && auth::cookie(&headers, &app).is_none() {
+    if navigates && auth::session_cookie(&headers, &app).is_none() {
         return enter(&app, &headers, &visitor, &token).await;
     }
     match sign_in::is_link_valid(&app, &token).await {
@@ -57,7 +57,7 @@ pub async fn show(
 pub async fn confirm(
     State(app): State<App>,
     headers: HeaderMap,
-    From(visitor): From,
+    RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
 ) -> Response {
     enter(&app, &headers, &visitor, &token).await
@@ -69,9 +69,9 @@ async fn enter(app: &App, headers: &HeaderMap, visitor: &Visitor, token: &str) -
         Err(Error::Auth(_)) => return used(),
         Err(error) => return Reply::new("Sign in", Message::default()).alert(&error.into()).into_response(),
     };
-    auth::leave(app, headers).await;
+    auth::end_former_session(app, headers).await;
     let headers = [
-        (header::SET_COOKIE, auth::set_cookie(app, &secret)),
+        (header::SET_COOKIE, auth::set_session_cookie(app, &secret)),
         (header::LOCATION, next.parse().expect("it was checked when the link was made")),
         (header::CACHE_CONTROL, "no-store".parse().expect("it is plain ASCII")),
         (header::REFERRER_POLICY, "no-referrer".parse().expect("it is plain ASCII")),

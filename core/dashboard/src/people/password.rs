@@ -11,7 +11,7 @@ use engine::people::auth::registration::Account;
 use engine::people::auth::{known_device, registration};
 use serde::{Deserialize, Serialize};
 use web::api::valid_email;
-use web::auth::{self, From};
+use web::auth::{self, RequestClient};
 
 use crate::form::Fields;
 use crate::page::{Message, Page, Reply};
@@ -65,7 +65,7 @@ pub struct MailboxForm {
 /// `POST /forgot-password`
 pub async fn ask(
     State(app): State<App>,
-    From(visitor): From,
+    RequestClient(visitor): RequestClient,
     Fields(form): Fields<MailboxForm>,
 ) -> Result<Reply<Message>, Reply<ForgotPassword>> {
     let asked = async {
@@ -114,7 +114,7 @@ pub struct PasswordForm {
 /// `POST /set-password/{token}`
 pub async fn set(
     State(app): State<App>,
-    From(visitor): From,
+    RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
     Fields(given): Fields<PasswordForm>,
 ) -> Response {
@@ -126,7 +126,7 @@ pub async fn set(
         }
         // Who opened the link has the mailbox: failed attempts of strangers must not delay the next sign-in.
         Ok(user) => {
-            let device = auth::set_device(&app, &known_device::of(&app, &visitor, &user.email));
+            let device = auth::set_device_cookie(&app, &known_device::of(&app, &visitor, &user.email));
             let cookie = AppendHeaders([(header::SET_COOKIE, device)]);
             return (cookie, Redirect::to("/login?done=password")).into_response();
         }

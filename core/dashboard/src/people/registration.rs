@@ -9,7 +9,7 @@ use engine::config::Registration;
 use engine::people::auth::{own, registration};
 use serde::{Deserialize, Serialize};
 use web::api::{valid_email, valid_name};
-use web::auth::From;
+use web::auth::RequestClient;
 
 use crate::form::Fields;
 use crate::page::{Message, Page, Reply};
@@ -65,7 +65,7 @@ pub struct RegistrationForm {
 /// `POST /register`
 pub async fn register(
     State(app): State<App>,
-    From(visitor): From,
+    RequestClient(visitor): RequestClient,
     Fields(given): Fields<RegistrationForm>,
 ) -> Response {
     let registering = async {
@@ -96,7 +96,7 @@ pub async fn show_link(
 /// `POST /confirm-email/{token}`
 pub async fn confirm(
     State(app): State<App>,
-    From(visitor): From,
+    RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
 ) -> Result<Redirect, Reply<Message>> {
     own::confirm_email(&app, &visitor, &token).await.map_err(used)?;

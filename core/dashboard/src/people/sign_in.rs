@@ -11,7 +11,7 @@ use engine::config::Registration;
 use engine::people::auth::sign_in::{Credentials, Evidence, SignInStep};
 use engine::people::auth::{sessions, sign_in};
 use serde::{Deserialize, Serialize};
-use web::auth::{self, Caller, From};
+use web::auth::{self, Caller, RequestClient};
 use web::errors::Problem;
 
 use crate::form::Fields;
@@ -91,7 +91,7 @@ pub struct SignInForm {
 pub async fn sign_in(
     State(app): State<App>,
     headers: HeaderMap,
-    From(visitor): From,
+    RequestClient(visitor): RequestClient,
     Fields(form): Fields<SignInForm>,
 ) -> Response {
     let evidence = match &form.ticket {
@@ -101,8 +101,8 @@ pub async fn sign_in(
     let given = Credentials { email: form.email.clone(), evidence, code: form.code };
     match sign_in::step(&app, &visitor, given).await {
         Ok(SignInStep::SignedIn(signed_in)) => {
-            auth::leave(&app, &headers).await;
-            (auth::cookies(&app, &signed_in), Redirect::to("/")).into_response()
+            auth::end_former_session(&app, &headers).await;
+            (auth::sign_in_cookies(&app, &signed_in), Redirect::to("/")).into_response()
         }
         Ok(SignInStep::CodeNeeded { ticket }) => code_page(&form.email, &ticket).into_response(),
         Err(error) => refused(&app, &form.email, form.ticket.as_deref(), error),
@@ -130,6 +130,6 @@ pub async fn sign_out(State(app): State<App>, Caller(actor): Caller) -> Result<R
     if let Actor { proof: Proof::Session { id, .. }, .. } = actor {
         sessions::revoke(&app, id, None).await?;
     }
-    let cookie = AppendHeaders([(header::SET_COOKIE, auth::clear_cookie(&app))]);
+    let cookie = AppendHeaders([(header::SET_COOKIE, auth::clear_session_cookie(&app))]);
     Ok((cookie, Redirect::to("/login?done=logout")).into_response())
 }

@@ -11,6 +11,7 @@ use super::delivery::Reason;
 /// Where an adapter version came from: `built_in` with a release of Postrider, or `installed` by an upload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = AdapterOrigin)]
 pub enum Origin {
     /// It came with a release of Postrider.
     BuiltIn,

@@ -32,6 +32,7 @@ text_enum!(FiringStatus { Any => "any", Pending => "pending", Approved => "appro
 /// The events that a postback is fired for: all, one affiliate's, one offer's, or one affiliate's for one offer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PostbackScope)]
 pub struct Scope {
     /// Only events of this affiliate; of all affiliates if absent or null.
     #[serde(default)]

@@ -144,6 +144,7 @@ impl RawRequest {
 
 /// The result of a request or notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = InboundResult)]
 pub struct OutcomeDetails {
     /// The outcome.
     pub outcome: Outcome,
@@ -177,6 +178,7 @@ impl From<Issue> for OutcomeDetails {
 
 /// The result of one notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = NotificationResult)]
 pub struct Item {
     /// Outcome, code and sentence.
     #[serde(flatten)]

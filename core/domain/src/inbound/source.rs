@@ -199,6 +199,7 @@ pub enum Meaning {
 
 /// A status with the reason of a rejection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = MeaningWithReason)]
 #[serde(deny_unknown_fields)]
 pub struct Reasoned {
     /// The status.
@@ -291,6 +292,7 @@ pub enum WithoutTransactionId {
 /// How the network writes amounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = AmountFormat)]
 pub struct Amounts {
     /// The unit of the numbers; `major` if absent.
     pub unit: Unit,
@@ -303,6 +305,7 @@ pub struct Amounts {
 /// The unit of amounts. `major`: units of the currency, 12.50. `minor`: minor units, 1250 for 12.50 USD, 12 for 12 JPY.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = AmountUnit)]
 pub enum Unit {
     /// Units of the currency: 12.50.
     #[default]
@@ -313,6 +316,7 @@ pub enum Unit {
 
 /// The decimal separator of amounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = DecimalSeparator)]
 pub enum Decimal {
     /// A point.
     #[default]
@@ -326,6 +330,7 @@ pub enum Decimal {
 /// The reply to an accepted notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SourceReply)]
 pub struct Reply {
     /// HTTP status, 200 to 299.
     #[schema(example = 200)]

@@ -20,7 +20,8 @@ use super::ledger::Balance;
 /// The event that notifies postbacks of a payout that can now be withdrawn.
 pub const AVAILABLE_TO_PAY: &str = "available_to_pay";
 
-/// The kind of an earning.
+/// The kind of an earning. `payout`: the payout of a conversion. `commission`: a second-tier commission, which is a
+/// share of a sub-affiliate's payout. `adjustment`: a manual credit or debit by finance.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EarningKind {
@@ -34,7 +35,8 @@ pub enum EarningKind {
 
 text_enum!(EarningKind { Payout => "payout", Commission => "commission", Adjustment => "adjustment" });
 
-/// The state of an earning.
+/// The state of an earning. `pending`: it is in its hold. `available`: its hold has ended, and it can be withdrawn.
+/// `reversed`: it was taken back completely.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EarningState {

@@ -64,6 +64,14 @@ pub struct Entry {
 }
 
 /// The kind of a posting, as shown on statements.
+///
+/// `earned`: a payout was earned, and its hold began. `commission`: a second-tier commission was earned. `corrected`:
+/// the amounts of an approved conversion changed. `reversed`: a conversion was rejected, and its earnings were taken
+/// back. `released`: a hold ended, and the earnings became available. `adjusted`: finance credited or debited an
+/// amount. `withdrawal_requested`: money was reserved for a withdrawal. `withdrawal_paid`: a withdrawal was paid.
+/// `withdrawal_returned`: a withdrawal was refused, failed or was cancelled, and its money is available again.
+/// `withdrawal_fee`: the fee of a paid withdrawal. `payment_returned`: the bank returned a payment. `exchanged`: money
+/// was exchanged for another currency.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PostingKind {

@@ -38,7 +38,9 @@ pub struct PayoutMethod {
     pub updated_at: Timestamp,
 }
 
-/// The format of a payment file.
+/// The format of a payment file. `pain001`: ISO 20022 pain.001.001.09, for SEPA credit transfers. `paypal`: the CSV
+/// file that PayPal's Payouts page imports. `crypto`: CSV with asset, address, amount and currency. `csv`: CSV with all
+/// payout details, one payment per line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileFormat {
@@ -56,6 +58,7 @@ text_enum!(FileFormat { Pain001 => "pain001", Paypal => "paypal", Crypto => "cry
 
 /// The terms of a payout method in one currency.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = PayoutMethodTerms)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
     /// The minimum amount of a withdrawal.

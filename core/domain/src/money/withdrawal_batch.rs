@@ -34,6 +34,7 @@ pub struct WithdrawalBatch {
 
 /// How many withdrawals of a batch have which result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = WithdrawalBatchProgress)]
 pub struct Progress {
     /// Approved, without a result so far.
     pub open: i64,

@@ -5,7 +5,8 @@ use crate::ids::{AffiliateId, KeyId, SessionId, UserId};
 
 use super::permission::{Denied, Permission, Permissions, Role};
 
-/// Why a caller can read but not change anything.
+/// Why a caller can read but not change anything. `opened_by_staff`: staff opened the session, which is read-only.
+/// `suspended`: the affiliate is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Restriction {

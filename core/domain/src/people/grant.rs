@@ -41,7 +41,8 @@ pub fn may_hold_link_of(inviter: Actor, role: Role) -> bool {
     may_give(inviter, Power::of_role(role)).is_ok()
 }
 
-/// The access of a session that a login link opens.
+/// The access of a session that a login link opens. `full`: the customer's own access. `read_only`: read access for
+/// staff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionAccess {

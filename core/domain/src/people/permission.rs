@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The role of a caller in the program.
+/// The role of a caller in the program. `owner`: has all permissions, and can invite owners. `admin`: runs the program,
+/// but does not pay withdrawals. `finance`: manages money and pays withdrawals. `support`: can read, but not change
+/// anything. `affiliate`: can only read and change the objects of its affiliate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -28,6 +30,27 @@ text_enum!(Role {
 });
 
 /// A permission. Its word is also the scope of an API key.
+///
+/// * `read_program`: see offers, affiliates, links, conversions and deliveries.
+/// * `manage_offers`: change offers.
+/// * `manage_affiliates`: change affiliates, customers and coupons.
+/// * `manage_links`: change links.
+/// * `manage_conversions`: report, approve and reject conversions.
+/// * `manage_postbacks`: save and test postbacks, and send deliveries again.
+/// * `manage_sources`: change sources.
+/// * `manage_adapters`: install, enable and disable adapters.
+/// * `manage_keys`: manage the keys of the program and of others. A person's own keys need no permission.
+/// * `manage_users`: manage users who have no more permissions than the caller.
+/// * `read_money`: see balances, earnings and withdrawals.
+/// * `manage_money`: adjust balances, and set commissions and exchange rates.
+/// * `request_withdrawals`: request withdrawals.
+/// * `pay_withdrawals`: approve, refuse and pay withdrawals.
+/// * `read_reports`: see reports.
+/// * `read_audit`: see the audit log.
+/// * `manage_settings`: change the settings of the program.
+/// * `open_sessions`: create login links for affiliates.
+/// * `read_buyers`: see names and e-mail addresses of buyers, which are masked otherwise.
+/// * `prune_audit`: delete old entries of the audit log.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
@@ -47,7 +70,7 @@ pub enum Permission {
     ManageSources,
     /// Install, enable and disable adapters.
     ManageAdapters,
-    /// Manage the keys of the program and of others; one's own keys need no permission.
+    /// Manage the keys of the program and of others. A person's own keys need no permission.
     ManageKeys,
     /// Manage users who have no more permissions than the caller.
     ManageUsers,

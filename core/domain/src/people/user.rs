@@ -39,7 +39,8 @@ pub struct User {
     pub updated_at: Timestamp,
 }
 
-/// The status of a user.
+/// The status of a user. `invited`: the person has not chosen a password yet. `waiting`: the person has registered, and
+/// the registration waits for approval. `active`: the person can sign in. `disabled`: the person cannot sign in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserStatus {

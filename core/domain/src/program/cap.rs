@@ -62,6 +62,7 @@ pub enum CapScope {
 /// The period of a limit: a day, a calendar month, or all time (`total`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = CapPeriod)]
 pub enum Period {
     /// A day.
     Day,

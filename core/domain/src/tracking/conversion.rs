@@ -17,6 +17,7 @@ use super::attribution::{
 /// The status of a conversion.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
+#[schema(as = ConversionStatusWithReason)]
 pub enum Status {
     /// Waits for a decision.
     Pending,

@@ -38,6 +38,7 @@ pub struct Event {
 
 /// The data of an event that adapters get.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = EventFacts)]
 pub struct Facts {
     /// The name of a custom event; absent for other events.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -32,8 +32,10 @@ pub struct NewCustomer {
     pub email: String,
 }
 
-/// The effect of a call that can be repeated.
+/// The effect of a request that can be repeated. `created`: the object was created. `updated`: it was known, and
+/// changed. `unchanged`: it was known, and did not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = UpsertResult)]
 #[serde(rename_all = "snake_case")]
 pub enum Done {
     Created,

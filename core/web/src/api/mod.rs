@@ -1,4 +1,4 @@
-//! `/api/v1`: one file a noun, `*In` for what comes and `*Out` for what goes.
+//! `/api/v1`: one file per noun. `*In` are the bodies of requests, `*Out` those of responses.
 
 pub mod delivery;
 pub mod inbound;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use engine::delivery::templates::MadeOf;
 use engine::{Error, FieldIssue};
 
-/// What was wrong with a body, gathered, so that a person is told all of it at once.
+/// The problems of a request body, collected so that one response lists all of them.
 #[derive(Default)]
 pub(crate) struct Issues(Vec<FieldIssue>);
 
@@ -31,7 +31,7 @@ impl Issues {
         text.to_owned()
     }
 
-    /// The same, or nothing: empty text counts as absent.
+    /// As [`Self::text`]; empty text counts as absent.
     fn optional_text(&mut self, path: &str, text: Option<String>, max: usize) -> Option<String> {
         let text = text.filter(|text| !text.trim().is_empty())?;
         Some(self.text(path, &text, max))
@@ -51,30 +51,32 @@ fn made_of(
 ) -> Result<MadeOf, Error> {
     match (template, adapter, config) {
         (Some(id), None, None) => Ok(MadeOf::Template { id, fields }),
-        (Some(_), Some(_), _) => Err(Error::invalid("/adapter", "leave it out; the template decides")),
-        (Some(_), None, Some(_)) => Err(Error::invalid("/config", "leave it out; the template and its fields decide")),
-        (None, ..) if !fields.is_empty() => {
-            Err(Error::invalid("/fields", "fields belong to a template; give its id as template, or leave them out"))
-        }
+        (Some(_), Some(_), _) => Err(Error::invalid("/adapter", "remove it; the template decides")),
+        (Some(_), None, Some(_)) => Err(Error::invalid("/config", "remove it; the template and its fields decide")),
+        (None, ..) if !fields.is_empty() => Err(Error::invalid(
+            "/fields",
+            "fields are the values of a template; send its id as template, or remove fields",
+        )),
         (None, Some(adapter), Some(config)) => Ok(MadeOf::Adapter { adapter, config }),
-        (None, None, _) => Err(Error::invalid("", "missing field `adapter`, or `template`")),
-        (None, Some(_), None) => Err(Error::invalid("", "missing field `config`")),
+        (None, None, _) => Err(Error::invalid("", "send either adapter and config, or template and fields")),
+        (None, Some(_), None) => Err(Error::invalid("", "config is missing; send the configuration of the adapter")),
     }
 }
 
-/// An amount as it came: text, or something else that must be told so.
+/// The amount of a request. Any JSON value is accepted at first, so that a number gets an error that names the field.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(transparent)]
 struct AmountIn(serde_json::Value);
 
 impl AmountIn {
-    /// The text as it came, for amounts that may also be a word.
+    /// The text of the request, for fields that also accept a word such as "all".
     fn word(&self) -> Option<&str> {
         self.0.as_str()
     }
 
-    fn read(this: Option<Self>, path: &str, issues: &mut Issues) -> Option<domain::amounts::Amount> {
-        let message = match this?.0 {
+    /// Parses the amount; adds an issue if it is not valid. `None` if it is absent, null or not valid.
+    fn read(amount: Option<Self>, path: &str, issues: &mut Issues) -> Option<domain::amounts::Amount> {
+        let message = match amount?.0 {
             serde_json::Value::Null => return None,
             serde_json::Value::String(text) => match text.parse() {
                 Ok(amount) => return Some(amount),
@@ -95,7 +97,12 @@ impl utoipa::PartialSchema for AmountIn {
 
 impl utoipa::ToSchema for AmountIn {}
 
-/// A field that may be absent, null or set.
+/// The default of flags that are true if absent.
+fn default_true() -> bool {
+    true
+}
+
+/// Deserializes a field that may be absent, null or set: `None`, `Some(None)` or `Some(Some(_))`.
 fn some<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -104,21 +111,21 @@ where
     T::deserialize(from).map(Some)
 }
 
-/// The name of somebody who registers.
+/// Checks the name of a person who registers, and trims it.
 pub fn valid_name(text: &str) -> Result<String, Error> {
     let mut issues = Issues::default();
     let name = issues.text("/name", text, 200);
     issues.result().map(|()| name)
 }
 
-/// An e-mail address that somebody typed.
+/// Checks the form of an e-mail address, and trims it.
 pub fn valid_email(text: &str) -> Result<String, Error> {
     let mut issues = Issues::default();
     let email = email(&mut issues, text);
     issues.result().map(|()| email)
 }
 
-/// Looks like an address; whether it is one, a message to it tells.
+/// Checks only the form. Whether the address exists shows when a message is sent to it.
 fn email(issues: &mut Issues, text: &str) -> String {
     let text = issues.text("/email", text, 254);
     let (name, host) = text.split_once('@').unwrap_or_default();

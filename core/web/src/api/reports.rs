@@ -1,6 +1,6 @@
-//! `/api/v1/reports`
+//! `/api/v1/reports`: clicks, conversions and money, counted.
 
-pub(crate) mod spans;
+pub(crate) mod period;
 
 use axum::Json;
 use axum::extract::State;
@@ -26,39 +26,44 @@ use engine::reports::{self, ReportRequest};
 
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 10_000;
-/// Longer spans are asked for in parts.
+/// The maximum period of a report. It limits the time that a report takes.
 const DAYS_MAX: i64 = 1_100;
 const DAYS_DEFAULT: u32 = 30;
 
-/// Which clicks and conversions count, and where days begin.
+/// Which clicks and conversions are counted, and how.
 #[derive(Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ReportParams {
-    /// One or two of day, hour, week, month, offer, affiliate, link, sub1 to sub10, country, device, browser, os,
-    /// source, keyword, page, goal; with a comma between. Only for /reports.
+    /// One or two of hour, day, week, month, offer, affiliate, link, sub1 to sub10, country, device, browser, os,
+    /// source, keyword, page and goal, separated by a comma; day if absent. Only for /reports.
     #[param(example = "day,offer")]
     group_by: Option<String>,
-    /// hour, day, week or month; day when absent. Only for /reports/series.
+    /// hour, day, week or month; day if absent. Only for /reports/series.
     interval: Option<String>,
-    /// A date, or a time on a quarter of an hour; 30 days ago when absent.
+    /// The start of the period, inclusive: a date, or a time on a quarter of an hour (RFC 3339). If absent, the period
+    /// has 30 days. A period has at most 1,100 days.
     #[param(example = "2026-11-01")]
     from: Option<String>,
-    /// A date, which is included, or a time, which is not; today when absent.
+    /// The end of the period: a date, which is included, or a time on a quarter of an hour, which is excluded; today if
+    /// absent.
     #[param(example = "2026-11-30")]
     to: Option<String>,
-    /// UTC when absent.
+    /// The time zone of dates and of days, weeks and months: a name of the IANA time zone database, or an offset; UTC
+    /// if absent.
     #[param(example = "Europe/Berlin")]
     time_zone: Option<String>,
     offer_id: Option<OfferId>,
     affiliate_id: Option<AffiliateId>,
     link_id: Option<LinkId>,
-    /// Amounts in this currency only.
+    /// Only amounts in this currency.
     currency: Option<Currency>,
-    /// key, impressions, clicks, unique_clicks, conversions, approved, conversion_rate, payout, revenue, profit or epc,
-    /// largest first; clicks when absent, or key if the first group is a time.
+    /// The order of the rows: key (ascending), or one of impressions, clicks, unique_clicks, conversions, approved,
+    /// conversion_rate, payout, revenue, profit and epc (largest first). If absent: key if the first group is a time,
+    /// otherwise clicks. Affiliates cannot use revenue and profit.
     sort: Option<String>,
-    /// 1 to 10,000 rows; 100 when absent. The others are added up in rest.
+    /// The maximum number of rows, 1 to 10,000; 100 if absent. `rest` has the sums of the other rows.
     limit: Option<u64>,
+    /// Only this value. The same applies to the other sub ids and the dimensions below.
     sub1: Option<String>,
     sub2: Option<String>,
     sub3: Option<String>,
@@ -76,7 +81,7 @@ pub struct ReportParams {
     source: Option<String>,
     keyword: Option<String>,
     page: Option<String>,
-    /// Of conversions; clicks count for every goal.
+    /// Only conversions of this goal. Clicks have no goal and are counted for all goals.
     goal: Option<String>,
 }
 
@@ -107,7 +112,7 @@ impl ReportParams {
             (Page, &self.page),
             (Goal, &self.goal),
         ];
-        let given = values.into_iter().filter_map(|(dimension, value)| {
+        let values = values.into_iter().filter_map(|(dimension, value)| {
             let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty())?;
             Some((dimension, cut(value)))
         });
@@ -115,232 +120,262 @@ impl ReportParams {
             affiliate_id: self.affiliate_id,
             offer_id: self.offer_id,
             link_id: self.link_id,
-            values: given.collect(),
+            values: values.collect(),
         }
     }
 
     fn groups(&self) -> Result<Vec<Group>, Problem> {
         let words = self.group_by.as_deref().unwrap_or("day");
         let groups = words.split(',').map(|word| {
-            Group::from_word(word.trim())
-                .ok_or_else(|| invalid(format!("group_by: \"{}\" is none of {}", cut(word), Group::words())))
+            Group::from_word(word.trim()).ok_or_else(|| {
+                invalid(format!("group_by: \"{}\" is not valid; use one of: {}", cut(word), Group::words()))
+            })
         });
         let groups: Vec<Group> = groups.collect::<Result<_, _>>()?;
         if groups.len() > 2 || (groups.len() == 2 && groups[0] == groups[1]) {
-            return Err(invalid("group_by takes one group, or two that differ".to_owned()));
+            return Err(invalid(
+                "group_by is not valid; use one group, or two different groups separated by a comma".to_owned(),
+            ));
         }
         Ok(groups)
     }
 
-    /// Whole quarters of an hour.
-    fn span(&self, zone: Zone, now: Timestamp) -> Result<(Timestamp, Timestamp), Problem> {
+    /// The period. Its start and end are on quarters of an hour.
+    fn period(&self, zone: Zone, now: Timestamp) -> Result<(Timestamp, Timestamp), Problem> {
         let (first, end) = last_days(DAYS_DEFAULT, now, zone);
-        let given = |text: &Option<String>| text.as_deref().map(str::to_owned).filter(|text| !text.is_empty());
-        let to = given(&self.to).map_or(Ok(end), |text| spans::to(&text, zone))?;
-        let from = match given(&self.from) {
-            Some(text) => spans::from(&text, zone)?,
-            None if given(&self.to).is_none() => first,
+        let non_empty = |text: &Option<String>| text.as_deref().map(str::to_owned).filter(|text| !text.is_empty());
+        let to = non_empty(&self.to).map_or(Ok(end), |text| period::to(&text, zone))?;
+        let from = match non_empty(&self.from) {
+            Some(text) => period::from(&text, zone)?,
+            None if non_empty(&self.to).is_none() => first,
             None => last_days(DAYS_DEFAULT, Timestamp::from_millis(to.millis() - 1), zone).0,
         };
-        spans::check(from, to)?;
+        period::check(from, to)?;
         if quarter(from) != from || quarter(to) != to {
-            let detail = "from and to must lie on a quarter of an hour (14:00, 14:15); write dates, or round them";
+            let detail = "from and to must be on a quarter of an hour (14:00, 14:15); use dates, or round the times";
             return Err(invalid(detail.to_owned()));
         }
         if to.millis() - from.millis() > DAYS_MAX * 86_400_000 {
-            return Err(invalid(format!("a report spans {DAYS_MAX} days at most; ask for it in parts")));
+            return Err(invalid(format!("a report has at most {DAYS_MAX} days; request several shorter periods")));
         }
         Ok((from, to))
     }
 
     fn request(&self, actor: Actor, groups: Vec<Group>, now: Timestamp) -> Result<ReportRequest, Problem> {
-        let zone = spans::zone(self.time_zone.as_deref())?;
-        let (from, to) = self.span(zone, now)?;
+        let zone = period::zone(self.time_zone.as_deref())?;
+        let (from, to) = self.period(zone, now)?;
         let sort = match self.sort.as_deref().filter(|word| !word.is_empty()) {
             Some(word) => {
                 let sort = Sort::from_word(word);
-                sort.ok_or_else(|| invalid(format!("sort: \"{}\" is none of {}", cut(word), Sort::WORDS.join(", "))))?
+                sort.ok_or_else(|| {
+                    invalid(format!("sort: \"{}\" is not valid; use one of: {}", cut(word), Sort::WORDS.join(", ")))
+                })?
             }
             None if matches!(groups.first(), Some(Group::Time(_))) => Sort::Key,
             None => Sort::Clicks,
         };
         if !actor.is_staff() && matches!(sort, Sort::Revenue | Sort::Profit) {
-            return Err(invalid(format!("sort: {sort} is not shown to affiliates; choose payout")));
+            return Err(invalid(format!("sort: {sort} is not available to affiliates; use payout")));
         }
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(invalid(format!("limit is {limit}; choose 1 to {LIMIT_MAX}")));
+            return Err(invalid(format!("limit is {limit}; use 1 to {LIMIT_MAX}")));
         }
         let query = ReportQuery { groups, filter: self.filter(), zone };
         Ok(ReportRequest { query, from, to, currency: self.currency, sort, limit: limit as usize })
     }
 }
 
+/// The sums of a report's row in one currency. Amounts are decimal texts with at most six decimals.
 #[derive(Serialize, ToSchema)]
-pub struct MoneyOut {
+pub struct ReportMoneyOut {
     currency: Currency,
-    /// What the program owes or paid for approved conversions.
+    /// The payout of approved conversions, which the program owes or has paid.
     payout: String,
-    /// The same of conversions that wait for a decision.
+    /// The payout of pending conversions.
     payout_pending: String,
-    /// What the networks of affiliates' own sources pay them.
+    /// The payout of approved self-reported conversions. The affiliates' own networks pay it, not the program.
     self_reported: String,
-    /// By affiliates: payout and self_reported.
+    /// The earnings of affiliates: `payout` plus `self_reported`.
     earned: String,
-    /// Earned per click, rounded half up to six decimals; null without clicks.
+    /// Earnings per click: `earned` divided by `clicks`, rounded half up to six decimals; null without clicks.
     epc: Option<String>,
-    /// What advertisers pay for approved conversions, but for self-reported ones; not shown to affiliates.
+    /// The revenue of approved conversions, without self-reported ones. Absent for affiliates.
     #[serde(skip_serializing_if = "Option::is_none")]
     revenue: Option<String>,
-    /// Revenue less payout; not shown to affiliates.
+    /// `revenue` less `payout`. Absent for affiliates.
     #[serde(skip_serializing_if = "Option::is_none")]
     profit: Option<String>,
 }
 
+/// The counts and sums of a report's row.
 #[derive(Serialize, ToSchema)]
-pub struct FiguresOut {
+pub struct ReportFiguresOut {
+    /// Impressions, without those of bots.
     impressions: u64,
-    /// Bots are counted apart.
+    /// Clicks, without those of bots.
     clicks: u64,
-    /// The first of each visitor on each link and day (UTC).
+    /// The first click of each visitor per link and day (UTC), without those of bots.
     unique_clicks: u64,
     bot_impressions: u64,
     bot_clicks: u64,
+    /// Conversions of any status.
     conversions: u64,
     pending: u64,
     approved: u64,
     rejected: u64,
-    /// Of these conversions, those that affiliates' own sources reported.
+    /// The conversions of any status that affiliates' own sources reported. The other counts include them.
     self_reported: u64,
-    /// Conversions that are not rejected, per click, rounded half up to six decimals; null without clicks.
+    /// Pending and approved conversions divided by `clicks`, as a fraction of 1, rounded half up to six decimals; null
+    /// without clicks.
     #[schema(example = "0.0421")]
     conversion_rate: Option<String>,
-    /// By currency; amounts of different currencies are never added.
-    money: Vec<MoneyOut>,
+    /// The sums, one item per currency. Amounts of different currencies are not added.
+    money: Vec<ReportMoneyOut>,
 }
 
-impl FiguresOut {
-    fn of(actor: Actor, it: &Figures) -> Self {
-        let shown = |micros: i128| actor.is_staff().then(|| decimal(micros));
-        let money = it.money.iter().map(|(currency, sums)| MoneyOut {
+impl ReportFiguresOut {
+    fn of(actor: Actor, figures: &Figures) -> Self {
+        let for_staff = |micros: i128| actor.is_staff().then(|| decimal(micros));
+        let money = figures.money.iter().map(|(currency, sums)| ReportMoneyOut {
             currency: *currency,
             payout: decimal(sums.payout),
             payout_pending: decimal(sums.payout_pending),
             self_reported: decimal(sums.self_reported),
             earned: decimal(sums.earned()),
-            epc: it.epc(*currency).map(decimal),
-            revenue: shown(sums.revenue),
-            profit: shown(sums.profit()),
+            epc: figures.epc(*currency).map(decimal),
+            revenue: for_staff(sums.revenue),
+            profit: for_staff(sums.profit()),
         });
         Self {
-            impressions: it.impressions(),
-            clicks: it.clicks(),
-            unique_clicks: it.unique_clicks(),
-            bot_impressions: it.bot_impressions(),
-            bot_clicks: it.bot_clicks(),
-            conversions: it.conversions(),
-            pending: it.pending,
-            approved: it.approved,
-            rejected: it.rejected,
-            self_reported: it.self_reported,
-            conversion_rate: it.conversion_rate().map(decimal),
+            impressions: figures.impressions(),
+            clicks: figures.clicks(),
+            unique_clicks: figures.unique_clicks(),
+            bot_impressions: figures.bot_impressions(),
+            bot_clicks: figures.bot_clicks(),
+            conversions: figures.conversions(),
+            pending: figures.pending,
+            approved: figures.approved,
+            rejected: figures.rejected,
+            self_reported: figures.self_reported,
+            conversion_rate: figures.conversion_rate().map(decimal),
             money: money.collect(),
         }
     }
 }
 
+/// The value of one group of a row.
 #[derive(Serialize, ToSchema)]
-pub struct KeyOut {
-    /// One of group_by.
+pub struct ReportKeyOut {
+    /// The group, as in `group_by`.
     group: &'static str,
-    /// An id, a time or a text; null for visits without one.
+    /// An id, the start of a period, or a text; null for clicks without a value, and if `other` is true.
     value: Option<String>,
-    /// Of an offer or affiliate.
+    /// The name of the offer or affiliate. Absent for other groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// More different values than are told apart, counted together.
+    /// Whether the row is the sum of all values beyond the maximum number of different values. Absent if it is not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     other: bool,
 }
 
+/// A row of a report.
 #[derive(Serialize, ToSchema)]
-pub struct RowOut {
-    keys: Vec<KeyOut>,
+pub struct ReportRowOut {
+    /// The values of the groups, in the order of `group_by`.
+    keys: Vec<ReportKeyOut>,
     #[serde(flatten)]
-    figures: FiguresOut,
+    figures: ReportFiguresOut,
 }
 
+/// The sums of the rows beyond the limit.
 #[derive(Serialize, ToSchema)]
-pub struct RestOut {
-    /// How many rows it stands for.
+pub struct ReportRemainderOut {
+    /// The number of these rows.
     rows: u64,
     #[serde(flatten)]
-    figures: FiguresOut,
+    figures: ReportFiguresOut,
 }
 
+/// A report.
 #[derive(Serialize, ToSchema)]
 pub struct ReportOut {
     group_by: Vec<&'static str>,
+    /// The start of the period, inclusive.
     from: Timestamp,
+    /// The end of the period, exclusive.
     to: Timestamp,
     #[schema(value_type = String)]
     time_zone: Zone,
-    rows: Vec<RowOut>,
-    /// The rows beyond the limit, added up.
-    rest: RestOut,
-    totals: FiguresOut,
+    rows: Vec<ReportRowOut>,
+    /// The sums of the rows beyond the limit.
+    rest: ReportRemainderOut,
+    /// The sums of all rows.
+    totals: ReportFiguresOut,
 }
 
+/// One interval of a series.
 #[derive(Serialize, ToSchema)]
-pub struct PointOut {
-    /// As the interval's: 2026-11-20, 2026-11, 2026-11-20T14:00+01:00; a week has its Monday.
+pub struct SeriesPointOut {
+    /// The start of the interval in the time zone: 2026-11-20T14:00+01:00 for an hour, 2026-11-20 for a day, the date
+    /// of the Monday for a week, 2026-11 for a month.
     at: String,
     #[serde(flatten)]
-    figures: FiguresOut,
+    figures: ReportFiguresOut,
 }
 
+/// Figures over time.
 #[derive(Serialize, ToSchema)]
 pub struct SeriesOut {
+    /// hour, day, week or month
     interval: &'static str,
+    /// The start of the period, inclusive.
     from: Timestamp,
+    /// The end of the period, exclusive.
     to: Timestamp,
     #[schema(value_type = String)]
     time_zone: Zone,
-    /// One for each, also where nothing happened.
-    points: Vec<PointOut>,
-    totals: FiguresOut,
+    /// One point for each interval of the period, in ascending order, also for intervals without clicks and
+    /// conversions.
+    points: Vec<SeriesPointOut>,
+    /// The sums of all points.
+    totals: ReportFiguresOut,
 }
 
-/// What keywords and pages earn.
+/// The earnings of keywords and pages.
 #[derive(Serialize, ToSchema)]
 pub struct RevenueMapOut {
+    /// The start of the period, inclusive.
     from: Timestamp,
+    /// The end of the period, exclusive.
     to: Timestamp,
     #[schema(value_type = String)]
     time_zone: Zone,
-    totals: FiguresOut,
-    /// Top earning keywords first, each with earnings per click and conversion rate.
-    keywords: Vec<RowOut>,
-    keywords_rest: RestOut,
-    /// Top earning pages first.
-    pages: Vec<RowOut>,
-    pages_rest: RestOut,
+    totals: ReportFiguresOut,
+    /// A row for each keyword, largest payout first unless `sort` names another order.
+    keywords: Vec<ReportRowOut>,
+    /// The sums of the keywords beyond the limit.
+    keywords_rest: ReportRemainderOut,
+    /// A row for each page, in the same order.
+    pages: Vec<ReportRowOut>,
+    /// The sums of the pages beyond the limit.
+    pages_rest: ReportRemainderOut,
 }
 
-async fn rows(app: &App, actor: Actor, groups: &[Group], ranked: &Ranked) -> ApiResult<Vec<RowOut>> {
+async fn rows_out(app: &App, actor: Actor, groups: &[Group], ranked: &Ranked) -> ApiResult<Vec<ReportRowOut>> {
     let mut rows = Vec::with_capacity(ranked.rows.len());
     for (keys, figures) in &ranked.rows {
-        let mut out = Vec::with_capacity(keys.len());
+        let mut keys_out = Vec::with_capacity(keys.len());
         for (group, key) in groups.iter().zip(keys) {
-            out.push(key_out(app, *group, key).await?);
+            keys_out.push(key_out(app, *group, key).await?);
         }
-        rows.push(RowOut { keys: out, figures: FiguresOut::of(actor, figures) });
+        rows.push(ReportRowOut { keys: keys_out, figures: ReportFiguresOut::of(actor, figures) });
     }
     Ok(rows)
 }
 
-async fn key_out(app: &App, group: Group, key: &Key) -> ApiResult<KeyOut> {
-    let mut out = KeyOut { group: group.as_str(), value: None, name: None, other: false };
+async fn key_out(app: &App, group: Group, key: &Key) -> ApiResult<ReportKeyOut> {
+    let mut out = ReportKeyOut { group: group.as_str(), value: None, name: None, other: false };
     match (group, key) {
         (_, Key::None) => {}
         (_, Key::Other) => out.other = true,
@@ -360,21 +395,24 @@ async fn key_out(app: &App, group: Group, key: &Key) -> ApiResult<KeyOut> {
     Ok(out)
 }
 
-fn rest(actor: Actor, ranked: &Ranked) -> RestOut {
-    RestOut { rows: ranked.rest_rows as u64, figures: FiguresOut::of(actor, &ranked.rest) }
+fn remainder_out(actor: Actor, ranked: &Ranked) -> ReportRemainderOut {
+    ReportRemainderOut { rows: ranked.rest_rows as u64, figures: ReportFiguresOut::of(actor, &ranked.rest) }
 }
 
-/// Count clicks, conversions and money by one or two groups. An affiliate counts its own, without revenue and profit.
+/// Count clicks, conversions and money by one or two groups. The figures of affiliates include only their own data,
+/// without revenue and profit.
+///
+/// If too many reports are being computed, the response is a 429 with `Retry-After`.
 #[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(ReportParams),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = ReportOut), (status = "default", body = Problem)))]
 pub async fn get_report(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<ReportParams>,
+    ApiQuery(params): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<ReportOut>> {
-    let groups = it.groups()?;
-    let request = it.request(actor, groups.clone(), app.clock.now())?;
+    let groups = params.groups()?;
+    let request = params.request(actor, groups.clone(), app.clock.now())?;
     let (from, to, time_zone) = (request.from, request.to, request.query.zone);
     let ranked = reports::report(&app, actor, request).await?;
     Ok(Json(ReportOut {
@@ -382,61 +420,66 @@ pub async fn get_report(
         from,
         to,
         time_zone,
-        rows: rows(&app, actor, &groups, &ranked).await?,
-        rest: rest(actor, &ranked),
-        totals: FiguresOut::of(actor, &ranked.totals),
+        rows: rows_out(&app, actor, &groups, &ranked).await?,
+        rest: remainder_out(actor, &ranked),
+        totals: ReportFiguresOut::of(actor, &ranked.totals),
     }))
 }
 
-/// Count over time without gaps: the last 30 days, day by day, unless told otherwise.
+/// Count clicks, conversions and money over time, without gaps: by default each of the last 30 days. A series of hours
+/// has at most 100 days.
 #[utoipa::path(get, path = "/api/v1/reports/series", tag = "reports", params(ReportParams),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = SeriesOut), (status = "default", body = Problem)))]
 pub async fn get_series(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<ReportParams>,
+    ApiQuery(params): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<SeriesOut>> {
-    let word = it.interval.as_deref().unwrap_or("day");
-    let unit = Unit::from_word(word)
-        .ok_or_else(|| invalid(format!("interval: \"{}\" is none of {}", cut(word), Unit::WORDS.join(", "))))?;
-    let request = it.request(actor, vec![Group::Time(unit)], app.clock.now())?;
+    let word = params.interval.as_deref().unwrap_or("day");
+    let unit = Unit::from_word(word).ok_or_else(|| {
+        invalid(format!("interval: \"{}\" is not valid; use one of: {}", cut(word), Unit::WORDS.join(", ")))
+    })?;
+    let request = params.request(actor, vec![Group::Time(unit)], app.clock.now())?;
     let (from, to, time_zone) = (request.from, request.to, request.query.zone);
     if unit == Unit::Hour && to.millis() - from.millis() > 100 * 86_400_000 {
-        return Err(invalid("a series of hours spans 100 days at most; ask for it in parts, or for days".to_owned()));
+        return Err(invalid(
+            "a series of hours has at most 100 days; use a shorter period, or the interval day".to_owned(),
+        ));
     }
     let ranked = reports::series(&app, actor, request).await?;
-    let totals = FiguresOut::of(actor, &ranked.totals);
+    let totals = ReportFiguresOut::of(actor, &ranked.totals);
     let point = |(keys, figures): (Vec<Key>, Figures)| {
         let at = keys.into_iter().find_map(|key| if let Key::Text(at) = key { Some(at) } else { None });
-        PointOut { at: at.unwrap_or_default(), figures: FiguresOut::of(actor, &figures) }
+        SeriesPointOut { at: at.unwrap_or_default(), figures: ReportFiguresOut::of(actor, &figures) }
     };
     let points = ranked.rows.into_iter().map(point).collect();
     Ok(Json(SeriesOut { interval: unit.as_str(), from, to, time_zone, points, totals }))
 }
 
-/// Map revenue to keywords and pages: what each earned, per click too, and how many of its clicks convert.
+/// Count clicks, conversions and money by keyword and by page, with earnings per click and conversion rate, to see
+/// which keywords and pages earn most.
 #[utoipa::path(get, path = "/api/v1/reports/revenue-map", tag = "reports", params(ReportParams),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = RevenueMapOut), (status = "default", body = Problem)))]
 pub async fn get_revenue_map(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(mut it): ApiQuery<ReportParams>,
+    ApiQuery(mut params): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<RevenueMapOut>> {
-    it.sort = it.sort.or_else(|| Some(Sort::Payout.as_str().to_owned()));
+    params.sort = params.sort.or_else(|| Some(Sort::Payout.as_str().to_owned()));
     let (keyword, page) = ([Group::Dimension(Dimension::Keyword)], [Group::Dimension(Dimension::Page)]);
-    let request = it.request(actor, keyword.to_vec(), app.clock.now())?;
+    let request = params.request(actor, keyword.to_vec(), app.clock.now())?;
     let (from, to, time_zone) = (request.from, request.to, request.query.zone);
     let [keywords, pages] = reports::report_each(&app, actor, request, [keyword.to_vec(), page.to_vec()]).await?;
     Ok(Json(RevenueMapOut {
         from,
         to,
         time_zone,
-        totals: FiguresOut::of(actor, &keywords.totals),
-        keywords: rows(&app, actor, &keyword, &keywords).await?,
-        keywords_rest: rest(actor, &keywords),
-        pages: rows(&app, actor, &page, &pages).await?,
-        pages_rest: rest(actor, &pages),
+        totals: ReportFiguresOut::of(actor, &keywords.totals),
+        keywords: rows_out(&app, actor, &keyword, &keywords).await?,
+        keywords_rest: remainder_out(actor, &keywords),
+        pages: rows_out(&app, actor, &page, &pages).await?,
+        pages_rest: remainder_out(actor, &pages),
     }))
 }

@@ -1,4 +1,5 @@
-//! `/in/{source_key}`: where networks report. Public; the key and the source's guards say who may.
+//! `/in/{source_key}`: the notifications of networks. The route is public; the key and the guards of the source decide
+//! who may send.
 
 mod reply;
 
@@ -18,12 +19,12 @@ use engine::app::App;
 
 use super::tracking::client;
 
-/// More than any network sends.
+/// The maximum size of a stored body. Networks send less.
 const BODY_MAX_BYTES: usize = 64 * 1024;
-const BODY_TIME: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADERS_MAX: usize = 64;
 const HEADER_MAX_CHARS: usize = 1024;
-/// What opens other doors is not kept.
+/// Headers with credentials, which are not stored.
 const SECRET_HEADERS: [header::HeaderName; 3] = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
 
 /// `GET /in/{source_key}`, `POST /in/{source_key}`
@@ -33,7 +34,7 @@ pub async fn receive(State(app): State<App>, request: Request) -> Response {
         Ok(raw) => raw,
         Err(refusal) => return refusal,
     };
-    // A task of its own: a network that hangs up has reported all the same.
+    // A task of its own, because the notification of a network that disconnects must be processed too.
     let receiving = async move { engine::inbound::receive::receive(&app, &key, raw).await };
     let work = tokio::spawn(receiving.in_current_span());
     match work.await {
@@ -44,7 +45,7 @@ pub async fn receive(State(app): State<App>, request: Request) -> Response {
     }
 }
 
-/// `HEAD /in/{source_key}`: as GET would find the source, and nothing else.
+/// `HEAD /in/{source_key}`: whether the source exists. Nothing is processed.
 pub async fn head(State(app): State<App>, request: Request) -> Response {
     match engine::inbound::receive::is_source(&app, &key_of(&request)).await {
         Ok(true) => reply::text(StatusCode::OK, String::new()),
@@ -55,7 +56,7 @@ pub async fn head(State(app): State<App>, request: Request) -> Response {
 
 fn key_of(request: &Request) -> String {
     let key = request.uri().path().trim_start_matches("/in/").trim_end_matches('/');
-    // Keys have no case and no other characters; what has can't be one.
+    // Keys are case-insensitive and shorter than 64 characters.
     key.chars().take(64).collect::<String>().to_ascii_lowercase()
 }
 
@@ -64,14 +65,14 @@ async fn read(app: &App, request: Request) -> Result<RawRequest, Response> {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let remote_ip = peer.map(|peer| client::origin(app, peer.0.ip(), &parts.headers).address);
     let incomplete = || {
-        let sentence = "the body did not arrive whole; send it again";
+        let sentence = "the request body was incomplete; send it again";
         reply::text(StatusCode::BAD_REQUEST, sentence.to_owned())
     };
-    let read = tokio::time::timeout(BODY_TIME, body_of(body)).await;
+    let read = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await;
     let (body, truncated) = read.ok().flatten().ok_or_else(incomplete)?;
     Ok(RawRequest {
         method: parts.method.to_string(),
-        // The key opens the source: it is kept nowhere.
+        // The key is a secret and is not stored.
         path: mask_addresses(parts.uri.path()),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: headers(&parts.headers),
@@ -81,8 +82,8 @@ async fn read(app: &App, request: Request) -> Result<RawRequest, Response> {
     })
 }
 
-/// The first of a body, and whether there is more. `None`: the connection broke.
-async fn body_of(body: Body) -> Option<(Vec<u8>, bool)> {
+/// The first [`BODY_MAX_BYTES`] of a body, and whether there are more. `None`: the connection was closed.
+async fn read_body(body: Body) -> Option<(Vec<u8>, bool)> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -96,7 +97,7 @@ async fn body_of(body: Body) -> Option<(Vec<u8>, bool)> {
 }
 
 fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
-    let kept = headers.iter().filter(|(name, _)| !SECRET_HEADERS.contains(name));
+    let stored = headers.iter().filter(|(name, _)| !SECRET_HEADERS.contains(name));
     let text = |bytes: &[u8]| mask_addresses(&String::from_utf8_lossy(bytes)).chars().take(HEADER_MAX_CHARS).collect();
-    kept.take(HEADERS_MAX).map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect()
+    stored.take(HEADERS_MAX).map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect()
 }

@@ -1,4 +1,5 @@
-//! What a network reads: what the source or its adapter wants for what was taken, else a sentence as plain text.
+//! The response to a network: the reply of the source's settings or of the adapter for an accepted notification,
+//! otherwise a sentence as plain text.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -10,7 +11,7 @@ use engine::Error;
 use engine::inbound::receive::Received;
 use host::wire as contract;
 
-/// An adapter may choose one of these; anything that a browser would run becomes plain text.
+/// The content types that an adapter can choose. Others, such as HTML, become plain text, so that no browser runs them.
 const CONTENT_TYPES: [&str; 5] = ["text/plain", "application/json", "application/xml", "text/xml", "image/gif"];
 
 pub fn of(received: Received) -> Response {
@@ -20,33 +21,33 @@ pub fn of(received: Received) -> Response {
         Outcome::Waiting if received.refuses_unknown && result.is("unknown_status") => {
             text(status_of_outcome(result), sentence)
         }
-        Outcome::Accepted | Outcome::Duplicate | Outcome::Waiting => taken(received),
+        Outcome::Accepted | Outcome::Duplicate | Outcome::Waiting => accepted(received),
         Outcome::Ignored => match received.adapters_reply {
-            Some(reply) => adapters(reply),
+            Some(reply) => adapter_reply(reply),
             None => text(StatusCode::OK, sentence),
         },
         Outcome::Refused | Outcome::Failed => text(status_of_outcome(result), sentence),
     }
 }
 
-fn taken(received: Received) -> Response {
+fn accepted(received: Received) -> Response {
     match (received.reply, received.adapters_reply) {
         (Some(reply), _) => text(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK), reply.body),
-        (None, Some(reply)) => adapters(reply),
+        (None, Some(reply)) => adapter_reply(reply),
         (None, None) => text(StatusCode::OK, "OK".to_owned()),
     }
 }
 
-fn adapters(reply: contract::Response) -> Response {
+fn adapter_reply(reply: contract::Response) -> Response {
     let header = reply.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
-    let wanted = header.map(|header| header.value.as_str()).unwrap_or_default();
-    let kind = wanted.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let requested = header.map(|header| header.value.as_str()).unwrap_or_default();
+    let kind = requested.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let kind = CONTENT_TYPES.into_iter().find(|known| *known == kind).unwrap_or("text/plain");
-    answer(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK), kind, reply.body)
+    response(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK), kind, reply.body)
 }
 
 pub fn no_source() -> Response {
-    let sentence = "there is no source at this address; copy the address of the source again";
+    let sentence = "no source has this address; copy the address of the source again";
     text(StatusCode::NOT_FOUND, sentence.to_owned())
 }
 
@@ -60,10 +61,10 @@ pub fn of_error(error: Error) -> Response {
 }
 
 pub fn text(status: StatusCode, body: String) -> Response {
-    answer(status, "text/plain; charset=utf-8", body.into_bytes())
+    response(status, "text/plain; charset=utf-8", body.into_bytes())
 }
 
-fn answer(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Response {
+fn response(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

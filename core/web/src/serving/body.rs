@@ -1,4 +1,4 @@
-//! Bodies on their way: that of a request has to come in time, and that of an answer says when it has gone.
+//! Bodies in transit. A request body has a timeout; a streamed response body reports its end to the connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,28 +10,27 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::connection::Connection;
-use super::patience::Patience;
-use super::patience::Phase;
+use super::timeouts::{Phase, Timeouts};
 
-/// A body that came too slowly.
+/// The error of a request body that arrived too slowly.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the body came too slowly")]
+#[error("the request body arrived too slowly")]
 pub struct BodyTimeout;
 
-/// The body of a request, which breaks off when it takes too long for what it brings.
+/// The body of a request. It ends with [`BodyTimeout`] if it takes longer than [`Timeouts::body_timeout`] allows.
 pub struct TimedBody {
     body: Incoming,
     connection: Arc<Connection>,
-    patience: Patience,
-    begun: Instant,
+    timeouts: Timeouts,
+    started_at: Instant,
     received: u64,
-    alarm: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
 }
 
 impl TimedBody {
-    pub fn new(body: Incoming, connection: Arc<Connection>, patience: Patience) -> Self {
-        let alarm = Box::pin(tokio::time::sleep(patience.body));
-        Self { body, connection, patience, begun: Instant::now(), received: 0, alarm }
+    pub fn new(body: Incoming, connection: Arc<Connection>, timeouts: Timeouts) -> Self {
+        let timer = Box::pin(tokio::time::sleep(timeouts.body));
+        Self { body, connection, timeouts, started_at: Instant::now(), received: 0, timer }
     }
 }
 
@@ -47,16 +46,16 @@ impl HttpBody for TimedBody {
                     this.received += frame.data_ref().map_or(0, |data| data.len() as u64);
                 }
                 if frame.is_none() || this.body.is_end_stream() {
-                    this.connection.enter(Phase::Answer);
+                    this.connection.enter(Phase::Response);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
             }
             Poll::Pending => {
-                let end = this.begun + this.patience.body_limit(this.received);
-                if end > this.alarm.deadline() {
-                    this.alarm.as_mut().reset(end);
+                let deadline = this.started_at + this.timeouts.body_timeout(this.received);
+                if deadline > this.timer.deadline() {
+                    this.timer.as_mut().reset(deadline);
                 }
-                match this.alarm.as_mut().poll(cx) {
+                match this.timer.as_mut().poll(cx) {
                     Poll::Ready(()) => Poll::Ready(Some(Err(BodyTimeout.into()))),
                     Poll::Pending => Poll::Pending,
                 }
@@ -73,19 +72,19 @@ impl HttpBody for TimedBody {
     }
 }
 
-/// The body of an answer that is made while it is sent: the connection is at it until all of it is gone.
-pub struct Answering {
+/// The body of a streamed response. The connection stays in the phase [`Phase::Response`] until the body is dropped.
+pub struct StreamedBody {
     body: Body,
     connection: Arc<Connection>,
 }
 
-impl Answering {
+impl StreamedBody {
     pub fn new(body: Body, connection: Arc<Connection>) -> Self {
         Self { body, connection }
     }
 }
 
-impl HttpBody for Answering {
+impl HttpBody for StreamedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -102,7 +101,7 @@ impl HttpBody for Answering {
     }
 }
 
-impl Drop for Answering {
+impl Drop for StreamedBody {
     fn drop(&mut self) {
         self.connection.enter(Phase::Idle);
     }

@@ -1,4 +1,4 @@
-//! What is known of an open connection: what it is at, since when, and whether it has to make room.
+//! The state of an open connection: its phase, since when, and whether it must close for a new one.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -6,30 +6,30 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::patience::{Patience, Phase, Reason};
+use super::timeouts::{CloseReason, Phase, Timeouts};
 
 #[derive(Debug)]
 pub struct Connection {
     pub peer: IpAddr,
-    /// Times are milliseconds after this.
-    begun: Instant,
+    /// The epoch of the other times, which are in milliseconds.
+    epoch: Instant,
     phase: AtomicU8,
     since_ms: AtomicU64,
-    /// Since when the peer takes nothing of the answer; 0: it does, or there is none.
-    stalled_ms: AtomicU64,
+    /// Since when the peer accepts no byte of the response; 0: it accepts bytes, or there is no response.
+    stalled_since_ms: AtomicU64,
     evicted: AtomicBool,
     eviction: Notify,
 }
 
 impl Connection {
-    /// `begun` is the same for all, so that their times can be compared.
-    pub fn new(peer: IpAddr, begun: Instant) -> Self {
+    /// All connections have the same `epoch`, so that their times can be compared.
+    pub fn new(peer: IpAddr, epoch: Instant) -> Self {
         let connection = Self {
             peer,
-            begun,
+            epoch,
             phase: AtomicU8::new(Phase::Head as u8),
             since_ms: AtomicU64::new(0),
-            stalled_ms: AtomicU64::new(0),
+            stalled_since_ms: AtomicU64::new(0),
             evicted: AtomicBool::new(false),
             eviction: Notify::new(),
         };
@@ -38,7 +38,7 @@ impl Connection {
     }
 
     fn now_ms(&self) -> u64 {
-        self.begun.elapsed().as_millis() as u64 + 1
+        self.epoch.elapsed().as_millis() as u64 + 1
     }
 
     pub fn enter(&self, phase: Phase) {
@@ -51,34 +51,34 @@ impl Connection {
             0 => Phase::Head,
             1 => Phase::Idle,
             2 => Phase::Body,
-            _ => Phase::Answer,
+            _ => Phase::Response,
         }
     }
 
-    /// For how long it has been at this.
+    /// The time since the phase began.
     pub fn age(&self) -> Duration {
         Duration::from_millis(self.now_ms().saturating_sub(self.since_ms.load(Relaxed)))
     }
 
     fn stalled(&self) -> Option<Duration> {
-        let since = self.stalled_ms.load(Relaxed);
+        let since = self.stalled_since_ms.load(Relaxed);
         (since > 0).then(|| Duration::from_millis(self.now_ms().saturating_sub(since)))
     }
 
-    /// Bytes came in.
-    pub fn heard(&self) {
+    /// Bytes were received.
+    pub fn on_read(&self) {
         if self.phase() == Phase::Idle {
             self.enter(Phase::Head);
         }
     }
 
-    /// The peer took something of the answer, or nothing for now.
-    pub fn told(&self, took: bool) {
-        match took {
-            false if self.stalled_ms.load(Relaxed) == 0 => self.stalled_ms.store(self.now_ms(), Relaxed),
+    /// The peer accepted bytes of the response, or it accepts none at the moment.
+    pub fn on_write(&self, accepted: bool) {
+        match accepted {
+            false if self.stalled_since_ms.load(Relaxed) == 0 => self.stalled_since_ms.store(self.now_ms(), Relaxed),
             false => {}
             true => {
-                self.stalled_ms.store(0, Relaxed);
+                self.stalled_since_ms.store(0, Relaxed);
                 if self.phase() == Phase::Idle {
                     self.since_ms.store(self.now_ms(), Relaxed);
                 }
@@ -86,24 +86,25 @@ impl Connection {
         }
     }
 
-    /// How soon to look again, or why it has to end.
-    pub fn check(&self, patience: Patience) -> Result<Duration, Reason> {
-        patience.judge(self.phase(), self.age(), self.stalled())
+    /// The time until the next check, or why the connection must be closed.
+    pub fn check(&self, timeouts: Timeouts) -> Result<Duration, CloseReason> {
+        timeouts.check(self.phase(), self.age(), self.stalled())
     }
 
-    /// It has to make room. Says whether that is news.
+    /// Closes the connection for a new one. Returns `false` if it is closing already.
     pub fn evict(&self) -> bool {
-        let news = !self.evicted.swap(true, Relaxed);
-        if news {
+        let is_first = !self.evicted.swap(true, Relaxed);
+        if is_first {
             self.eviction.notify_one();
         }
-        news
+        is_first
     }
 
     pub fn is_evicted(&self) -> bool {
         self.evicted.load(Relaxed)
     }
 
+    /// Waits for [`Self::evict`].
     pub async fn evicted(&self) {
         self.eviction.notified().await;
     }

@@ -1,12 +1,13 @@
-//! Serving connections. Each has a time for its headers, its body and its silence, and all together have a bound below the
-//! file limit: beyond it, those that are idle make room for new ones. Knows nothing of what is asked and answered.
+//! Serves connections. Each connection has timeouts for headers, body, idle time and writing. The number of connections
+//! has a limit below that of open files; beyond it, idle connections are closed for new ones. Does not read requests or
+//! responses.
 
 mod body;
 mod connection;
 mod files;
-mod patience;
 mod registry;
 mod stream;
+mod timeouts;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -28,48 +29,49 @@ use tower::Service;
 
 pub use body::BodyTimeout;
 pub use files::{connections_within, raise_file_limit};
-pub use patience::Patience;
+pub use timeouts::Timeouts;
 
-use body::{Answering, TimedBody};
+use body::{StreamedBody, TimedBody};
 use connection::Connection;
-use patience::Phase;
 use registry::Registry;
-use stream::Watched;
+use stream::MonitoredStream;
+use timeouts::Phase;
 
-/// The head of a request with all its headers, and what is read ahead of a body.
+/// The maximum size of the head of a request, and of the part of a body that is read ahead.
 const BUFFER_BYTES: usize = 128 * 1024;
-/// How soon a full server looks again for somebody who can make room.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// After an error that concerns no single connection, such as no file being left.
-const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(100);
+/// The interval at which a server without a free slot closes further connections.
+const SLOT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// The pause after an error of accept that does not concern a single connection, such as the limit of open files.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
+/// The limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections that are open at once.
+    /// The maximum number of open connections.
     pub connections: usize,
-    pub patience: Patience,
+    pub timeouts: Timeouts,
 }
 
-/// Answers with `router` until `stopping`, and returns when what was asked by then is answered.
+/// Serves `router` until `stopping` is cancelled. Returns when the requests in progress are answered.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stopping: CancellationToken) {
     let registry = Arc::new(Registry::new(limits));
     let tasks = TaskTracker::new();
     while let Some((stream, peer)) = accept(&listener, &registry, &stopping).await {
-        let place = tokio::select! {
+        let slot = tokio::select! {
             biased;
             () = stopping.cancelled() => break,
-            place = registry.place() => place,
+            slot = registry.acquire_slot() => slot,
         };
-        // A failure to set TCP_NODELAY costs some milliseconds and nothing else.
+        // Without TCP_NODELAY, responses only take some milliseconds longer.
         let _ = stream.set_nodelay(true);
-        tasks.spawn(converse(stream, peer, router.clone(), registry.clone(), place, stopping.clone()));
+        tasks.spawn(serve_connection(stream, peer, router.clone(), registry.clone(), slot, stopping.clone()));
     }
     drop(listener);
     tasks.close();
     tasks.wait().await;
 }
 
-/// The next connection; `None` when the server is to stop.
+/// Accepts the next connection; `None` if the server stops.
 async fn accept(
     listener: &TcpListener,
     registry: &Registry,
@@ -83,12 +85,12 @@ async fn accept(
         };
         match accepted {
             Ok(accepted) => return Some(accepted),
-            // The peer was gone before it was its turn.
+            // The peer closed the connection before it was accepted.
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "No connection can be accepted; idle ones are closed to make room. Raise the limit of open files");
-                registry.make_room();
-                tokio::time::sleep(AFTER_ACCEPT_ERROR).await;
+                registry.evict_some();
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -99,38 +101,38 @@ fn is_of_connection(error: &std::io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Answers one request after the other, until either side ends it or its time is up.
-async fn converse(
+/// Serves the requests of a connection until either side closes it, or a timeout ends.
+async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
     registry: Arc<Registry>,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
     stopping: CancellationToken,
 ) {
-    let open = registry.add(peer.ip());
-    let connection = open.connection();
-    let patience = registry.limits.patience;
+    let registered = registry.add(peer.ip());
+    let connection = registered.connection();
+    let timeouts = registry.limits.timeouts;
     let service = {
         let connection = connection.clone();
-        service_fn(move |request| answer(router.clone(), request, peer, connection.clone(), patience))
+        service_fn(move |request| handle(router.clone(), request, peer, connection.clone(), timeouts))
     };
-    let io = TokioIo::new(Watched::new(stream, connection.clone()));
+    let io = TokioIo::new(MonitoredStream::new(stream, connection.clone()));
     let mut serving = pin!(http1::Builder::new().max_buf_size(BUFFER_BYTES).serve_connection(io, service));
-    let mut alarm = pin!(tokio::time::sleep(patience.header));
-    let mut told_to_stop = false;
+    let mut timer = pin!(tokio::time::sleep(timeouts.header));
+    let mut shutting_down = false;
     loop {
         tokio::select! {
             biased;
-            // Whoever was at the other end may be gone: nobody is told.
+            // An error of a connection is not logged: the peer may just have disconnected.
             _ = serving.as_mut() => return,
             () = connection.evicted() => return,
-            () = stopping.cancelled(), if !told_to_stop => {
-                told_to_stop = true;
+            () = stopping.cancelled(), if !shutting_down => {
+                shutting_down = true;
                 serving.as_mut().graceful_shutdown();
             }
-            () = alarm.as_mut() => match connection.check(patience) {
-                Ok(next) => alarm.as_mut().reset(tokio::time::Instant::now() + next),
+            () = timer.as_mut() => match connection.check(timeouts) {
+                Ok(next) => timer.as_mut().reset(tokio::time::Instant::now() + next),
                 Err(reason) => {
                     registry::count_closed(reason);
                     return;
@@ -140,18 +142,18 @@ async fn converse(
     }
 }
 
-async fn answer(
+async fn handle(
     mut router: Router,
     mut request: hyper::Request<Incoming>,
     peer: SocketAddr,
     connection: Arc<Connection>,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> Result<hyper::Response<Body>, std::convert::Infallible> {
     request.extensions_mut().insert(ConnectInfo(peer));
     let has_body = !request.body().is_end_stream();
-    connection.enter(if has_body { Phase::Body } else { Phase::Answer });
+    connection.enter(if has_body { Phase::Body } else { Phase::Response });
     let request = request.map(|body| match has_body {
-        true => Body::new(TimedBody::new(body, connection.clone(), patience)),
+        true => Body::new(TimedBody::new(body, connection.clone(), timeouts)),
         false => Body::new(body),
     });
     let response = router.call(request).await?;
@@ -159,7 +161,7 @@ async fn answer(
         connection.enter(Phase::Idle);
         return Ok(response);
     }
-    // It is still being made while it is sent.
-    connection.enter(Phase::Answer);
-    Ok(response.map(|body| Body::new(Answering::new(body, connection))))
+    // A streamed response: its body is computed while it is sent.
+    connection.enter(Phase::Response);
+    Ok(response.map(|body| Body::new(StreamedBody::new(body, connection))))
 }

@@ -1,4 +1,4 @@
-//! The connections that are open, and the places there are.
+//! The open connections, and the slots for them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,25 +8,25 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::Connection;
-use super::patience::{Candidate, Reason, victims};
-use super::{LOOK_AGAIN, Limits};
+use super::timeouts::{Candidate, CloseReason, select_evictions};
+use super::{Limits, SLOT_RETRY_INTERVAL};
 
-/// Of so many one makes room at a time, so that a crowd need not be looked through for each that comes.
-const OF: usize = 64;
-/// How often the log says that all places are taken.
+/// One of this many connections is closed at a time, so that not every new connection needs a search through all.
+const CONNECTIONS_PER_EVICTION: usize = 64;
+/// The minimum interval of the log line that all slots are in use.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
 pub struct Registry {
     pub limits: Limits,
-    places: Arc<Semaphore>,
-    begun: Instant,
+    slots: Arc<Semaphore>,
+    epoch: Instant,
     open: Mutex<Open>,
 }
 
 #[derive(Default)]
 struct Open {
     connections: HashMap<u64, Arc<Connection>>,
-    last: u64,
+    last_id: u64,
     logged_at: Option<Instant>,
 }
 
@@ -34,50 +34,52 @@ impl Registry {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            places: Arc::new(Semaphore::new(limits.connections)),
-            begun: Instant::now(),
+            slots: Arc::new(Semaphore::new(limits.connections)),
+            epoch: Instant::now(),
             open: Mutex::default(),
         }
     }
 
-    /// A place for one more; when all are taken, somebody makes room.
-    pub async fn place(&self) -> OwnedSemaphorePermit {
+    /// Waits for the slot of a new connection. If all are in use, other connections are closed.
+    pub async fn acquire_slot(&self) -> OwnedSemaphorePermit {
         loop {
-            if let Ok(place) = self.places.clone().try_acquire_owned() {
-                return place;
+            if let Ok(slot) = self.slots.clone().try_acquire_owned() {
+                return slot;
             }
-            self.make_room();
-            let place = tokio::time::timeout(LOOK_AGAIN, self.places.clone().acquire_owned()).await;
-            if let Ok(place) = place {
-                return place.expect("nobody closes it");
+            self.evict_some();
+            let slot = tokio::time::timeout(SLOT_RETRY_INTERVAL, self.slots.clone().acquire_owned()).await;
+            if let Ok(slot) = slot {
+                return slot.expect("the semaphore is never closed");
             }
         }
     }
 
-    pub fn make_room(&self) {
+    /// Closes some connections: see [`select_evictions`].
+    pub fn evict_some(&self) {
         let mut open = self.lock();
         let connections: Vec<_> = open.connections.values().filter(|it| !it.is_evicted()).cloned().collect();
         let candidates: Vec<_> =
             connections.iter().map(|it| Candidate { peer: it.peer, phase: it.phase(), age: it.age() }).collect();
-        for place in victims(&candidates, connections.len() / OF + 1) {
-            if connections[place].evict() {
-                count_closed(Reason::Evicted);
+        for index in select_evictions(&candidates, connections.len() / CONNECTIONS_PER_EVICTION + 1) {
+            if connections[index].evict() {
+                count_closed(CloseReason::Evicted);
             }
         }
         if open.logged_at.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
             open.logged_at = Some(Instant::now());
             tracing::warn!(
                 connections = connections.len(),
-                "All connections are taken; the longest idle ones of the busiest peers are closed for new ones. Raise max_connections if these are your own"
+                "All connections are in use; the longest idle ones of the busiest peers are closed for new ones. Raise max_connections if these peers are legitimate"
             );
         }
     }
 
+    /// Adds a connection until the result is dropped.
     pub fn add(self: &Arc<Self>, peer: IpAddr) -> Registered {
-        let connection = Arc::new(Connection::new(peer, self.begun));
+        let connection = Arc::new(Connection::new(peer, self.epoch));
         let mut open = self.lock();
-        open.last += 1;
-        let id = open.last;
+        open.last_id += 1;
+        let id = open.last_id;
         open.connections.insert(id, connection.clone());
         metrics::gauge!("postrider_connections").set(open.connections.len() as f64);
         Registered { registry: self.clone(), id, connection }
@@ -88,7 +90,7 @@ impl Registry {
     }
 }
 
-/// Listed until it is dropped.
+/// A connection in the registry; dropping this removes it.
 pub struct Registered {
     registry: Arc<Registry>,
     id: u64,
@@ -109,6 +111,6 @@ impl Drop for Registered {
     }
 }
 
-pub fn count_closed(reason: Reason) {
+pub fn count_closed(reason: CloseReason) {
     metrics::counter!("postrider_connections_closed_total", "reason" => reason.word()).increment(1);
 }

@@ -1,4 +1,4 @@
-//! The stream of a connection, which tells when something came or went.
+//! The TCP stream of a connection, which reports reads and writes to the connection.
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
@@ -10,37 +10,37 @@ use tokio::net::TcpStream;
 
 use super::connection::Connection;
 
-pub struct Watched {
+pub struct MonitoredStream {
     stream: TcpStream,
     connection: Arc<Connection>,
 }
 
-impl Watched {
+impl MonitoredStream {
     pub fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
         Self { stream, connection }
     }
 
-    fn told(&self, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
-        self.connection.told(written.is_ready());
+    fn report_write(&self, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
+        self.connection.on_write(written.is_ready());
         written
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for MonitoredStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.connection.heard();
+            self.connection.on_read();
         }
         read
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for MonitoredStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.told(written)
+        self.report_write(written)
     }
 
     fn poll_write_vectored(
@@ -49,7 +49,7 @@ impl AsyncWrite for Watched {
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.told(written)
+        self.report_write(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,5 +1,6 @@
-//! What a user agent string says of a visitor: device, browser, system, and whether a person is likely behind it. Browsers and systems are
-//! found by the expressions of uap-core (`assets/user_agents.json`); reports keep the names that they have here.
+//! Reads device, browser and operating system from a user agent, and whether the visitor is likely a bot. Browsers and
+//! operating systems are found by the expressions of uap-core (`assets/user_agents.json`). Reports store the names that
+//! are returned here.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -10,8 +11,8 @@ use ua_parser::{os, user_agent};
 
 use domain::tracking::click::Agent;
 
-/// Words of crawlers, libraries and tools, in lower case.
-const PROGRAMS: [&str; 32] = [
+/// Substrings in the user agents of crawlers, libraries and tools, in lower case.
+const BOT_WORDS: [&str; 32] = [
     "bot",
     "crawl",
     "spider",
@@ -46,12 +47,12 @@ const PROGRAMS: [&str; 32] = [
     "indy library",
 ];
 
-/// Words of televisions and consoles, in lower case.
-const APPLIANCES: [&str; 9] =
+/// Substrings in the user agents of televisions and consoles, in lower case.
+const APPLIANCE_WORDS: [&str; 9] =
     ["smart-tv", "smarttv", "hbbtv", "googletv", "appletv", "inettvbrowser", "playstation", "nintendo", "xbox"];
 
-/// The same few thousand strings come again and again.
-static KNOWN: LazyLock<Cache<String, Agent>> = LazyLock::new(|| Cache::new(10_000));
+/// Parsed user agents. Most requests have one of a few thousand strings.
+static CACHE: LazyLock<Cache<String, Agent>> = LazyLock::new(|| Cache::new(10_000));
 
 static PARSERS: LazyLock<Parsers> = LazyLock::new(Parsers::built_in);
 
@@ -68,31 +69,35 @@ impl Parsers {
             os_parsers: Vec<os::Parser<'static>>,
         }
         let text = include_str!("../../assets/user_agents.json");
-        let expressions: Expressions = serde_json::from_str(text).expect("the file is of this form");
+        let expressions: Expressions = serde_json::from_str(text).expect("the embedded file is valid");
         let browsers = user_agent::Builder::new().push_all(expressions.user_agent_parsers);
         let systems = os::Builder::new().push_all(expressions.os_parsers);
         Self {
             browsers: browsers.and_then(|it| Ok(it.build()?)).expect("the expressions of browsers are valid"),
-            systems: systems.expect("the expressions of systems are valid").build().expect("they are small enough"),
+            systems: systems
+                .expect("the expressions of systems are valid")
+                .build()
+                .expect("the compiled expressions are within the size limit"),
         }
     }
 }
 
-/// Compiles the expressions on a thread of its own, so that neither the start nor the first click waits for it.
+/// Compiles the expressions on a thread of its own, because it takes too long for the start and for the first click.
 pub fn prepare() {
-    // Without a thread the first click compiles them.
+    // If the thread cannot be started, the first click compiles them.
     let _ = std::thread::Builder::new().name("user-agents".into()).spawn(|| LazyLock::force(&PARSERS));
 }
 
+/// Parses a user agent. A missing one is likely a bot, because browsers always send it.
 pub fn read(user_agent: Option<&str>) -> Agent {
     let Some(text) = user_agent.filter(|text| !text.trim().is_empty()) else {
         return Agent { likely_bot: true, ..Agent::default() };
     };
-    if let Some(known) = KNOWN.get(text) {
-        return known;
+    if let Some(agent) = CACHE.get(text) {
+        return agent;
     }
     let agent = parse(text);
-    KNOWN.insert(text.to_owned(), agent.clone());
+    CACHE.insert(text.to_owned(), agent.clone());
     agent
 }
 
@@ -101,14 +106,14 @@ fn parse(text: &str) -> Agent {
     let system = PARSERS.systems.extract(text).filter(|it| it.os != "Other");
     Agent {
         device: device(&lower, system.as_ref().map(|it| it.os.as_ref())).map(str::to_owned),
-        browser: PARSERS.browsers.extract(text).map(|it| browser(it.family).into_owned()),
-        os: system.map(|it| name_of_system(&lower, it).into_owned()),
-        likely_bot: PROGRAMS.iter().any(|word| lower.contains(word)),
+        browser: PARSERS.browsers.extract(text).map(|it| browser_name(it.family).into_owned()),
+        os: system.map(|it| system_name(&lower, it).into_owned()),
+        likely_bot: BOT_WORDS.iter().any(|word| lower.contains(word)),
     }
 }
 
 fn device(lower: &str, system: Option<&str>) -> Option<&'static str> {
-    if APPLIANCES.iter().any(|word| lower.contains(word)) {
+    if APPLIANCE_WORDS.iter().any(|word| lower.contains(word)) {
         return Some("appliance");
     }
     let is_tablet =
@@ -144,8 +149,8 @@ fn is_linux(system: &str) -> bool {
     DISTRIBUTIONS.contains(&system)
 }
 
-/// One name for a browser on all devices.
-fn browser(family: Cow<'_, str>) -> Cow<'_, str> {
+/// Maps the names of a browser on different devices to one name.
+fn browser_name(family: Cow<'_, str>) -> Cow<'_, str> {
     match family.as_ref() {
         "Chrome Mobile" | "Chrome Mobile iOS" | "HeadlessChrome" => "Chrome".into(),
         "Chrome Mobile WebView" | "Mobile Safari UI/WKWebView" => "Webview".into(),
@@ -160,8 +165,8 @@ fn browser(family: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// Windows with its version, Apple's small systems by their device, every Linux as one.
-fn name_of_system<'a>(lower: &str, system: os::ValueRef<'a>) -> Cow<'a, str> {
+/// The name of an operating system: Windows with its version, iOS by its device, all Linux distributions as one.
+fn system_name<'a>(lower: &str, system: os::ValueRef<'a>) -> Cow<'a, str> {
     match system.os.as_ref() {
         "Windows" => match (system.major, system.minor) {
             (Some(major), Some(minor)) if major == "8" => format!("Windows {major}.{minor}").into(),
@@ -186,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_and_programs_are_told_apart() {
+    fn bots_are_recognized() {
         let table = [
             (
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
@@ -228,7 +233,7 @@ mod tests {
                 assert_eq!((agent.device.as_deref(), agent.browser.as_deref()), (device, browser), "{text}");
             }
         }
-        assert!(read(None).likely_bot && read(Some(" ")).likely_bot, "browsers say who they are");
+        assert!(read(None).likely_bot && read(Some(" ")).likely_bot, "a browser always sends a user agent");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Where a request comes from: the peer's address, or what trusted proxies say, and only they.
+//! The address of the client: that of the peer, or the one that trusted proxies report. Reports of other peers are not
+//! used.
 
 use std::net::IpAddr;
 
@@ -8,24 +9,25 @@ use ipnet::IpNet;
 use domain::people::origin::{Origin, UNLISTED_PROXY, Unlisted};
 use engine::app::App;
 
-/// Where it comes from. A peer from inside that forwards and is not listed is noticed; from outside, visitors and networks
-/// may have proxies of their own.
+/// The origin of a request. A peer with a private address that forwards and is not listed causes a warning. Peers with
+/// a public address do not, because visitors and networks can have proxies of their own.
 pub fn origin(app: &App, peer: IpAddr, headers: &HeaderMap) -> Origin {
     let origin = read(peer, headers, &app.settings.trusted_proxies);
     if origin.is_from_inside() {
-        notice(app, origin);
+        warn_of_unlisted(app, origin);
     }
     origin
 }
 
-/// The same for somebody who signs in, where each proxy that is not listed matters.
+/// As [`origin`], for people who sign in: every proxy that is not listed causes a warning, because attempts to sign in
+/// are counted by address.
 pub fn origin_of_person(app: &App, peer: IpAddr, headers: &HeaderMap) -> Origin {
     let origin = read(peer, headers, &app.settings.trusted_proxies);
-    notice(app, origin);
+    warn_of_unlisted(app, origin);
     origin
 }
 
-fn notice(app: &App, origin: Origin) {
+fn warn_of_unlisted(app: &App, origin: Origin) {
     if origin.unlisted.is_some() {
         app.warnings.record(UNLISTED_PROXY, app.clock.now(), || {
             format!(
@@ -36,8 +38,8 @@ fn notice(app: &App, origin: Origin) {
     }
 }
 
-/// Reads `X-Forwarded-For` from its end, where our own proxies wrote, up to the first address that is
-/// not one of them. Everything before that is the visitor's own claim.
+/// Reads `X-Forwarded-For` from its end, to which our own proxies append, up to the first address that is not one of
+/// them. The addresses before it can be forged by the client.
 fn read(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
     let mut address = peer.to_canonical();
@@ -56,7 +58,7 @@ fn read(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
     Origin { is_listed, ..Origin::of(address) }
 }
 
-/// For whom a peer says that it forwards.
+/// The client for which a peer claims to forward; `None` if the peer does not claim to forward.
 fn claim(headers: &HeaderMap) -> Option<Unlisted> {
     if headers.contains_key("x-forwarded-for") {
         return Some(Unlisted { claimed: hops(headers).last().and_then(|hop| parse(hop)) });
@@ -70,7 +72,7 @@ fn hops(headers: &HeaderMap) -> Vec<&str> {
     values.flat_map(|value| value.split(',')).map(str::trim).collect()
 }
 
-/// The last `for=` of a `Forwarded` (RFC 7239): `for=192.0.2.43, for="[2001:db8::1]:4711";proto=https`.
+/// The last `for=` of a `Forwarded` header (RFC 7239): `for=192.0.2.43, for="[2001:db8::1]:4711";proto=https`.
 fn last_for(value: &str) -> Option<IpAddr> {
     let parts = value.rsplit(',').next()?.split(';').map(str::trim);
     let node = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("for"))?.1;
@@ -78,7 +80,7 @@ fn last_for(value: &str) -> Option<IpAddr> {
     parse(node).or_else(|| parse(node.strip_prefix('[')?.strip_suffix(']')?))
 }
 
-/// Some proxies write the port too.
+/// Parses an address. Some proxies add the port.
 fn parse(hop: &str) -> Option<IpAddr> {
     let ip = hop.parse::<IpAddr>().ok().or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|it| it.ip()));
     ip.map(|ip| ip.to_canonical())
@@ -91,7 +93,7 @@ mod tests {
     #[test]
     fn only_trusted_proxies_are_believed() {
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
-        for (peer, forwarded, wanted) in [
+        for (peer, forwarded, expected) in [
             ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
             ("10.0.0.1", "", "10.0.0.1"),
             ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
@@ -103,13 +105,13 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("x-forwarded-for", forwarded.parse().unwrap());
             let found = read(peer.parse().unwrap(), &headers, &trusted).address;
-            assert_eq!(found, wanted.parse::<IpAddr>().unwrap(), "{peer} {forwarded}");
+            assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded}");
         }
     }
 
     #[test]
-    fn what_an_unlisted_peer_claims_is_its_last_word() {
-        for (name, value, wanted) in [
+    fn the_claim_of_an_unlisted_peer_is_the_last_address() {
+        for (name, value, expected) in [
             ("x-forwarded-for", "1.2.3.4, 198.51.100.1", Some("198.51.100.1")),
             ("x-forwarded-for", "nonsense", None),
             ("forwarded", "for=1.2.3.4, For=198.51.100.1;proto=https", Some("198.51.100.1")),
@@ -120,7 +122,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
             let unlisted = read("10.0.0.1".parse().unwrap(), &headers, &[]).unlisted;
-            let claimed = wanted.map(|it| it.parse().unwrap());
+            let claimed = expected.map(|it| it.parse().unwrap());
             assert_eq!(unlisted, Some(Unlisted { claimed }), "{name}: {value}");
         }
         assert_eq!(read("10.0.0.1".parse().unwrap(), &HeaderMap::new(), &[]).unlisted, None);

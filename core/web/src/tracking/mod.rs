@@ -1,4 +1,5 @@
-//! Clicks, referral codes and impression pixels. Public, unauthenticated, and never an open redirect.
+//! Links, referral codes and impression pixels. The routes are public. They never redirect to a URL of the visitor's
+//! choice (open redirect).
 
 mod agent;
 pub mod client;
@@ -23,13 +24,13 @@ use engine::tracking::clicks;
 
 use super::errors::Problem;
 
-/// More parameters than anybody's link has.
+/// The maximum number of query parameters that are read. Further parameters are ignored.
 const PARAMETERS_MAX: usize = 64;
 
 /// A transparent GIF of one pixel.
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;";
 
-/// A page for visitors whose link leads nowhere.
+/// The page for visitors of a link that does not exist or is paused.
 const LINK_NOT_FOUND: &str = include_str!("../../assets/link_not_found.html");
 
 fn link_not_found() -> Response {
@@ -82,7 +83,7 @@ fn redirect(destination: Result<Option<String>, Error>) -> Response {
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
-/// The last part of the path. What can't be text there leads nowhere.
+/// The last segment of the path. A segment that is not valid text gets the "not found" page.
 pub struct Segment(String);
 
 impl FromRequestParts<App> for Segment {
@@ -95,7 +96,7 @@ impl FromRequestParts<App> for Segment {
     }
 }
 
-/// What tracking reads of a request.
+/// The data of a request for tracking.
 pub struct Visitor(ClickRequest);
 
 impl FromRequestParts<App> for Visitor {
@@ -111,7 +112,7 @@ impl FromRequestParts<App> for Visitor {
         let text = |name| parts.headers.get(name).map(|value| stored_text(&String::from_utf8_lossy(value.as_bytes())));
         let user_agent = text(header::USER_AGENT);
         let mut agent = agent::read(user_agent.as_deref());
-        // Browsers GET. Link previews and monitors ask for the head only.
+        // Browsers send GET. Link previews and monitors send HEAD.
         agent.likely_bot |= parts.method == Method::HEAD;
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let address =

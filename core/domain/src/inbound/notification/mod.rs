@@ -40,6 +40,7 @@ pub const SECOND_TRY: std::time::Duration = std::time::Duration::from_secs(10 * 
 /// fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = InboundOutcome)]
 pub enum Outcome {
     /// It created or changed a conversion.
     Accepted,

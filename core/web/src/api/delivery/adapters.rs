@@ -48,17 +48,17 @@ pub struct AdapterVersionOut {
 }
 
 impl From<AdapterVersion> for AdapterVersionOut {
-    fn from(it: AdapterVersion) -> Self {
+    fn from(version: AdapterVersion) -> Self {
         Self {
-            id: it.id,
-            version: it.version,
-            digest: it.digest,
-            origin: it.origin,
-            state: it.state,
-            faults: it.faults,
-            reason: it.reason,
-            installed_at: it.installed_at,
-            updated_at: it.updated_at,
+            id: version.id,
+            version: version.version,
+            digest: version.digest,
+            origin: version.origin,
+            state: version.state,
+            faults: version.faults,
+            reason: version.reason,
+            installed_at: version.installed_at,
+            updated_at: version.updated_at,
         }
     }
 }
@@ -129,8 +129,8 @@ pub struct DescriptorOut {
 
 impl From<&Adapter> for DescriptorOut {
     fn from(adapter: &Adapter) -> Self {
-        let it = adapter.descriptor();
-        let can = |capability| it.capabilities.contains(capability);
+        let descriptor = adapter.descriptor();
+        let can = |capability| descriptor.capabilities.contains(capability);
         let action = |action: &contract::Action| match action {
             contract::Action::Impression => Action::Impression,
             contract::Action::Click => Action::Click,
@@ -138,32 +138,32 @@ impl From<&Adapter> for DescriptorOut {
             contract::Action::CustomEvent => Action::Event,
         };
         Self {
-            version: it.version.clone(),
-            title: it.title.clone(),
-            summary: it.summary.clone(),
-            docs_url: it.docs_url.clone(),
+            version: descriptor.version.clone(),
+            title: descriptor.title.clone(),
+            summary: descriptor.summary.clone(),
+            docs_url: descriptor.docs_url.clone(),
             capabilities: CapabilitiesOut {
                 outbound: can(contract::Capabilities::OUTBOUND),
                 inbound: can(contract::Capabilities::INBOUND),
                 click: can(contract::Capabilities::CLICK),
             },
             rules: RulePolicyOut {
-                actions: it.rules.actions.iter().map(action).collect(),
-                statuses: it.rules.statuses,
-                rejection_reasons: it.rules.rejection_reasons,
-                min_delay_ms: it.rules.min_delay,
-                max_delay_ms: it.rules.max_delay,
+                actions: descriptor.rules.actions.iter().map(action).collect(),
+                statuses: descriptor.rules.statuses,
+                rejection_reasons: descriptor.rules.rejection_reasons,
+                min_delay_ms: descriptor.rules.min_delay,
+                max_delay_ms: descriptor.rules.max_delay,
             },
-            hosts: it.hosts.clone(),
+            hosts: descriptor.hosts.clone(),
             config_schema: adapter.schema().document().clone(),
-            macros: it
+            macros: descriptor
                 .macros
                 .iter()
-                .map(|it| MacroOut {
-                    token: it.token.clone(),
-                    description: it.description.clone(),
-                    example: it.example.clone(),
-                    personal_data: it.personal_data,
+                .map(|entry| MacroOut {
+                    token: entry.token.clone(),
+                    description: entry.description.clone(),
+                    example: entry.example.clone(),
+                    personal_data: entry.personal_data,
                 })
                 .collect(),
         }
@@ -184,10 +184,11 @@ pub struct AdapterOut {
     descriptor: Option<DescriptorOut>,
 }
 
-async fn describe(app: &App, versions: Vec<AdapterVersion>, wanted: Option<&str>) -> Result<AdapterOut, Error> {
+async fn describe(app: &App, versions: Vec<AdapterVersion>, requested: Option<&str>) -> Result<AdapterOut, Error> {
     let id = versions.first().map(|it| it.id.clone()).unwrap_or_default();
     let latest = versions.iter().find(|it| it.state == AdapterState::Active).map(|it| it.version.clone());
-    let version = wanted.or(latest.as_deref()).or(versions.first().map(|it| it.version.as_str())).unwrap_or_default();
+    let version =
+        requested.or(latest.as_deref()).or(versions.first().map(|it| it.version.as_str())).unwrap_or_default();
     let adapter = match app.adapters.load(&id, version).await {
         // An adapter that cannot be loaded is listed too, so that a person can see and disable it.
         Err(Error::Adapter(_)) => None,
@@ -243,28 +244,28 @@ pub async fn list_adapters(State(app): State<App>, _: Caller) -> ApiResult<Json<
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct WhichVersion {
+pub struct AdapterVersionQuery {
     /// The version to describe; the latest if absent.
     version: Option<String>,
 }
 
 /// Read an adapter with its versions and the description of one of them.
 #[utoipa::path(get, path = "/api/v1/adapters/{id}", tag = "adapters",
-    params(("id" = String, Path, description = "The id of the adapter.", example = "macro-url"), WhichVersion),
+    params(("id" = String, Path, description = "The id of the adapter.", example = "macro-url"), AdapterVersionQuery),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = AdapterOut), (status = "default", body = Problem)))]
 pub async fn get_adapter(
     State(app): State<App>,
     _: Caller,
     Path(id): Path<String>,
-    ApiQuery(which): ApiQuery<WhichVersion>,
+    ApiQuery(params): ApiQuery<AdapterVersionQuery>,
 ) -> ApiResult<Json<AdapterOut>> {
     let versions = app.adapters.list(Some(&id)).await.map_err(Error::from)?;
-    let is_known = which.version.as_ref().is_none_or(|version| versions.iter().any(|it| it.version == *version));
+    let is_known = params.version.as_ref().is_none_or(|version| versions.iter().any(|it| it.version == *version));
     if versions.is_empty() || !is_known {
         return Err(Error::not_found("adapter", id).into());
     }
-    Ok(Json(describe(&app, versions, which.version.as_deref()).await?))
+    Ok(Json(describe(&app, versions, params.version.as_deref()).await?))
 }
 
 /// Disable a version of an adapter.
@@ -300,18 +301,15 @@ pub async fn enable_adapter(
     Ok(Audited(adapters::enable(&app, &id, &version).await?.map(Into::into)))
 }
 
-fn yes() -> bool {
-    true
-}
-
+/// The upgrade of postbacks to another version of their adapter.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct UpgradeIn {
+pub struct AdapterUpgradeIn {
     /// The version that the postbacks will use; it can be older than the current one.
     #[schema(example = "1.1.0")]
     to: String,
     /// Whether the postbacks are only examined, and not changed; true if absent.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::api::default_true")]
     dry_run: bool,
     /// The postbacks to upgrade; all postbacks that use another version of the adapter if absent or null. One request
     /// examines at most 500.
@@ -321,7 +319,7 @@ pub struct UpgradeIn {
 
 /// The first difference between the requests that two versions build for one event.
 #[derive(Serialize, ToSchema)]
-pub struct DifferenceOut {
+pub struct RequestDifferenceOut {
     event_id: EventId,
     /// The part that differs: outcome, method, url, headers, body or signature.
     #[schema(example = "url")]
@@ -334,7 +332,7 @@ pub struct DifferenceOut {
 
 /// The comparison of two versions for one postback.
 #[derive(Serialize, ToSchema)]
-pub struct JudgedOut {
+pub struct PostbackUpgradeOut {
     postback_id: PostbackId,
     /// The name of the postback.
     name: String,
@@ -354,46 +352,47 @@ pub struct JudgedOut {
     /// How many of them differ.
     different: usize,
     /// The first difference; null if there is none.
-    first_difference: Option<DifferenceOut>,
+    first_difference: Option<RequestDifferenceOut>,
     /// Whether the postback uses the new version now.
     moved: bool,
 }
 
+/// The result of an upgrade.
 #[derive(Serialize, ToSchema)]
-pub struct UpgradeOut {
+pub struct AdapterUpgradeOut {
     /// Whether nothing was changed.
     dry_run: bool,
     /// One result for each postback.
-    postbacks: Vec<JudgedOut>,
+    postbacks: Vec<PostbackUpgradeOut>,
     /// Whether there are more postbacks than one request examines. Name them in `postbacks` of a further request.
     more: bool,
 }
 
-impl From<adapters::PostbackCheck> for JudgedOut {
-    fn from(it: adapters::PostbackCheck) -> Self {
-        let (result, summary) = if !it.issues.is_empty() {
-            ("invalid", format!("the new version does not accept {} of its settings", it.issues.len()))
-        } else if it.different > 0 {
-            ("differs", format!("{} of {} events render differently", it.different, it.compared))
+impl From<adapters::PostbackCheck> for PostbackUpgradeOut {
+    fn from(check: adapters::PostbackCheck) -> Self {
+        let (result, summary) = if !check.issues.is_empty() {
+            ("invalid", format!("the new version does not accept {} of its settings", check.issues.len()))
+        } else if check.different > 0 {
+            ("differs", format!("{} of {} events render differently", check.different, check.compared))
         } else {
-            ("ok", format!("{} events render the same", it.compared))
+            ("ok", format!("{} events render the same", check.compared))
         };
         Self {
-            postback_id: it.id,
-            name: it.name,
-            from: it.from,
+            postback_id: check.id,
+            name: check.name,
+            from: check.from,
             result,
             summary,
-            issues: it.issues,
-            compared: it.compared,
-            different: it.different,
-            first_difference: it.first_difference.map(|it| DifferenceOut {
-                event_id: it.event_id,
-                what: it.what,
-                before: it.before,
-                after: it.after,
+            issues: check.issues,
+            compared: check.compared,
+            different: check.different,
+            first_difference: check.first_difference.map(|difference| RequestDifferenceOut {
+                event_id: difference.event_id,
+                what: difference.what,
+                before: difference.before,
+                after: difference.after,
             }),
-            moved: it.moved,
+            moved: check.moved,
         }
     }
 }
@@ -403,15 +402,15 @@ impl From<adapters::PostbackCheck> for JudgedOut {
 /// The new version checks the rule and the configuration of each postback, and the last 100 matching events are
 /// rendered with both versions. Postbacks with valid settings are moved, unless it is a dry run.
 #[utoipa::path(post, path = "/api/v1/adapters/{id}/upgrade", tag = "adapters",
-    params(("id" = String, Path, description = "The id of the adapter.", example = "macro-url")), request_body = UpgradeIn,
+    params(("id" = String, Path, description = "The id of the adapter.", example = "macro-url")), request_body = AdapterUpgradeIn,
     security(("api_key" = ["manage_adapters"])),
-    responses((status = 200, body = UpgradeOut), (status = "default", body = Problem)))]
+    responses((status = 200, body = AdapterUpgradeOut), (status = "default", body = Problem)))]
 pub async fn upgrade_adapter(
     State(app): State<App>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    ApiJson(body): ApiJson<UpgradeIn>,
-) -> ApiResult<(Extension<AuditedChanges>, Json<UpgradeOut>)> {
+    ApiJson(body): ApiJson<AdapterUpgradeIn>,
+) -> ApiResult<(Extension<AuditedChanges>, Json<AdapterUpgradeOut>)> {
     // An upgrade reads many events and renders each one twice.
     let _place = app.heavy.place(actor).await?;
     let Upgrade { postbacks, more } =
@@ -419,6 +418,6 @@ pub async fn upgrade_adapter(
     let moved = postbacks.iter().filter(|it| it.moved);
     let changed = moved.filter_map(|it| changes::of_word(format!("{}.adapter_version", it.id), &it.from, &body.to));
     let changes = AuditedChanges::many(changed);
-    let postbacks = postbacks.into_iter().map(JudgedOut::from).collect();
-    Ok((changes, Json(UpgradeOut { dry_run: body.dry_run, postbacks, more })))
+    let postbacks = postbacks.into_iter().map(PostbackUpgradeOut::from).collect();
+    Ok((changes, Json(AdapterUpgradeOut { dry_run: body.dry_run, postbacks, more })))
 }

@@ -70,23 +70,23 @@ pub struct AttemptOut {
 }
 
 impl From<Attempt> for AttemptOut {
-    fn from(it: Attempt) -> Self {
+    fn from(attempt: Attempt) -> Self {
         Self {
-            number: it.number,
-            at: it.at,
-            duration_ms: it.duration_ms,
-            method: it.method,
-            url: it.url,
-            request_headers: headers(it.request_headers),
-            request_body: it.request_body,
-            status: it.status,
-            response_headers: headers(it.response_headers),
-            response_body: it.response_body,
-            truncated: it.truncated,
-            outcome: it.outcome,
-            error_code: it.error_code,
-            error: it.error,
-            adapter_log: it.adapter_log,
+            number: attempt.number,
+            at: attempt.at,
+            duration_ms: attempt.duration_ms,
+            method: attempt.method,
+            url: attempt.url,
+            request_headers: headers(attempt.request_headers),
+            request_body: attempt.request_body,
+            status: attempt.status,
+            response_headers: headers(attempt.response_headers),
+            response_body: attempt.response_body,
+            truncated: attempt.truncated,
+            outcome: attempt.outcome,
+            error_code: attempt.error_code,
+            error: attempt.error,
+            adapter_log: attempt.adapter_log,
         }
     }
 }
@@ -120,8 +120,7 @@ pub struct DeliveryOut {
 }
 
 impl DeliveryOut {
-    pub(crate) fn of(now: Timestamp, it: LoggedDelivery) -> Self {
-        let LoggedDelivery { delivery, attempts } = it;
+    pub(crate) fn of(now: Timestamp, LoggedDelivery { delivery, attempts }: LoggedDelivery) -> Self {
         let in_flight = delivery.in_flight(now);
         let (reason_code, reason) = delivery.reason.map(|reason| (reason.code, reason.sentence)).unzip();
         Self {
@@ -168,15 +167,15 @@ pub struct DeliveryFilter {
 pub async fn list_deliveries(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<DeliveryFilter>,
+    ApiQuery(params): ApiQuery<DeliveryFilter>,
 ) -> ApiResult<Json<PageOut<DeliveryOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
     let filter = storage::delivery::deliveries::Filter {
         owner: None,
-        postback_id: it.postback_id,
-        conversion_id: it.conversion_id,
-        event_id: it.event_id,
-        state: it.state,
+        postback_id: params.postback_id,
+        conversion_id: params.conversion_id,
+        event_id: params.event_id,
+        state: params.state,
     };
     let page = deliveries::list(&app, actor, filter, page).await?;
     let now = app.clock.now();

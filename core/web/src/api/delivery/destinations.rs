@@ -44,17 +44,17 @@ pub struct DestinationOut {
 }
 
 impl DestinationOut {
-    fn of(is_staff: bool, it: Destination) -> Self {
-        let state = it.state();
-        let (since, opened_at) = it.breaker.as_ref().map(|it| (it.since, it.opened_at)).unzip();
-        let next_probe_at = it.breaker.as_ref().filter(|_| state == BreakerState::Open).map(|it| it.probe_at);
-        let failures = it.breaker.as_ref().map_or(0, |it| it.failures);
-        let (reason_code, reason) = it.breaker.map(|it| (it.reason.code, it.reason.sentence)).unzip();
+    fn of(is_staff: bool, destination: Destination) -> Self {
+        let state = destination.state();
+        let (since, opened_at) = destination.breaker.as_ref().map(|it| (it.since, it.opened_at)).unzip();
+        let next_probe_at = destination.breaker.as_ref().filter(|_| state == BreakerState::Open).map(|it| it.probe_at);
+        let failures = destination.breaker.as_ref().map_or(0, |it| it.failures);
+        let (reason_code, reason) = destination.breaker.map(|it| (it.reason.code, it.reason.sentence)).unzip();
         // As in the log of deliveries: affiliates do not see the address to which a host name resolves.
         let reason = if is_staff { reason } else { hide_address(reason_code.as_deref(), reason) };
         Self {
-            destination: it.lane.destination.to_string(),
-            owner_affiliate_id: it.lane.owner,
+            destination: destination.lane.destination.to_string(),
+            owner_affiliate_id: destination.lane.owner,
             state,
             since,
             opened_at,
@@ -62,8 +62,8 @@ impl DestinationOut {
             reason,
             reason_code,
             next_probe_at,
-            waiting: it.waiting,
-            postback_ids: it.postbacks,
+            waiting: destination.waiting,
+            postback_ids: destination.postbacks,
         }
     }
 }

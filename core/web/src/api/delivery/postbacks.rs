@@ -22,16 +22,12 @@ use domain::tracking::action::Action;
 use engine::app::App;
 use engine::delivery::postbacks::{self, Changes, RuleChanges, Wanted};
 
-fn conversion() -> Action {
+fn default_action() -> Action {
     Action::Conversion
 }
 
-fn any() -> FiringStatus {
+fn default_firing_status() -> FiringStatus {
     FiringStatus::Any
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// A new postback: either `adapter` and `config`, or `template` and `fields`, and the rule that events must match.
@@ -54,14 +50,14 @@ pub struct PostbackIn {
     #[serde(default)]
     fields: BTreeMap<String, String>,
     /// The kind of events for which requests are sent; `conversion` if absent.
-    #[serde(default = "conversion")]
+    #[serde(default = "default_action")]
     action: Action,
     /// The affiliate and offer whose events are sent; all if absent. An affiliate's postback always has the scope of
     /// this affiliate.
     #[serde(default)]
     scope: Scope,
     /// The status of conversions that are sent; `any` if absent.
-    #[serde(default = "any")]
+    #[serde(default = "default_firing_status")]
     firing_status: FiringStatus,
     /// Of rejected conversions only those with one of these reasons are sent, in any case; all if empty. At most 50
     /// reasons of 1 to 100 characters.
@@ -75,7 +71,7 @@ pub struct PostbackIn {
     #[serde(default)]
     ordering: Ordering,
     /// Whether requests are sent; true if absent. Staff can save a disabled postback without a test request.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::api::default_true")]
     enabled: bool,
     /// The affiliate that owns the postback and sees its log. Keys and people of an affiliate always own their
     /// postbacks. Null: the program owns it.
@@ -112,6 +108,7 @@ pub struct PostbackChanges {
     enabled: Option<bool>,
 }
 
+/// A postback: a request that is sent when an event matches its rule.
 #[derive(Serialize, ToSchema)]
 pub struct PostbackOut {
     id: PostbackId,
@@ -151,31 +148,31 @@ pub struct PostbackOut {
 }
 
 impl From<Postback> for PostbackOut {
-    fn from(it: Postback) -> Self {
+    fn from(postback: Postback) -> Self {
         Self {
-            id: it.id,
-            name: it.name,
-            template: it.template,
-            adapter: it.adapter,
-            adapter_version: it.adapter_version,
-            config: it.config,
-            action: it.rule.action,
-            scope: it.rule.scope,
-            firing_status: it.rule.firing_status,
-            rejection_reasons: it.rule.rejection_reasons,
-            delay: it.rule.delay,
-            ordering: it.ordering,
-            enabled: it.enabled,
-            owner_affiliate_id: it.owner,
-            verified_at: it.verified_at,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: postback.id,
+            name: postback.name,
+            template: postback.template,
+            adapter: postback.adapter,
+            adapter_version: postback.adapter_version,
+            config: postback.config,
+            action: postback.rule.action,
+            scope: postback.rule.scope,
+            firing_status: postback.rule.firing_status,
+            rejection_reasons: postback.rule.rejection_reasons,
+            delay: postback.rule.delay,
+            ordering: postback.ordering,
+            enabled: postback.enabled,
+            owner_affiliate_id: postback.owner,
+            verified_at: postback.verified_at,
+            created_at: postback.created_at,
+            updated_at: postback.updated_at,
         }
     }
 }
 
-fn reasons(issues: &mut Issues, given: Vec<String>) -> Vec<String> {
-    given
+fn rejection_reasons(issues: &mut Issues, reasons: Vec<String>) -> Vec<String> {
+    reasons
         .iter()
         .enumerate()
         .map(|(index, reason)| issues.text(&format!("/rejection_reasons/{index}"), reason, 100))
@@ -195,14 +192,14 @@ pub async fn create_postback(
     ApiJson(body): ApiJson<PostbackIn>,
 ) -> ApiResult<(StatusCode, Json<PostbackOut>)> {
     let mut issues = Issues::default();
-    let wanted = Wanted {
+    let new = Wanted {
         name: issues.text("/name", &body.name, 200),
         made_of: crate::api::made_of(body.adapter, body.config, body.template, body.fields)?,
         rule: Rule {
             scope: body.scope,
             action: body.action,
             firing_status: body.firing_status,
-            rejection_reasons: reasons(&mut issues, body.rejection_reasons),
+            rejection_reasons: rejection_reasons(&mut issues, body.rejection_reasons),
             delay: body.delay.filter(|delay| delay.value > 0),
         },
         ordering: body.ordering,
@@ -210,7 +207,7 @@ pub async fn create_postback(
         owner: body.owner_affiliate_id,
     };
     issues.result()?;
-    Ok((StatusCode::CREATED, Json(postbacks::create(&app, actor, wanted).await?.into())))
+    Ok((StatusCode::CREATED, Json(postbacks::create(&app, actor, new).await?.into())))
 }
 
 /// List postbacks, newest first. Affiliates see their own.
@@ -259,7 +256,7 @@ pub async fn change_postback(
             action: body.action,
             scope: body.scope,
             firing_status: body.firing_status,
-            rejection_reasons: body.rejection_reasons.map(|given| reasons(&mut issues, given)),
+            rejection_reasons: body.rejection_reasons.map(|reasons| rejection_reasons(&mut issues, reasons)),
             delay: body.delay.map(|delay| delay.filter(|delay| delay.value > 0)),
         },
         ordering: body.ordering,
@@ -269,7 +266,7 @@ pub async fn change_postback(
     Ok(Audited(postbacks::change(&app, actor, id, changes).await?.map(Into::into)))
 }
 
-/// Delete a postback. Its log is kept, and its pending deliveries are cancelled when they are due.
+/// Delete a postback. Its deliveries remain in the log, and its pending deliveries are cancelled when they are due.
 #[utoipa::path(delete, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
     security(("api_key" = ["manage_postbacks"])),
     responses((status = 204), (status = "default", body = Problem)))]
@@ -295,10 +292,11 @@ pub async fn test_postback(
     Ok(Json(postbacks::test(&app, actor, id).await?.into()))
 }
 
+/// A postback URL that was copied from a tracker.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PastedIn {
-    /// A postback URL as it was copied from a tracker.
+pub struct PastedUrlIn {
+    /// The URL with the tracker's macros.
     #[schema(example = "https://tracker.example/postback?cid={external_click_id}&payout={payout}&source=postrider")]
     url: String,
     /// Whether fixed values of parameters such as key, token, secure or api_key are returned in `secrets`, so that the
@@ -309,7 +307,7 @@ pub struct PastedIn {
 
 /// A parameter whose value is a macro.
 #[derive(Serialize, ToSchema)]
-pub struct ParameterOut {
+pub struct MacroParameterOut {
     /// The name of the parameter.
     name: String,
     /// The name of the macro, without braces.
@@ -317,9 +315,9 @@ pub struct ParameterOut {
     r#macro: String,
 }
 
-/// A parameter with its value as text.
+/// A parameter with a fixed value, or with a token that is not a macro.
 #[derive(Serialize, ToSchema)]
-pub struct ValueOut {
+pub struct FixedParameterOut {
     /// The name of the parameter.
     name: String,
     /// The value.
@@ -328,44 +326,45 @@ pub struct ValueOut {
 
 /// The parts of a pasted URL. All fields except `unknown` are a configuration of the adapter `macro-url`.
 #[derive(Serialize, ToSchema)]
-pub struct PastedOut {
+pub struct PastedUrlOut {
     /// The URL without the parameters that are in the other fields.
     base_url: String,
     /// The HTTP method; always GET.
     #[schema(example = "GET")]
     method: &'static str,
     /// Parameters whose values are macros.
-    parameters: Vec<ParameterOut>,
+    parameters: Vec<MacroParameterOut>,
     /// Parameters with fixed values.
-    custom: Vec<ValueOut>,
+    custom: Vec<FixedParameterOut>,
     /// Secrets by name, with `seal_keys`; empty without it. A macro in `parameters` refers to each of them.
     secrets: BTreeMap<String, String>,
     /// Parameters with a token that is not a macro. Choose a macro or a fixed value for each. A token in the address
     /// itself has the name `base_url`.
-    unknown: Vec<ValueOut>,
+    unknown: Vec<FixedParameterOut>,
 }
 
 /// Split a postback URL of a tracker into a configuration of the adapter `macro-url`.
 ///
 /// The macros of many trackers are recognized. Nothing is stored.
-#[utoipa::path(post, path = "/api/v1/postbacks/parse", tag = "postbacks", request_body = PastedIn,
+#[utoipa::path(post, path = "/api/v1/postbacks/parse", tag = "postbacks", request_body = PastedUrlIn,
     security(("api_key" = ["manage_postbacks"])),
-    responses((status = 200, body = PastedOut), (status = "default", body = Problem)))]
+    responses((status = 200, body = PastedUrlOut), (status = "default", body = Problem)))]
 pub async fn parse_postback(
     State(app): State<App>,
     _: Caller,
-    ApiJson(body): ApiJson<PastedIn>,
-) -> ApiResult<Json<PastedOut>> {
+    ApiJson(body): ApiJson<PastedUrlIn>,
+) -> ApiResult<Json<PastedUrlOut>> {
     let pasted = postbacks::parse(&app, &body.url, body.seal_keys).await?;
-    let values =
-        |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, value)| ValueOut { name, value }).collect();
-    Ok(Json(PastedOut {
+    let values = |pairs: Vec<(String, String)>| {
+        pairs.into_iter().map(|(name, value)| FixedParameterOut { name, value }).collect()
+    };
+    Ok(Json(PastedUrlOut {
         base_url: pasted.base_url,
         method: "GET",
         parameters: pasted
             .parameters
             .into_iter()
-            .map(|it| ParameterOut { name: it.name, r#macro: it.r#macro })
+            .map(|it| MacroParameterOut { name: it.name, r#macro: it.r#macro })
             .collect(),
         custom: values(pasted.custom),
         secrets: pasted.secrets,

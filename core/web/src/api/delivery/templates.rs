@@ -34,31 +34,31 @@ pub struct TemplateFieldOut {
 }
 
 impl From<&'static Field> for TemplateFieldOut {
-    fn from(it: &'static Field) -> Self {
+    fn from(field: &'static Field) -> Self {
         Self {
-            name: &it.name,
-            title: &it.title,
-            help: &it.help,
-            example: &it.example,
-            pattern: &it.pattern,
-            secret: it.secret,
-            default: it.default.as_deref(),
+            name: &field.name,
+            title: &field.title,
+            help: &field.help,
+            example: &field.example,
+            pattern: &field.pattern,
+            secret: field.secret,
+            default: field.default.as_deref(),
         }
     }
 }
 
 /// A further URL to paste into the network, for networks with a field per status or event.
 #[derive(Serialize, ToSchema)]
-pub struct PasteOut {
+pub struct TemplatePasteUrlOut {
     /// The field of the network into which the URL is pasted.
     r#where: &'static str,
     /// The URL. `{source_url}` stands for the `url` of the source.
     url: &'static str,
 }
 
-impl From<&'static Paste> for PasteOut {
-    fn from(it: &'static Paste) -> Self {
-        Self { r#where: &it.r#where, url: &it.url }
+impl From<&'static Paste> for TemplatePasteUrlOut {
+    fn from(paste: &'static Paste) -> Self {
+        Self { r#where: &paste.r#where, url: &paste.url }
     }
 }
 
@@ -94,7 +94,7 @@ pub struct TemplateOut {
     /// other tokens are the network's own.
     paste: Option<&'static str>,
     /// Further URLs to paste.
-    also_paste: Vec<PasteOut>,
+    also_paste: Vec<TemplatePasteUrlOut>,
     /// The steps of the setup, as sentences.
     instructions: &'static [String],
     /// Remarks, as sentences, for example about units, repeated notifications, or words with an unusual meaning.
@@ -104,23 +104,23 @@ pub struct TemplateOut {
 }
 
 impl From<&'static Template> for TemplateOut {
-    fn from(it: &'static Template) -> Self {
+    fn from(template: &'static Template) -> Self {
         Self {
-            id: &it.id,
-            name: &it.name,
-            kind: it.kind,
-            direction: it.direction,
-            verified: it.verified,
-            adapter: &it.adapter,
-            config: &it.config,
-            fields: it.fields.iter().map(TemplateFieldOut::from).collect(),
-            source_settings: it.source_settings.as_ref(),
-            click_parameter: it.click_parameter.as_deref(),
-            paste: it.paste.as_deref(),
-            also_paste: it.also_paste.iter().map(PasteOut::from).collect(),
-            instructions: &it.instructions,
-            notes: &it.notes,
-            source: &it.source,
+            id: &template.id,
+            name: &template.name,
+            kind: template.kind,
+            direction: template.direction,
+            verified: template.verified,
+            adapter: &template.adapter,
+            config: &template.config,
+            fields: template.fields.iter().map(TemplateFieldOut::from).collect(),
+            source_settings: template.source_settings.as_ref(),
+            click_parameter: template.click_parameter.as_deref(),
+            paste: template.paste.as_deref(),
+            also_paste: template.also_paste.iter().map(TemplatePasteUrlOut::from).collect(),
+            instructions: &template.instructions,
+            notes: &template.notes,
+            source: &template.source,
         }
     }
 }
@@ -148,12 +148,17 @@ pub struct TemplateFilter {
     responses((status = 200, body = PageOut<TemplateOut>), (status = "default", body = Problem)))]
 pub async fn list_templates(
     _: Caller,
-    ApiQuery(it): ApiQuery<TemplateFilter>,
+    ApiQuery(params): ApiQuery<TemplateFilter>,
 ) -> ApiResult<Json<PageOut<TemplateOut>>> {
-    let page = PageIn { limit: it.limit, cursor: None }.request()?;
+    let page = PageIn { limit: params.limit, cursor: None }.request()?;
     let limit = usize::try_from(page.limit).expect("a page is small");
-    let found = templates::list(&Filter { words: it.q, kind: it.kind, direction: it.direction, verified: it.verified });
-    let start = match it.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
+    let found = templates::list(&Filter {
+        words: params.q,
+        kind: params.kind,
+        direction: params.direction,
+        verified: params.verified,
+    });
+    let start = match params.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
         None => 0,
         // The catalogue is a part of the release, so the last id of a page is sufficient as its cursor.
         Some(last) => found.iter().position(|it| it.id == last).map(|at| at + 1).ok_or_else(invalid_cursor)?,

@@ -80,36 +80,36 @@ pub struct InboundRequestOut {
 impl InboundRequestOut {
     fn of(actor: Actor, shown: requests::RequestWithSecrets, with_body: bool) -> Self {
         let requests::RequestWithSecrets { request, secrets } = shown;
-        let it = request.shown(&secrets, !actor.may(Permission::ReadBuyers));
+        let request = request.shown(&secrets, !actor.may(Permission::ReadBuyers));
         Self {
-            id: it.id,
-            source_id: it.source_id,
-            received_at: it.received_at,
-            flags: it.flags(),
-            conversion_ids: it.conversion_ids(),
-            outcome: it.result.outcome,
-            code: it.result.code,
-            reason: it.result.sentence,
-            items: it.items,
-            adapter_log: it.adapter_log,
-            tries: it.tries,
-            due_at: it.due_at,
-            settled_at: it.settled_at,
-            repeats: it.repeats,
-            request: raw(it.raw, with_body),
+            id: request.id,
+            source_id: request.source_id,
+            received_at: request.received_at,
+            flags: request.flags(),
+            conversion_ids: request.conversion_ids(),
+            outcome: request.result.outcome,
+            code: request.result.code,
+            reason: request.result.sentence,
+            items: request.items,
+            adapter_log: request.adapter_log,
+            tries: request.tries,
+            due_at: request.due_at,
+            settled_at: request.settled_at,
+            repeats: request.repeats,
+            request: raw_request_out(request.raw, with_body),
         }
     }
 }
 
-fn raw(it: RawRequest, with_body: bool) -> RawRequestOut {
+fn raw_request_out(request: RawRequest, with_body: bool) -> RawRequestOut {
     RawRequestOut {
-        method: it.method,
-        path: it.path,
-        query: it.query,
-        headers: headers(it.headers),
-        body: with_body.then(|| String::from_utf8_lossy(&it.body).into_owned()),
-        truncated: it.truncated,
-        remote_ip: it.remote_ip.map(|ip| ip.to_string()),
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        headers: headers(request.headers),
+        body: with_body.then(|| String::from_utf8_lossy(&request.body).into_owned()),
+        truncated: request.truncated,
+        remote_ip: request.remote_ip.map(|ip| ip.to_string()),
     }
 }
 
@@ -136,14 +136,14 @@ pub struct InboundRequestFilter {
 pub async fn list_inbound_requests(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<InboundRequestFilter>,
+    ApiQuery(params): ApiQuery<InboundRequestFilter>,
 ) -> ApiResult<Json<PageOut<InboundRequestOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
     let filter = storage::inbound::inbound_requests::Filter {
         affiliate_id: None,
-        source_id: it.source_id,
-        outcome: it.outcome,
-        code: it.code,
+        source_id: params.source_id,
+        outcome: params.outcome,
+        code: params.code,
     };
     let page = requests::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| InboundRequestOut::of(actor, it, false))))

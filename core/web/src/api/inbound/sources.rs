@@ -20,10 +20,6 @@ use engine::app::App;
 use engine::inbound::sources::{self, Changes, NewSource};
 use engine::inbound::visible_source::{VisibleSource, address, paste_urls};
 
-fn yes() -> bool {
-    true
-}
-
 /// A new source: either `adapter` and `config`, or `template` and `fields`, and settings.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +48,7 @@ pub struct SourceIn {
     /// defaults are used.
     settings: Option<SourceSettings>,
     /// Whether the source accepts notifications; true if absent.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::api::default_true")]
     enabled: bool,
 }
 
@@ -77,20 +73,21 @@ pub struct SourceChanges {
 
 /// A further URL to paste into the network, for networks with a field per status or event.
 #[derive(Serialize, ToSchema)]
-pub struct AlsoPasteOut {
+pub struct SourcePasteUrlOut {
     /// The field of the network into which the URL is pasted.
     r#where: String,
     /// The URL.
     url: String,
 }
 
+/// A source: an endpoint for the notifications of one network.
 #[derive(Serialize, ToSchema)]
 pub struct SourceOut {
     id: SourceId,
     /// A name for people.
     name: String,
     /// The address to which the network sends notifications. Anybody who has it can send notifications. It is complete
-    /// in the answers that create the source or rotate its key, and for an affiliate that reads its own source;
+    /// in the responses that create the source or rotate its key, and for an affiliate that reads its own source;
     /// otherwise it is masked.
     #[schema(example = "https://postrider.example/in/****wxyz")]
     url: String,
@@ -100,7 +97,7 @@ pub struct SourceOut {
     /// such a URL. Masked like `url`.
     paste_url: Option<String>,
     /// Further URLs to paste.
-    also_paste: Vec<AlsoPasteOut>,
+    also_paste: Vec<SourcePasteUrlOut>,
     /// The id of the template from which the source was made; null if it was made without one.
     template: Option<String>,
     /// The id of the adapter that reads the notifications.
@@ -130,31 +127,31 @@ impl SourceOut {
         let paste = paste_urls(app, &visible);
         let (paste_url, also) = paste.map_or((None, Vec::new()), |it| (Some(it.url), it.also));
         let url = address(app, &visible);
-        let VisibleSource { source: it, key } = visible;
+        let VisibleSource { source, key } = visible;
         Self {
             url,
             url_masked: key.is_none(),
             paste_url,
-            also_paste: also.into_iter().map(|(r#where, url)| AlsoPasteOut { r#where, url }).collect(),
-            template: it.template,
-            id: it.id,
-            name: it.name,
-            adapter: it.adapter,
-            adapter_version: it.adapter_version,
-            config: it.config,
-            affiliate_id: it.affiliate_id,
-            settings: it.settings.masked(),
-            decorates_clicks: it.decorates,
-            enabled: it.enabled,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            also_paste: also.into_iter().map(|(r#where, url)| SourcePasteUrlOut { r#where, url }).collect(),
+            template: source.template,
+            id: source.id,
+            name: source.name,
+            adapter: source.adapter,
+            adapter_version: source.adapter_version,
+            config: source.config,
+            affiliate_id: source.affiliate_id,
+            settings: source.settings.masked(),
+            decorates_clicks: source.decorates,
+            enabled: source.enabled,
+            created_at: source.created_at,
+            updated_at: source.updated_at,
         }
     }
 }
 
 /// Create a source.
 ///
-/// The answer contains its address. The address of a source of the program is not shown again.
+/// The response contains its address. The address of a source of the program is not shown again.
 #[utoipa::path(post, path = "/api/v1/sources", tag = "sources", request_body = SourceIn,
     security(("api_key" = ["manage_sources"])),
     responses((status = 201, body = SourceOut), (status = "default", body = Problem)))]
@@ -194,10 +191,10 @@ pub struct SourceFilter {
 pub async fn list_sources(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<SourceFilter>,
+    ApiQuery(params): ApiQuery<SourceFilter>,
 ) -> ApiResult<Json<PageOut<SourceOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let page = sources::list(&app, actor, it.affiliate_id, page).await?;
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = sources::list(&app, actor, params.affiliate_id, page).await?;
     Ok(Json(PageOut::of(page, |it| SourceOut::of(&app, it))))
 }
 
@@ -249,7 +246,7 @@ pub async fn archive_source(
     Ok(Deleted(SourceOut::of(&app, sources::archive(&app, actor, id).await?)))
 }
 
-/// Give a source a new address, which is in the answer. The old address stops working immediately.
+/// Give a source a new address, which is in the response. The old address stops working immediately.
 #[utoipa::path(post, path = "/api/v1/sources/{id}/rotate-key", tag = "sources", params(("id" = SourceId, Path)),
     security(("api_key" = ["manage_sources"])),
     responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]

@@ -20,11 +20,13 @@ use engine::money::earnings;
 
 use super::earnings::EarningOut;
 
+/// An adjustment: a manual credit or debit.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdjustmentIn {
     affiliate_id: AffiliateId,
-    /// A negative amount is a debit, down to a debt that later earnings settle first.
+    /// A positive amount is a credit, a negative one a debit. A debit beyond the available balance becomes a debt,
+    /// which later earnings settle first.
     #[schema(example = "25.00")]
     amount: String,
     currency: Currency,
@@ -70,7 +72,9 @@ pub async fn create_adjustment(
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct AdjustmentFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
 }
@@ -82,10 +86,10 @@ pub struct AdjustmentFilter {
 pub async fn list_adjustments(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<AdjustmentFilter>,
+    ApiQuery(params): ApiQuery<AdjustmentFilter>,
 ) -> ApiResult<Json<PageOut<EarningOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
     let kind = Some(EarningKind::Adjustment);
-    let filter = storage::money::earnings::Filter { affiliate_id: it.affiliate_id, kind, ..Default::default() };
+    let filter = storage::money::earnings::Filter { affiliate_id: params.affiliate_id, kind, ..Default::default() };
     Ok(Json(PageOut::of(earnings::list(&app, actor, filter, page).await?, EarningOut::from)))
 }

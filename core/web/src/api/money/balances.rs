@@ -34,6 +34,7 @@ pub struct AccountSumsOut {
     available: SignedAmount,
     /// Reserved for withdrawals that are not paid yet.
     withdrawing: SignedAmount,
+    /// Paid by withdrawals.
     paid: SignedAmount,
     /// The debt to the program. Released earnings settle it first.
     debt: SignedAmount,
@@ -42,18 +43,19 @@ pub struct AccountSumsOut {
 }
 
 impl From<AccountSums> for AccountSumsOut {
-    fn from(it: AccountSums) -> Self {
+    fn from(sums: AccountSums) -> Self {
         Self {
-            pending: SignedAmount(it.pending),
-            available: SignedAmount(it.available),
-            withdrawing: SignedAmount(it.withdrawing),
-            paid: SignedAmount(it.paid),
-            debt: SignedAmount(it.debt),
-            lifetime: SignedAmount(it.lifetime()),
+            pending: SignedAmount(sums.pending),
+            available: SignedAmount(sums.available),
+            withdrawing: SignedAmount(sums.withdrawing),
+            paid: SignedAmount(sums.paid),
+            debt: SignedAmount(sums.debt),
+            lifetime: SignedAmount(sums.lifetime()),
         }
     }
 }
 
+/// The balance of an affiliate in one currency.
 #[derive(Serialize, ToSchema)]
 pub struct BalanceOut {
     affiliate_id: AffiliateId,
@@ -62,46 +64,50 @@ pub struct BalanceOut {
     sums: AccountSumsOut,
     /// The same sums in the currency of the parameter `in`; absent if no rate is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    converted: Option<ConvertedOut>,
+    converted: Option<ConvertedBalanceOut>,
 }
 
+/// A balance in another currency. No money is exchanged.
 #[derive(Serialize, ToSchema)]
-pub struct ConvertedOut {
+pub struct ConvertedBalanceOut {
     currency: Currency,
+    /// The price of one unit of the balance's currency in this currency.
     #[schema(example = "1.0842")]
     rate: String,
+    /// The start of the rate's validity.
     rate_valid_from: Timestamp,
     #[serde(flatten)]
     sums: AccountSumsOut,
 }
 
 impl From<AffiliateBalance> for BalanceOut {
-    fn from(it: AffiliateBalance) -> Self {
-        let converted = it.rate.map(|rate| {
+    fn from(balance: AffiliateBalance) -> Self {
+        let converted = balance.rate.map(|rate| {
             let convert = |micros| rate.rate.convert(micros);
             let sums = AccountSums {
-                pending: convert(it.sums.pending),
-                available: convert(it.sums.available),
-                withdrawing: convert(it.sums.withdrawing),
-                paid: convert(it.sums.paid),
-                debt: convert(it.sums.debt),
+                pending: convert(balance.sums.pending),
+                available: convert(balance.sums.available),
+                withdrawing: convert(balance.sums.withdrawing),
+                paid: convert(balance.sums.paid),
+                debt: convert(balance.sums.debt),
             };
-            ConvertedOut {
+            ConvertedBalanceOut {
                 currency: rate.to,
                 rate: rate.rate.to_string(),
                 rate_valid_from: rate.valid_from,
                 sums: sums.into(),
             }
         });
-        Self { affiliate_id: it.affiliate_id, currency: it.currency, sums: it.sums.into(), converted }
+        Self { affiliate_id: balance.affiliate_id, currency: balance.currency, sums: balance.sums.into(), converted }
     }
 }
 
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct BalanceFilter {
-    /// Affiliates per page; each has one item per currency.
+    /// The maximum number of affiliates, 1 to 200; 50 if absent. An affiliate has one item per currency.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
     /// Adds each balance in this currency, at the current stored rate.
@@ -117,10 +123,10 @@ pub struct BalanceFilter {
 pub async fn list_balances(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<BalanceFilter>,
+    ApiQuery(params): ApiQuery<BalanceFilter>,
 ) -> ApiResult<Json<PageOut<BalanceOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let page = balances::list(&app, actor, it.affiliate_id, it.shown_in, page).await?;
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = balances::list(&app, actor, params.affiliate_id, params.shown_in, page).await?;
     Ok(Json(PageOut::of(page, BalanceOut::from)))
 }
 
@@ -146,34 +152,42 @@ enum Format {
     Csv,
 }
 
-/// Only the schema is used. The lines are sent while they are read.
+// Only the schema of the struct is used, because the lines are sent while they are read.
+/// The postings of an affiliate in one currency and period, oldest first.
 #[derive(Serialize, ToSchema)]
 pub struct StatementOut {
     affiliate_id: AffiliateId,
     currency: Currency,
+    /// Inclusive.
     from: Timestamp,
+    /// Exclusive.
     to: Timestamp,
+    /// The sums at the start.
     opening: AccountSumsOut,
-    lines: Vec<LineOut>,
+    lines: Vec<StatementLineOut>,
+    /// The sums at the end.
     closing: AccountSumsOut,
 }
 
+/// A posting in a statement.
 #[derive(Serialize, ToSchema)]
-pub struct LineOut {
+pub struct StatementLineOut {
     id: PostingId,
     at: Timestamp,
     kind: PostingKind,
-    /// A description.
+    /// A description of the posting for people.
     text: String,
+    /// The conversion, if it is one of this affiliate; null otherwise.
     conversion_id: Option<ConversionId>,
     /// The change by this line.
-    change: ChangeOut,
+    change: BalanceChangeOut,
     /// The sums after this line.
     balance: AccountSumsOut,
 }
 
+/// The changes of the accounts by a posting.
 #[derive(Serialize, ToSchema)]
-pub struct ChangeOut {
+pub struct BalanceChangeOut {
     pending: SignedAmount,
     available: SignedAmount,
     withdrawing: SignedAmount,
@@ -181,16 +195,16 @@ pub struct ChangeOut {
     debt: SignedAmount,
 }
 
-impl LineOut {
+impl StatementLineOut {
     fn of(line: &StatementLine, balance: AccountSums, reader: AffiliateId) -> Self {
-        let own = line.conversion.as_ref().filter(|it| it.affiliate_id == reader);
+        let own_conversion = line.conversion.as_ref().filter(|it| it.affiliate_id == reader);
         Self {
             id: line.posting_id,
             at: line.at,
             kind: line.kind,
             text: line.sentence(reader),
-            conversion_id: own.map(|it| it.id),
-            change: ChangeOut {
+            conversion_id: own_conversion.map(|it| it.id),
+            change: BalanceChangeOut {
                 pending: SignedAmount(line.change.pending),
                 available: SignedAmount(line.change.available),
                 withdrawing: SignedAmount(line.change.withdrawing),
@@ -212,28 +226,28 @@ pub async fn get_statement(
     State(app): State<App>,
     Caller(actor): Caller,
     headers: HeaderMap,
-    ApiQuery(it): ApiQuery<StatementFilter>,
+    ApiQuery(params): ApiQuery<StatementFilter>,
 ) -> ApiResult<Response> {
-    let affiliate_id = it
+    let affiliate_id = params
         .affiliate_id
         .or(actor.confined_to())
         .ok_or_else(|| Problem::bad_request("invalid_parameter", "affiliate_id is missing"))?;
     let request = StatementRequest {
         affiliate_id,
-        currency: it.currency,
-        from: it.from.unwrap_or(Timestamp::from_millis(0)),
-        to: it.to.unwrap_or(Timestamp::from_millis(app.clock.now().millis() + 1)),
+        currency: params.currency,
+        from: params.from.unwrap_or(Timestamp::from_millis(0)),
+        to: params.to.unwrap_or(Timestamp::from_millis(app.clock.now().millis() + 1)),
     };
     let place = app.heavy.stream(actor).await?;
     let statement = balances::statement(&app, actor, request).await?;
     let accepts = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let csv = it.format == Some(Format::Csv) || (it.format.is_none() && accepts.contains("text/csv"));
+    let csv = params.format == Some(Format::Csv) || (params.format.is_none() && accepts.contains("text/csv"));
     Ok(if csv { as_csv(&app, actor, place, statement) } else { as_json(&app, actor, place, statement) })
 }
 
 fn as_json(app: &App, actor: Actor, place: Place, statement: Statement) -> Response {
     let StatementRequest { affiliate_id, currency, from, to } = statement.request;
-    let opening = text(&AccountSumsOut::from(statement.opening));
+    let opening = json(&AccountSumsOut::from(statement.opening));
     let head = format!(
         r#"{{"affiliate_id":"{affiliate_id}","currency":"{currency}","from":"{from}","to":"{to}","opening":{opening},"lines":["#
     );
@@ -244,18 +258,18 @@ fn as_json(app: &App, actor: Actor, place: Place, statement: Statement) -> Respo
             Some(line) => {
                 let (line, balance) = line?;
                 last = balance;
-                let glue = if std::mem::take(&mut first) { "" } else { "," };
-                format!("{glue}{}", text(&LineOut::of(&line, balance, affiliate_id)))
+                let separator = if std::mem::take(&mut first) { "" } else { "," };
+                format!("{separator}{}", json(&StatementLineOut::of(&line, balance, affiliate_id)))
             }
-            None => format!("],\"closing\":{}}}", text(&AccountSumsOut::from(last))),
+            None => format!("],\"closing\":{}}}", json(&AccountSumsOut::from(last))),
         })
     });
     let body = stream::iter([Ok(head)]).chain(lines).map_ok(Bytes::from);
     ([(header::CONTENT_TYPE, "application/json")], streaming::body(app, place, body)).into_response()
 }
 
-fn text(it: &impl Serialize) -> String {
-    serde_json::to_string(it).expect("amounts and texts always serialise")
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("amounts and texts always serialise")
 }
 
 const COLUMNS: &str = "at,kind,text,conversion_id,posting_id,pending,available,withdrawing,paid,debt,balance_pending,\
@@ -286,7 +300,7 @@ fn as_csv(app: &App, actor: Actor, place: Place, statement: Statement) -> Respon
 }
 
 fn csv_row(head: [String; 3], ids: [&str; 2], change: AccountSums, balance: AccountSums) -> String {
-    let amounts = |it: AccountSums| [it.pending, it.available, it.withdrawing, it.paid, it.debt];
+    let amounts = |sums: AccountSums| [sums.pending, sums.available, sums.withdrawing, sums.paid, sums.debt];
     let amounts = amounts(change).into_iter().chain(amounts(balance)).map(|it| SignedAmount(it).to_string());
     let amounts: Vec<_> = amounts.collect();
     let texts = head.iter().map(String::as_str).chain(ids).map(Cell::Text);

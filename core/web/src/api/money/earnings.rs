@@ -15,6 +15,7 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::money::earnings;
 
+/// An amount owed to an affiliate for one reason.
 #[derive(Serialize, ToSchema)]
 pub struct EarningOut {
     id: EarningId,
@@ -23,43 +24,44 @@ pub struct EarningOut {
     /// The conversion that earned it. A parent affiliate does not see the conversions of its commissions; staff do.
     conversion_id: Option<ConversionId>,
     currency: Currency,
-    /// The earned amount; negative for a debit by finance.
+    /// The earned amount; negative for a debit by an adjustment.
     amount: SignedAmount,
     /// The amount that is left after corrections and reversals.
     left: SignedAmount,
     state: EarningState,
     /// The end of its hold.
     release_at: Timestamp,
-    /// When it became available.
+    /// When it became available; null if it did not.
     released_at: Option<Timestamp>,
-    /// Of a commission: its percentage of the payout.
+    /// For a commission, its percentage of the payout; null otherwise.
     percent: Option<Percent>,
-    /// Of a commission: 1 for a conversion of a sub-affiliate, 2 for one of a sub-affiliate's sub-affiliate.
+    /// For a commission, 1 if a sub-affiliate earned the payout, 2 if a sub-affiliate of a sub-affiliate did; null
+    /// otherwise.
     level: Option<i32>,
-    /// The reason of an adjustment.
+    /// The reason of an adjustment; null otherwise.
     reason: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
 
 impl From<Earning> for EarningOut {
-    fn from(it: Earning) -> Self {
+    fn from(earning: Earning) -> Self {
         Self {
-            id: it.id,
-            affiliate_id: it.affiliate_id,
-            kind: it.kind,
-            conversion_id: it.conversion_id,
-            currency: it.earned.currency,
-            amount: it.earned.micros.into(),
-            left: it.left.into(),
-            state: it.state,
-            release_at: it.release_at,
-            released_at: it.released_at,
-            percent: it.commission.map(|it| it.percent),
-            level: it.commission.map(|it| it.level),
-            reason: it.reason,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: earning.id,
+            affiliate_id: earning.affiliate_id,
+            kind: earning.kind,
+            conversion_id: earning.conversion_id,
+            currency: earning.earned.currency,
+            amount: earning.earned.micros.into(),
+            left: earning.left.into(),
+            state: earning.state,
+            release_at: earning.release_at,
+            released_at: earning.released_at,
+            percent: earning.commission.map(|it| it.percent),
+            level: earning.commission.map(|it| it.level),
+            reason: earning.reason,
+            created_at: earning.created_at,
+            updated_at: earning.updated_at,
         }
     }
 }
@@ -67,7 +69,9 @@ impl From<Earning> for EarningOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct EarningFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
     conversion_id: Option<ConversionId>,
@@ -83,15 +87,15 @@ pub struct EarningFilter {
 pub async fn list_earnings(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<EarningFilter>,
+    ApiQuery(params): ApiQuery<EarningFilter>,
 ) -> ApiResult<Json<PageOut<EarningOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
     let filter = storage::money::earnings::Filter {
-        affiliate_id: it.affiliate_id,
-        conversion_id: it.conversion_id,
-        kind: it.kind,
-        state: it.state,
-        currency: it.currency,
+        affiliate_id: params.affiliate_id,
+        conversion_id: params.conversion_id,
+        kind: params.kind,
+        state: params.state,
+        currency: params.currency,
     };
     Ok(Json(PageOut::of(earnings::list(&app, actor, filter, page).await?, EarningOut::from)))
 }

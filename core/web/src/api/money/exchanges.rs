@@ -18,6 +18,7 @@ use engine::app::App;
 use engine::money::exchanges;
 use storage::money::exchanges::Filter;
 
+/// An exchange rate.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExchangeRateIn {
@@ -30,26 +31,29 @@ pub struct ExchangeRateIn {
     valid_from: Option<Timestamp>,
 }
 
+/// A stored exchange rate.
 #[derive(Serialize, ToSchema)]
 pub struct ExchangeRateOut {
     id: ExchangeRateId,
     from: Currency,
     to: Currency,
+    /// The price of one unit of `from` in `to`.
     #[schema(example = "1.0842")]
     rate: String,
+    /// A rate is valid until a later one begins.
     valid_from: Timestamp,
     created_at: Timestamp,
 }
 
 impl From<ExchangeRate> for ExchangeRateOut {
-    fn from(it: ExchangeRate) -> Self {
+    fn from(rate: ExchangeRate) -> Self {
         Self {
-            id: it.id,
-            from: it.from,
-            to: it.to,
-            rate: it.rate.to_string(),
-            valid_from: it.valid_from,
-            created_at: it.created_at,
+            id: rate.id,
+            from: rate.from,
+            to: rate.to,
+            rate: rate.rate.to_string(),
+            valid_from: rate.valid_from,
+            created_at: rate.created_at,
         }
     }
 }
@@ -89,28 +93,34 @@ pub async fn list_exchange_rates(
     Ok(Json(PageOut::of(exchanges::list_rates(&app, page.request()?).await?, ExchangeRateOut::from)))
 }
 
+/// An exchange of money between two currencies.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExchangeIn {
     affiliate_id: AffiliateId,
+    /// The amount in the currency `from`.
     amount: AmountIn,
     from: Currency,
     to: Currency,
 }
 
+/// An exchange of money between two currencies.
 #[derive(Serialize, ToSchema)]
 pub struct ExchangeOut {
     id: ExchangeId,
     affiliate_id: AffiliateId,
+    /// The amount that left the balance.
     taken: Money,
+    /// The amount that was added to the balance.
     given: Money,
+    /// The rate of the exchange.
     rate: ExchangeRateOut,
     at: Timestamp,
 }
 
 impl From<Exchange> for ExchangeOut {
-    fn from(it: Exchange) -> Self {
-        let Exchange { id, affiliate_id, taken, given, rate, at } = it;
+    fn from(exchange: Exchange) -> Self {
+        let Exchange { id, affiliate_id, taken, given, rate, at } = exchange;
         Self { id, affiliate_id, taken, given, rate: rate.into(), at }
     }
 }
@@ -141,7 +151,9 @@ pub async fn create_exchange(
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ExchangeFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
     /// Exchanges from or to this currency.
@@ -160,10 +172,11 @@ pub struct ExchangeFilter {
 pub async fn list_exchanges(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<ExchangeFilter>,
+    ApiQuery(params): ApiQuery<ExchangeFilter>,
 ) -> ApiResult<Json<PageOut<ExchangeOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let filter = Filter { affiliate_id: it.affiliate_id, currency: it.currency, from: it.from, until: it.until };
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let filter =
+        Filter { affiliate_id: params.affiliate_id, currency: params.currency, from: params.from, until: params.until };
     Ok(Json(PageOut::of(exchanges::list(&app, actor, filter, page).await?, ExchangeOut::from)))
 }
 

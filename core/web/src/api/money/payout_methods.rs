@@ -20,10 +20,7 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::money::payout_methods::{self, Changes};
 
-fn yes() -> bool {
-    true
-}
-
+/// A payout method.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutMethodIn {
@@ -46,10 +43,12 @@ pub struct PayoutMethodIn {
     file: FileFormat,
     /// The account from which payments are made; required for pain001.
     payer: Option<Payer>,
-    #[serde(default = "yes")]
+    /// Whether affiliates can use it; true if absent.
+    #[serde(default = "crate::api::default_true")]
     enabled: bool,
 }
 
+/// Changes of a payout method. Absent fields are unchanged.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutMethodChanges {
@@ -69,39 +68,44 @@ pub struct PayoutMethodChanges {
     enabled: Option<bool>,
 }
 
+/// A payout method: how affiliates are paid.
 #[derive(Serialize, ToSchema)]
 pub struct PayoutMethodOut {
     id: String,
     name: String,
+    /// The processing time, for affiliates.
     processing_time: String,
+    /// The JSON Schema of the payout details.
     #[schema(value_type = Object)]
     schema: serde_json::Value,
+    /// The currencies of the method, with minimum and fee.
     #[schema(value_type = BTreeMap<String, Terms>)]
     currencies: BTreeMap<Currency, Terms>,
+    /// The default format of its payment files.
     file: FileFormat,
-    /// Not shown to affiliates.
+    /// The account from which payments are made. Null for affiliates.
     payer: Option<Payer>,
     enabled: bool,
-    /// Whether it is built in.
+    /// Whether it is one of Postrider's own methods.
     built_in: bool,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
 
 impl PayoutMethodOut {
-    fn of(actor: Actor, it: PayoutMethod) -> Self {
+    fn of(actor: Actor, method: PayoutMethod) -> Self {
         Self {
-            id: it.id,
-            name: it.name,
-            processing_time: it.processing_time,
-            schema: it.schema,
-            currencies: it.currencies,
-            file: it.file,
-            payer: it.payer.filter(|_| actor.is_staff()),
-            enabled: it.enabled,
-            built_in: it.built_in,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: method.id,
+            name: method.name,
+            processing_time: method.processing_time,
+            schema: method.schema,
+            currencies: method.currencies,
+            file: method.file,
+            payer: method.payer.filter(|_| actor.is_staff()),
+            enabled: method.enabled,
+            built_in: method.built_in,
+            created_at: method.created_at,
+            updated_at: method.updated_at,
         }
     }
 }

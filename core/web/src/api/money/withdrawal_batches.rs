@@ -22,14 +22,17 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::money::withdrawal_batches::{self, Effect};
 
+/// A batch of approved withdrawals by one method in one currency.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalBatchIn {
+    /// The id of a payout method.
     #[schema(example = "sepa")]
     method: String,
     currency: Currency,
 }
 
+/// Withdrawals that are paid with one payment file.
 #[derive(Serialize, ToSchema)]
 pub struct WithdrawalBatchOut {
     id: WithdrawalBatchId,
@@ -41,27 +44,28 @@ pub struct WithdrawalBatchOut {
     net: Amount,
     #[serde(flatten)]
     progress: Progress,
+    /// The id of the key or user who created it.
     created_by: String,
     /// When its file was first downloaded; null if it was not.
     exported_at: Option<Timestamp>,
-    /// When it was dissolved.
+    /// When it was dissolved; null if it was not.
     dissolved_at: Option<Timestamp>,
     created_at: Timestamp,
 }
 
 impl WithdrawalBatchOut {
-    fn of((it, progress): (WithdrawalBatch, Progress)) -> Self {
+    fn of((batch, progress): (WithdrawalBatch, Progress)) -> Self {
         Self {
-            id: it.id,
-            method: it.method,
-            currency: it.currency,
-            count: it.count,
-            net: Amount::from_micros(it.net_micros).unwrap_or_default(),
+            id: batch.id,
+            method: batch.method,
+            currency: batch.currency,
+            count: batch.count,
+            net: Amount::from_micros(batch.net_micros).unwrap_or_default(),
             progress,
-            created_by: it.created_by,
-            exported_at: it.exported_at,
-            dissolved_at: it.dissolved_at,
-            created_at: it.created_at,
+            created_by: batch.created_by,
+            exported_at: batch.exported_at,
+            dissolved_at: batch.dissolved_at,
+            created_at: batch.created_at,
         }
     }
 }
@@ -130,50 +134,57 @@ pub async fn export_withdrawal_batch(
     Ok((headers, file.text).into_response())
 }
 
+/// The confirmation of dissolving a batch.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DissolutionIn {
-    /// Confirms that the downloaded file was not sent to the bank.
+pub struct WithdrawalBatchDissolutionIn {
+    /// Confirms that the payment file was not sent to the bank. Required if the file was downloaded.
     #[serde(default)]
     never_sent: bool,
 }
 
 /// Dissolve a batch that was not sent to the bank. Its withdrawals stay approved and are in no batch.
 #[utoipa::path(post, path = "/api/v1/withdrawal-batches/{id}/dissolve", tag = "withdrawals",
-    request_body = Option<DissolutionIn>, params(("id" = WithdrawalBatchId, Path)),
+    request_body = Option<WithdrawalBatchDissolutionIn>, params(("id" = WithdrawalBatchId, Path)),
     security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalBatchOut), (status = "default", body = Problem)))]
 pub async fn dissolve_withdrawal_batch(
     State(app): State<App>,
     PathId(id): PathId<WithdrawalBatchId>,
-    OptionalJson(body): OptionalJson<DissolutionIn>,
+    OptionalJson(body): OptionalJson<WithdrawalBatchDissolutionIn>,
 ) -> ApiResult<Audited<WithdrawalBatchOut>> {
     Ok(Audited(withdrawal_batches::dissolve(&app, id, body.never_sent).await?.map(WithdrawalBatchOut::of)))
 }
 
 /// The result of one line of the file.
 #[derive(Serialize, ToSchema)]
-pub struct ResultLineOut {
+pub struct PaymentResultLineOut {
     /// The number of the line; the heading is line 1.
     line: usize,
     /// The id as it is in the file.
     withdrawal_id: String,
-    /// paid, failed, returned, unchanged or error
+    /// `paid`, `failed`, `returned`, `unchanged` (the withdrawal had this status already), or `error`.
     result: &'static str,
+    /// The code of the error; null without an error.
     code: Option<&'static str>,
-    /// The error.
+    /// The error as a sentence; null without an error.
     message: Option<String>,
 }
 
+/// The results of an imported file.
 #[derive(Serialize, ToSchema)]
-pub struct ResultsOut {
+pub struct PaymentResultsOut {
+    /// The number of lines with this result.
     paid: usize,
+    /// The number of lines with this result.
     failed: usize,
+    /// The number of lines with this result.
     returned: usize,
     /// The number of lines with a status that the withdrawal had already.
     unchanged: usize,
+    /// The number of lines with an error.
     errors: usize,
-    lines: Vec<ResultLineOut>,
+    lines: Vec<PaymentResultLineOut>,
     /// The progress of the batch after the results.
     batch: Progress,
 }
@@ -185,13 +196,13 @@ pub struct ResultsOut {
 #[utoipa::path(post, path = "/api/v1/withdrawal-batches/{id}/results", tag = "withdrawals",
     request_body(content = String, content_type = "text/csv"), params(("id" = WithdrawalBatchId, Path)),
     security(("api_key" = ["pay_withdrawals"])),
-    responses((status = 200, body = ResultsOut), (status = "default", body = Problem)))]
+    responses((status = 200, body = PaymentResultsOut), (status = "default", body = Problem)))]
 pub async fn take_withdrawal_results(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalBatchId>,
     body: Result<Bytes, BytesRejection>,
-) -> ApiResult<(Extension<AuditedChanges>, Json<ResultsOut>)> {
+) -> ApiResult<(Extension<AuditedChanges>, Json<PaymentResultsOut>)> {
     let body = body.map_err(body_problem)?;
     let text = String::from_utf8_lossy(&body);
     let (effects, batch) = withdrawal_batches::apply_results(&app, actor, id, &text).await?;
@@ -201,7 +212,7 @@ pub async fn take_withdrawal_results(
         }
         Effect::Unchanged(_) | Effect::Wrong(_) => None,
     });
-    let told = AuditedChanges::many(steps);
+    let changes = AuditedChanges::many(steps);
     let lines: Vec<_> = effects
         .into_iter()
         .map(|(line, effect)| {
@@ -210,11 +221,11 @@ pub async fn take_withdrawal_results(
                 Effect::Unchanged(_) => ("unchanged", None, None),
                 Effect::Wrong(error) => ("error", Some(error.code()), Some(error.to_string())),
             };
-            ResultLineOut { line: line.number, withdrawal_id: line.withdrawal_id, result, code, message }
+            PaymentResultLineOut { line: line.number, withdrawal_id: line.withdrawal_id, result, code, message }
         })
         .collect();
     let count = |result: &str| lines.iter().filter(|it| it.result == result).count();
-    let results = ResultsOut {
+    let results = PaymentResultsOut {
         paid: count("paid"),
         failed: count("failed"),
         returned: count("returned"),
@@ -223,5 +234,5 @@ pub async fn take_withdrawal_results(
         lines,
         batch,
     };
-    Ok((told, Json(results)))
+    Ok((changes, Json(results)))
 }

@@ -26,32 +26,36 @@ use engine::money::withdrawals::{self, ApprovalError, RequestOutcome, Withdrawal
 use storage::money::withdrawals::Filter;
 
 /// The maximum number of ids in one bulk approval.
-const MOST_AT_ONCE: usize = 1_000;
+const BULK_IDS_MAX: usize = 1_000;
 
+/// A withdrawal request.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalIn {
-    /// Optional for keys and people of an affiliate.
+    /// Required for staff; optional for callers of an affiliate.
     affiliate_id: Option<AffiliateId>,
+    /// The id of a payout method.
     #[schema(example = "sepa")]
     method: String,
-    /// An amount, or "all" for the available balance.
+    /// An amount, or `all` for the available balance. The fee is deducted from it.
     #[schema(value_type = String, example = "100.00")]
     amount: AmountIn,
     currency: Currency,
 }
 
-/// One step of a withdrawal.
+/// A step of a withdrawal: a change of its status.
 #[derive(Serialize, ToSchema)]
-pub struct StepOut {
+pub struct WithdrawalStepOut {
+    /// The status after the step.
     status: String,
     at: Timestamp,
-    /// The key or person of the step; for an affiliate "affiliate" or "program".
+    /// The id of the key or user who did the step; affiliates see only `affiliate` or `program`.
     by: String,
-    /// The reference of the payment, or the reason of a refusal, failure or return.
+    /// The reference of the payment, or the reason of a refusal, failure or return; null otherwise.
     note: Option<String>,
 }
 
+/// A withdrawal: the payment of available money to an affiliate.
 #[derive(Serialize, ToSchema)]
 pub struct WithdrawalOut {
     id: WithdrawalId,
@@ -66,11 +70,12 @@ pub struct WithdrawalOut {
     currency: Currency,
     /// requested, approved, paid, refused, failed, returned or cancelled
     status: String,
-    /// The reference of the payment at the bank or PayPal.
+    /// The reference of the payment at the bank or PayPal; null if it is not paid.
     reference: Option<String>,
-    /// The reason of a refusal, failure or return.
+    /// The reason of a refusal, failure or return; null otherwise.
     reason: Option<String>,
     /// The payout details at the time of the request, masked.
+    #[schema(value_type = BTreeMap<String, String>)]
     details: Fields,
     /// The last change of these details before the request.
     details_changed_at: Timestamp,
@@ -78,47 +83,48 @@ pub struct WithdrawalOut {
     debt: Option<Amount>,
     /// The debt that was accepted. A larger debt stops the withdrawal. Not shown to affiliates.
     accepted_debt: Option<Amount>,
+    /// The batch with which it is paid; null if it is in no batch.
     batch_id: Option<WithdrawalBatchId>,
-    history: Vec<StepOut>,
+    /// The steps, oldest first. The first is the request.
+    history: Vec<WithdrawalStepOut>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
 
 impl WithdrawalOut {
-    fn of(actor: Actor, it: WithdrawalWithDebt) -> Self {
-        let WithdrawalWithDebt { withdrawal: it, debt } = it;
+    fn of(actor: Actor, WithdrawalWithDebt { withdrawal, debt }: WithdrawalWithDebt) -> Self {
         // The first step is the request. Affiliates do not see which of the program's people did a step.
-        let asked_by = it.history.first().map(|step| step.by.clone()).unwrap_or_default();
+        let requested_by = withdrawal.history.first().map(|step| step.by.clone()).unwrap_or_default();
         let by = |by: String| match actor.is_staff() {
             true => by,
-            false if by == actor.name() || by == asked_by => "affiliate".to_owned(),
+            false if by == actor.name() || by == requested_by => "affiliate".to_owned(),
             false => "program".to_owned(),
         };
-        let history = it.history.iter().cloned();
+        let history = withdrawal.history.iter().cloned();
         let history = history
-            .map(|step| StepOut { status: step.status, at: step.at, by: by(step.by), note: step.note })
+            .map(|step| WithdrawalStepOut { status: step.status, at: step.at, by: by(step.by), note: step.note })
             .collect();
-        let note = it.status.note().map(str::to_owned);
-        let is_paid = matches!(it.status, Status::Paid { .. });
+        let note = withdrawal.status.note().map(str::to_owned);
+        let is_paid = matches!(withdrawal.status, Status::Paid { .. });
         Self {
-            id: it.id,
-            affiliate_id: it.affiliate_id,
-            amount: it.amount.amount(),
-            fee: it.fee.amount(),
-            net: it.net().amount(),
-            currency: it.amount.currency,
-            status: it.status.word().to_owned(),
+            id: withdrawal.id,
+            affiliate_id: withdrawal.affiliate_id,
+            amount: withdrawal.amount.amount(),
+            fee: withdrawal.fee.amount(),
+            net: withdrawal.net().amount(),
+            currency: withdrawal.amount.currency,
+            status: withdrawal.status.word().to_owned(),
             reference: note.clone().filter(|_| is_paid),
             reason: note.filter(|_| !is_paid),
-            method: it.method,
-            details: it.masked_details,
-            details_changed_at: it.details_changed_at,
+            method: withdrawal.method,
+            details: withdrawal.masked_details,
+            details_changed_at: withdrawal.details_changed_at,
             debt: debt.map(Money::amount),
-            accepted_debt: Some(it.accepted_debt.amount()).filter(|it| it.micros() > 0 && actor.is_staff()),
-            batch_id: it.batch_id,
+            accepted_debt: Some(withdrawal.accepted_debt.amount()).filter(|it| it.micros() > 0 && actor.is_staff()),
+            batch_id: withdrawal.batch_id,
             history,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            created_at: withdrawal.created_at,
+            updated_at: withdrawal.updated_at,
         }
     }
 }
@@ -126,11 +132,11 @@ impl WithdrawalOut {
 /// Request a withdrawal. The amount is reserved immediately, and is available again if the withdrawal is refused, fails
 /// or is cancelled.
 ///
-/// A double click counts once: without an Idempotency-Key, the same request within ten seconds is answered with the
+/// A double click counts once: without an Idempotency-Key, the response to the same request within ten seconds is the
 /// withdrawal of the first one (200). Requests with different keys are different withdrawals.
 #[utoipa::path(post, path = "/api/v1/withdrawals", tag = "withdrawals", request_body = WithdrawalIn,
     security(("api_key" = ["request_withdrawals"])),
-    responses((status = 201, body = WithdrawalOut), (status = 200, body = WithdrawalOut, description = "A double click: the withdrawal of the first request."),
+    responses((status = 201, body = WithdrawalOut), (status = 200, body = WithdrawalOut, description = "The withdrawal of the same request within ten seconds before."),
         (status = "default", body = Problem)))]
 pub async fn request_withdrawal(
     State(app): State<App>,
@@ -163,7 +169,9 @@ pub async fn request_withdrawal(
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct WithdrawalFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
     /// requested, approved, paid, refused, failed, returned or cancelled
@@ -181,20 +189,20 @@ pub struct WithdrawalFilter {
 pub async fn list_withdrawals(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<WithdrawalFilter>,
+    ApiQuery(params): ApiQuery<WithdrawalFilter>,
 ) -> ApiResult<Json<PageOut<WithdrawalOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    if let Some(status) = it.status.as_deref().filter(|status| !Status::WORDS.contains(status)) {
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    if let Some(status) = params.status.as_deref().filter(|status| !Status::WORDS.contains(status)) {
         let status: String = status.chars().take(40).collect();
         let detail = format!("\"{status}\" is not a valid status; use one of: {}", Status::WORDS.join(", "));
         return Err(Problem::bad_request("invalid_parameter", detail));
     }
     let filter = Filter {
-        affiliate_id: it.affiliate_id,
-        status: it.status,
-        method: it.method,
-        currency: it.currency,
-        batch_id: it.batch_id,
+        affiliate_id: params.affiliate_id,
+        status: params.status,
+        method: params.method,
+        currency: params.currency,
+        batch_id: params.batch_id,
     };
     let page = withdrawals::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| WithdrawalOut::of(actor, it))))
@@ -212,26 +220,29 @@ pub async fn get_withdrawal(
     Ok(Json(WithdrawalOut::of(actor, withdrawals::get(&app, actor, id).await?)))
 }
 
+/// The payment of a withdrawal.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PaymentIn {
+pub struct WithdrawalPaymentIn {
     /// The reference of the payment at the bank or PayPal.
     #[schema(max_length = 200)]
     reference: String,
-    /// Accepts the current debt of the affiliate.
+    /// Accepts the present debt of the affiliate.
     #[serde(default)]
     despite_debt: bool,
 }
 
+/// The approval of a withdrawal.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ApprovalIn {
-    /// Accepts the current debt of the affiliate, also for a withdrawal that is approved already. A larger debt stops
+pub struct WithdrawalApprovalIn {
+    /// Accepts the present debt of the affiliate, also for a withdrawal that is approved already. A larger debt stops
     /// the withdrawal again.
     #[serde(default)]
     despite_debt: bool,
 }
 
+/// The reason of a refusal, failure or return.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalReasonIn {
@@ -244,9 +255,9 @@ async fn return_to_balance(
     app: &App,
     actor: Actor,
     id: WithdrawalId,
-    wanted: Status,
+    status: Status,
 ) -> ApiResult<Audited<WithdrawalOut>> {
-    Ok(Audited(withdrawals::return_to_balance(app, actor, id, wanted).await?.map(|it| WithdrawalOut::of(actor, it))))
+    Ok(Audited(withdrawals::return_to_balance(app, actor, id, status).await?.map(|it| WithdrawalOut::of(actor, it))))
 }
 
 fn note(path: &str, text: &str) -> Result<String, Error> {
@@ -257,14 +268,14 @@ fn note(path: &str, text: &str) -> Result<String, Error> {
 }
 
 /// Approve a withdrawal, so that it can be paid. If its affiliate has a debt, this requires `despite_debt`.
-#[utoipa::path(post, path = "/api/v1/withdrawals/{id}/approve", tag = "withdrawals", request_body = Option<ApprovalIn>,
+#[utoipa::path(post, path = "/api/v1/withdrawals/{id}/approve", tag = "withdrawals", request_body = Option<WithdrawalApprovalIn>,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
 pub async fn approve_withdrawal(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
-    OptionalJson(body): OptionalJson<ApprovalIn>,
+    OptionalJson(body): OptionalJson<WithdrawalApprovalIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
     let changed = withdrawals::approve_or_pay(&app, actor, id, Status::Approved, body.despite_debt).await?;
     Ok(Audited(changed.map(|it| WithdrawalOut::of(actor, it))))
@@ -285,14 +296,14 @@ pub async fn refuse_withdrawal(
 }
 
 /// Record that an approved withdrawal was paid. If its affiliate has a debt, this requires `despite_debt`.
-#[utoipa::path(post, path = "/api/v1/withdrawals/{id}/pay", tag = "withdrawals", request_body = PaymentIn,
+#[utoipa::path(post, path = "/api/v1/withdrawals/{id}/pay", tag = "withdrawals", request_body = WithdrawalPaymentIn,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
 pub async fn pay_withdrawal(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
-    ApiJson(body): ApiJson<PaymentIn>,
+    ApiJson(body): ApiJson<WithdrawalPaymentIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
     let reference = note("/reference", &body.reference)?;
     let changed = withdrawals::approve_or_pay(&app, actor, id, Status::Paid { reference }, body.despite_debt).await?;
@@ -340,44 +351,50 @@ pub async fn cancel_withdrawal(
     return_to_balance(&app, actor, id, Status::Cancelled).await
 }
 
+/// The approval of several withdrawals.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ApprovalsIn {
-    /// At most 1,000.
+pub struct WithdrawalApprovalsIn {
+    /// 1 to 1,000 ids.
     ids: Vec<WithdrawalId>,
-    /// Accepts the current debts of the affiliates.
+    /// Accepts the present debts of the affiliates.
     #[serde(default)]
     despite_debt: bool,
 }
 
-/// The result for one withdrawal.
+/// The result of the approval for one withdrawal.
 #[derive(Serialize, ToSchema)]
-pub struct ApprovalOut {
+pub struct WithdrawalApprovalOut {
     id: WithdrawalId,
-    /// approved, or error
+    /// `approved`, or `error`.
     result: &'static str,
+    /// The code of the error; null without an error.
     code: Option<&'static str>,
+    /// The error as a sentence; null without an error.
     message: Option<String>,
 }
 
+/// The results of the approval of several withdrawals.
 #[derive(Serialize, ToSchema)]
-pub struct ApprovalsOut {
+pub struct WithdrawalApprovalsOut {
+    /// The number of withdrawals without an error.
     approved: usize,
-    items: Vec<ApprovalOut>,
+    /// One item for each id of the request.
+    items: Vec<WithdrawalApprovalOut>,
 }
 
 /// Approve many withdrawals at once. Withdrawals that cannot be approved are listed with an error; the others are
 /// approved.
-#[utoipa::path(post, path = "/api/v1/withdrawals/approve", tag = "withdrawals", request_body = ApprovalsIn,
+#[utoipa::path(post, path = "/api/v1/withdrawals/approve", tag = "withdrawals", request_body = WithdrawalApprovalsIn,
     security(("api_key" = ["pay_withdrawals"])),
-    responses((status = 200, body = ApprovalsOut), (status = "default", body = Problem)))]
+    responses((status = 200, body = WithdrawalApprovalsOut), (status = "default", body = Problem)))]
 pub async fn approve_withdrawals(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<ApprovalsIn>,
-) -> ApiResult<(Extension<AuditedChanges>, Json<ApprovalsOut>)> {
-    if body.ids.is_empty() || body.ids.len() > MOST_AT_ONCE {
-        return Err(Error::invalid("/ids", format!("send 1 to {MOST_AT_ONCE} ids")).into());
+    ApiJson(body): ApiJson<WithdrawalApprovalsIn>,
+) -> ApiResult<(Extension<AuditedChanges>, Json<WithdrawalApprovalsOut>)> {
+    if body.ids.is_empty() || body.ids.len() > BULK_IDS_MAX {
+        return Err(Error::invalid("/ids", format!("send 1 to {BULK_IDS_MAX} ids")).into());
     }
     let approvals = withdrawals::approve_many(&app, actor, &body.ids, body.despite_debt).await?;
     let steps = approvals.iter().filter_map(|(id, result)| {
@@ -388,17 +405,17 @@ pub async fn approve_withdrawals(
     let items: Vec<_> = approvals
         .into_iter()
         .map(|(id, result)| match result {
-            Ok(_) => ApprovalOut { id, result: "approved", code: None, message: None },
+            Ok(_) => WithdrawalApprovalOut { id, result: "approved", code: None, message: None },
             Err(error) => {
                 let code = match &error {
                     ApprovalError::NotFound(_) => "not_found",
                     ApprovalError::Step(error) => error.code(),
                 };
-                ApprovalOut { id, result: "error", code: Some(code), message: Some(error.to_string()) }
+                WithdrawalApprovalOut { id, result: "error", code: Some(code), message: Some(error.to_string()) }
             }
         })
         .collect();
-    Ok((changes, Json(ApprovalsOut { approved: items.iter().filter(|it| it.code.is_none()).count(), items })))
+    Ok((changes, Json(WithdrawalApprovalsOut { approved: items.iter().filter(|it| it.code.is_none()).count(), items })))
 }
 
 /// Read the settings of withdrawals.

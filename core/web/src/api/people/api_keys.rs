@@ -1,4 +1,4 @@
-//! `/api/v1/api-keys`: the program's and affiliates'. `/api/v1/auth/keys`: a person's own.
+//! `/api/v1/api-keys`: keys of the program and of affiliates. `/api/v1/auth/keys`: keys of the signed-in person.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -20,81 +20,94 @@ use engine::app::App;
 use engine::people::api_keys::{self, NewApiKey};
 use engine::people::auth::step_up::StepUpProof;
 
+/// A new API key of the program or of an affiliate.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyIn {
+    /// A name for lists, 1 to 200 characters.
     #[schema(example = "checkout server", max_length = 200)]
     name: String,
+    /// Determines the permissions of the key.
     role: Role,
-    /// For the role affiliate.
+    /// The affiliate whose key it is. Required for the role `affiliate`, not allowed for other roles.
     affiliate_id: Option<AffiliateId>,
-    /// What it is limited to; all that its role may do when absent.
+    /// Limits the key to these permissions of its role; all permissions of the role if absent.
     scopes: Option<Vec<Permission>>,
-    /// When it ends; never when absent.
+    /// The end of the key's validity, in the future; it does not expire if absent.
     expires_at: Option<Timestamp>,
-    /// Yours, when you are signed in with one.
+    /// Your password. Required for sessions, ignored for API keys.
     password: Option<String>,
-    /// Of your second factor, if you have one.
+    /// A code of your second factor, or a recovery code. Required for sessions of people with a second factor.
     code: Option<String>,
 }
 
+/// A new API key of the signed-in person.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OwnApiKeyIn {
+    /// A name for lists, 1 to 200 characters.
     #[schema(example = "my spreadsheet", max_length = 200)]
     name: String,
-    /// What it is limited to; all that you may do when absent.
+    /// Limits the key to these permissions of your role; all permissions of the role if absent.
     scopes: Option<Vec<Permission>>,
-    /// When it ends; never when absent.
+    /// The end of the key's validity, in the future; it does not expire if absent.
     expires_at: Option<Timestamp>,
+    /// Your password. Required.
     password: Option<String>,
-    /// Of your second factor, if you have one.
+    /// A code of your second factor, or a recovery code. Required if you have a second factor.
     code: Option<String>,
 }
 
+/// An API key, without its secret.
 #[derive(Serialize, ToSchema)]
 pub struct ApiKeyOut {
     id: KeyId,
     name: String,
-    /// Of a person's key, the role when it was made; it never allows more than the person's role of today.
+    /// For a key of a person, the person's role when the key was created. If the person's present role has fewer
+    /// permissions, so has the key.
     role: Role,
-    /// Whose it is; null for the program's and affiliates'.
+    /// The person whose key it is; null for keys of the program and of affiliates.
     user_id: Option<UserId>,
+    /// The affiliate whose data the key can access; null for keys of staff.
     affiliate_id: Option<AffiliateId>,
+    /// The permissions to which the key is limited; null if it has all permissions of its role.
     scopes: Option<Vec<Permission>>,
-    /// Its last four characters.
+    /// The last four characters of the key.
     hint: String,
     created_at: Timestamp,
+    /// The end of its validity; null if it does not expire.
     expires_at: Option<Timestamp>,
-    /// To the minute.
+    /// The last use, to the minute; null if it was not used.
     last_used_at: Option<Timestamp>,
+    /// When it was revoked; null if it was not.
     revoked_at: Option<Timestamp>,
 }
 
-/// A new key: the only answer that holds it.
+/// A created API key with its secret, which no other response contains.
 #[derive(Serialize, ToSchema)]
 pub struct NewApiKeyOut {
     #[serde(flatten)]
     about: ApiKeyOut,
-    /// Shown once. Null in a repeated answer to the same Idempotency-Key.
+    /// The secret, to be sent as `Authorization: Bearer`. It is shown once: null in the repeated response to the same
+    /// Idempotency-Key.
     #[schema(example = "prk_…")]
     key: Option<String>,
 }
 
 impl From<ApiKey> for ApiKeyOut {
-    fn from(it: ApiKey) -> Self {
+    fn from(key: ApiKey) -> Self {
         Self {
-            id: it.id,
-            name: it.name,
-            role: it.role,
-            user_id: it.user_id,
-            affiliate_id: it.affiliate_id,
-            scopes: it.scopes,
-            hint: it.hint,
-            created_at: it.created_at,
-            expires_at: it.expires_at,
-            last_used_at: it.last_used_at,
-            revoked_at: it.revoked_at,
+            id: key.id,
+            name: key.name,
+            role: key.role,
+            user_id: key.user_id,
+            affiliate_id: key.affiliate_id,
+            scopes: key.scopes,
+            hint: key.hint,
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            last_used_at: key.last_used_at,
+            revoked_at: key.revoked_at,
         }
     }
 }
@@ -103,14 +116,17 @@ fn created((key, secret): (ApiKey, String)) -> (StatusCode, Json<NewApiKeyOut>) 
     (StatusCode::CREATED, Json(NewApiKeyOut { about: key.into(), key: Some(secret) }))
 }
 
-type Revoked = (StatusCode, Extension<AuditedChanges>);
+/// 204, with the changes for the audit log.
+type RevokedResponse = (StatusCode, Extension<AuditedChanges>);
 
-fn revoked(key: Changed<ApiKey>) -> ApiResult<Revoked> {
+fn revoked(key: Changed<ApiKey>) -> ApiResult<RevokedResponse> {
     Ok((StatusCode::NO_CONTENT, AuditedChanges::many(key.map(ApiKeyOut::from).fields())))
 }
 
-/// Create an API key of the program or of an affiliate. It allows nothing that you may not do. A person sends the
-/// password too; a message tells of the new key.
+/// Create an API key of the program or of an affiliate. It can only have permissions that you have.
+///
+/// Sessions must send the password, and a code of the second factor if there is one. An e-mail about the new key is
+/// sent.
 #[utoipa::path(post, path = "/api/v1/api-keys", tag = "api keys", request_body = ApiKeyIn,
     security(("api_key" = ["manage_keys"])),
     responses((status = 201, body = NewApiKeyOut), (status = "default", body = Problem)))]
@@ -122,12 +138,20 @@ pub async fn create_api_key(
     let mut issues = Issues::default();
     let name = issues.text("/name", &body.name, 200);
     match (body.role.is_staff(), body.affiliate_id) {
-        (false, None) => issues.add("/affiliate_id", "invalid_field", "say whose key it is"),
-        (true, Some(_)) => issues.add("/affiliate_id", "invalid_field", "only an affiliate's key belongs to one"),
+        (false, None) => issues.add(
+            "/affiliate_id",
+            "invalid_field",
+            "affiliate_id is missing; the role affiliate requires the id of the affiliate whose key it is",
+        ),
+        (true, Some(_)) => issues.add(
+            "/affiliate_id",
+            "invalid_field",
+            "only keys with the role affiliate have an affiliate; remove affiliate_id",
+        ),
         _ => {}
     }
     issues.result()?;
-    let wanted = NewApiKey {
+    let new = NewApiKey {
         name,
         user_id: None,
         role: body.role,
@@ -135,11 +159,11 @@ pub async fn create_api_key(
         scopes: body.scopes,
         expires_at: body.expires_at,
     };
-    let given = StepUpProof { password: body.password, code: body.code };
-    Ok(created(api_keys::create(&app, actor, given, wanted).await?))
+    let proof = StepUpProof { password: body.password, code: body.code };
+    Ok(created(api_keys::create(&app, actor, proof, new).await?))
 }
 
-/// List everybody's API keys, newest first, without the keys themselves.
+/// List the API keys of the program, of affiliates and of people, newest first, without their secrets.
 #[utoipa::path(get, path = "/api/v1/api-keys", tag = "api keys", params(PageIn),
     security(("api_key" = ["manage_keys"])),
     responses((status = 200, body = PageOut<ApiKeyOut>), (status = "default", body = Problem)))]
@@ -150,7 +174,7 @@ pub async fn list_api_keys(
     Ok(Json(PageOut::of(api_keys::list(&app, None, page.request()?).await?, ApiKeyOut::from)))
 }
 
-/// Revoke an API key that allows no more than you may do.
+/// Revoke an API key, which takes effect immediately. You need all permissions that the key has.
 #[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "api keys", params(("id" = KeyId, Path)),
     security(("api_key" = ["manage_keys"])),
     responses((status = 204), (status = "default", body = Problem)))]
@@ -158,11 +182,12 @@ pub async fn revoke_api_key(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<KeyId>,
-) -> ApiResult<Revoked> {
+) -> ApiResult<RevokedResponse> {
     revoked(api_keys::revoke(&app, actor, id, None).await?)
 }
 
-/// Create an API key of one's own, with one's password. It never allows more than one's role at any time.
+/// Create an API key of the signed-in person. It never has more permissions than the person's present role. Requires a
+/// session, the password, and a code of the second factor if there is one.
 #[utoipa::path(post, path = "/api/v1/auth/keys", tag = "api keys", request_body = OwnApiKeyIn,
     security(("api_key" = [])),
     responses((status = 201, body = NewApiKeyOut), (status = "default", body = Problem)))]
@@ -174,7 +199,7 @@ pub async fn create_own_api_key(
     let mut issues = Issues::default();
     let name = issues.text("/name", &body.name, 200);
     issues.result()?;
-    let wanted = NewApiKey {
+    let new = NewApiKey {
         name,
         user_id: Some(person.user),
         role: person.actor.role,
@@ -182,11 +207,11 @@ pub async fn create_own_api_key(
         scopes: body.scopes,
         expires_at: body.expires_at,
     };
-    let given = StepUpProof { password: body.password, code: body.code };
-    Ok(created(api_keys::create(&app, person.actor, given, wanted).await?))
+    let proof = StepUpProof { password: body.password, code: body.code };
+    Ok(created(api_keys::create(&app, person.actor, proof, new).await?))
 }
 
-/// List one's own API keys, newest first.
+/// List the API keys of the signed-in person, newest first. Requires a session.
 #[utoipa::path(get, path = "/api/v1/auth/keys", tag = "api keys", params(PageIn),
     security(("api_key" = [])),
     responses((status = 200, body = PageOut<ApiKeyOut>), (status = "default", body = Problem)))]
@@ -199,7 +224,7 @@ pub async fn list_own_api_keys(
     Ok(Json(PageOut::of(page, ApiKeyOut::from)))
 }
 
-/// Revoke one of one's own API keys.
+/// Revoke an API key of the signed-in person. Requires a session.
 #[utoipa::path(delete, path = "/api/v1/auth/keys/{id}", tag = "api keys", params(("id" = KeyId, Path)),
     security(("api_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
@@ -207,6 +232,6 @@ pub async fn revoke_own_api_key(
     State(app): State<App>,
     person: Person,
     PathId(id): PathId<KeyId>,
-) -> ApiResult<Revoked> {
+) -> ApiResult<RevokedResponse> {
     revoked(api_keys::revoke(&app, person.actor, id, Some(person.user)).await?)
 }

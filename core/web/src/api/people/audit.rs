@@ -17,49 +17,54 @@ use engine::app::App;
 use engine::people::audit;
 use storage::people::audit::Filter;
 
-/// One change: who, what, when and from where.
+/// One record of the audit log: a change or an export that a caller requested, with its outcome.
 #[derive(Serialize, ToSchema)]
-pub struct AuditOut {
+pub struct AuditRecordOut {
     id: AuditId,
+    /// When the operation began.
     at: Timestamp,
-    /// The id of a key or of a user, "bootstrap", or "command line".
+    /// The caller: the id of a key, user or affiliate, `bootstrap`, or `command line`.
     actor: String,
-    /// The person, also when a key of theirs was used.
+    /// The person, also if a key of that person was used.
     user_id: Option<UserId>,
+    /// The caller's role.
     #[schema(example = "admin")]
     role: String,
+    /// The `operationId` of the API description.
     #[schema(example = "reject_conversion")]
     operation: String,
-    /// What was changed or made.
+    /// The id of the changed or created object.
     object: Option<String>,
-    /// What was asked for; secrets and personal data are hidden.
+    /// The fields of the request. Secrets and personal data are hidden.
     #[schema(value_type = Object)]
     fields: serde_json::Value,
-    outcome: OutcomeOut,
-    /// What is not as it was, field by field. Of what was made there is only the id; secrets and personal data are hidden.
+    outcome: AuditOutcomeOut,
+    /// The changed fields, at most 50. Secrets and personal data are hidden. Empty for a created object: `object` has
+    /// its id.
     changes: Vec<FieldChange>,
-    /// The status of the answer, where one is known.
+    /// The HTTP status of the response; null if it is unknown.
     status: Option<u16>,
+    /// The caller's IP address.
     address: Option<String>,
+    /// The `x-request-id` of the request.
     request_id: Option<String>,
 }
 
-/// What came of it.
+/// The outcome of a recorded operation. `done`: it succeeded. `refused`: it was refused, and nothing changed.
+/// `repeated`: the response of an earlier request with the same Idempotency-Key was repeated, and nothing changed
+/// again. `failed`: it failed by an internal error. `unknown`: it is still running, or the server stopped before its
+/// end; read the object to see its state.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum OutcomeOut {
+enum AuditOutcomeOut {
     Done,
-    /// Nothing was changed.
     Refused,
-    /// The answer of an earlier request with the same Idempotency-Key; nothing was changed again.
     Repeated,
-    /// Something broke on our side.
     Failed,
-    /// It is under way, or the server broke off; look at the object itself.
     Unknown,
 }
 
-impl From<Outcome> for OutcomeOut {
+impl From<Outcome> for AuditOutcomeOut {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Done => Self::Done,
@@ -70,22 +75,22 @@ impl From<Outcome> for OutcomeOut {
     }
 }
 
-impl From<Record> for AuditOut {
-    fn from(mut it: Record) -> Self {
+impl From<Record> for AuditRecordOut {
+    fn from(mut record: Record) -> Self {
         Self {
-            outcome: it.ending.as_ref().map_or(OutcomeOut::Unknown, |ending| ending.outcome.into()),
-            status: it.ending.as_ref().and_then(|ending| ending.status),
-            changes: it.ending.as_mut().map(|ending| std::mem::take(&mut ending.changes)).unwrap_or_default(),
-            object: it.object.or(it.ending.and_then(|ending| ending.object)),
-            id: it.id,
-            at: it.at,
-            actor: it.actor,
-            user_id: it.user_id,
-            role: it.role,
-            operation: it.operation,
-            fields: it.fields,
-            address: it.address,
-            request_id: it.request_id,
+            outcome: record.ending.as_ref().map_or(AuditOutcomeOut::Unknown, |ending| ending.outcome.into()),
+            status: record.ending.as_ref().and_then(|ending| ending.status),
+            changes: record.ending.as_mut().map(|ending| std::mem::take(&mut ending.changes)).unwrap_or_default(),
+            object: record.object.or(record.ending.and_then(|ending| ending.object)),
+            id: record.id,
+            at: record.at,
+            actor: record.actor,
+            user_id: record.user_id,
+            role: record.role,
+            operation: record.operation,
+            fields: record.fields,
+            address: record.address,
+            request_id: record.request_id,
         }
     }
 }
@@ -93,29 +98,34 @@ impl From<Record> for AuditOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct AuditFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
+    /// The id of a key, user or affiliate, `bootstrap`, or `command line`.
     actor: Option<String>,
     user_id: Option<UserId>,
-    /// The `operationId` of this description.
+    /// The `operationId` of the API description.
     operation: Option<String>,
+    /// The id of an object.
     object: Option<String>,
-    /// From this moment on.
+    /// Inclusive.
     from: Option<Timestamp>,
-    /// Before this moment.
+    /// Exclusive.
     until: Option<Timestamp>,
 }
 
-/// List what was to be changed or exported by whom, newest first, and what came of it. Nothing in it is changed, and only an
-/// owner prunes what is old. Reports in bulk (conversions, events, what
-/// networks send) are not in it row by row: they are their own record.
+/// List the audit log, newest first: the changes and exports that callers requested, with their outcomes.
+///
+/// Records are never changed, and only an owner can delete old ones. Created conversions and events and the
+/// notifications of networks are not in it, because they are stored with their own history.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditFilter),
     security(("api_key" = ["read_audit"])),
-    responses((status = 200, body = PageOut<AuditOut>), (status = "default", body = Problem)))]
+    responses((status = 200, body = PageOut<AuditRecordOut>), (status = "default", body = Problem)))]
 pub async fn list_audit(
     State(app): State<App>,
     ApiQuery(filter): ApiQuery<AuditFilter>,
-) -> ApiResult<Json<PageOut<AuditOut>>> {
+) -> ApiResult<Json<PageOut<AuditRecordOut>>> {
     let page = PageIn { limit: filter.limit, cursor: filter.cursor }.request()?;
     let filter = Filter {
         actor: filter.actor,
@@ -125,40 +135,42 @@ pub async fn list_audit(
         from: filter.from,
         until: filter.until,
     };
-    Ok(Json(PageOut::of(audit::list(&app, filter, page).await?, AuditOut::from)))
+    Ok(Json(PageOut::of(audit::list(&app, filter, page).await?, AuditRecordOut::from)))
 }
 
+/// Which audit records are deleted.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PruningIn {
-    /// At least 30.
+pub struct AuditPruningIn {
+    /// The minimum age of deleted records, in days; at least 30.
     #[schema(example = 400, minimum = 30)]
     older_than_days: u32,
 }
 
+/// The result of deleting audit records.
 #[derive(Serialize, ToSchema)]
-pub struct PruningOut {
-    /// Records that are gone.
+pub struct AuditPruningOut {
+    /// The number of deleted records.
     pruned: u64,
-    /// From here on the log is whole.
+    /// Records before this time were deleted.
     older_than: Timestamp,
-    /// More is that old; ask again.
+    /// Whether more records of that age remain, because one request deletes at most 100,000. Repeat the request.
     more: bool,
 }
 
-/// Prune the audit log by age. The log has a record of it, which says how many records went.
-#[utoipa::path(post, path = "/api/v1/audit/prune", tag = "audit", request_body = PruningIn,
+/// Delete audit records by age. The log gets a record with the number of deleted records.
+#[utoipa::path(post, path = "/api/v1/audit/prune", tag = "audit", request_body = AuditPruningIn,
     security(("api_key" = ["prune_audit"])),
-    responses((status = 200, body = PruningOut), (status = "default", body = Problem)))]
+    responses((status = 200, body = AuditPruningOut), (status = "default", body = Problem)))]
 pub async fn prune_audit(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiJson(body): ApiJson<PruningIn>,
-) -> ApiResult<(Extension<AuditedChanges>, Json<PruningOut>)> {
+    ApiJson(body): ApiJson<AuditPruningIn>,
+) -> ApiResult<(Extension<AuditedChanges>, Json<AuditPruningOut>)> {
     let pruned = audit::prune(&app, actor, body.older_than_days).await?;
-    let told =
+    let result =
         |field: &str, to: serde_json::Value| FieldChange { field: field.into(), from: serde_json::Value::Null, to };
-    let changes = [told("pruned", pruned.records.into()), told("older_than", pruned.older_than.to_string().into())];
-    let out = PruningOut { pruned: pruned.records, older_than: pruned.older_than, more: pruned.more };
+    let changes = [result("pruned", pruned.records.into()), result("older_than", pruned.older_than.to_string().into())];
+    let out = AuditPruningOut { pruned: pruned.records, older_than: pruned.older_than, more: pruned.more };
     Ok((AuditedChanges::many(changes), Json(out)))
 }

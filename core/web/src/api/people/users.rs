@@ -18,62 +18,70 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::people::users::{self, Changes, NewUser};
 
+/// A user to invite.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserIn {
+    /// The invitation is sent to this address. It must not belong to another user.
     #[schema(example = "grace@example.com", max_length = 254)]
     email: String,
     #[schema(example = "Grace Hopper", max_length = 200)]
     name: String,
     role: Role,
-    /// For the role affiliate.
+    /// Required for the role `affiliate`, not allowed for other roles.
     affiliate_id: Option<AffiliateId>,
 }
 
+/// Changes of a user. Absent fields are unchanged.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserChanges {
+    /// 1 to 200 characters.
     name: Option<String>,
+    /// A role of staff cannot become `affiliate`, and the reverse.
     role: Option<Role>,
-    /// `active` or `disabled`.
+    /// `active` or `disabled`. Approve a registration with the operation `approve_user`.
     status: Option<UserStatus>,
 }
 
+/// A person who can sign in.
 #[derive(Serialize, ToSchema)]
 pub struct UserOut {
     id: UserId,
     email: String,
     name: String,
     role: Role,
+    /// The affiliate of the person; null for staff, and for registrations that wait for approval.
     affiliate_id: Option<AffiliateId>,
     status: UserStatus,
+    /// Whether the person has set up a second factor.
     second_factor: bool,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
 
-/// An invited user: the only answer that holds the link.
+/// An invited user, with the link that no other response contains.
 #[derive(Serialize, ToSchema)]
 pub struct InvitedUserOut {
     #[serde(flatten)]
     about: UserOut,
-    /// Where to choose a password, once, within seven days. It was sent by mail too. Null in a repeated answer to
-    /// the same Idempotency-Key, and where it opens more than the caller may do.
+    /// The link for choosing a password, valid for seven days and one use; it was sent by e-mail too. Null in the
+    /// repeated response to the same Idempotency-Key, and if the user has permissions that the caller does not have.
     invitation_url: Option<String>,
 }
 
 impl From<User> for UserOut {
-    fn from(it: User) -> Self {
+    fn from(user: User) -> Self {
         Self {
-            second_factor: it.has_second_factor(),
-            id: it.id,
-            email: it.email,
-            name: it.name,
-            role: it.role,
-            affiliate_id: it.affiliate_id,
-            status: it.status,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            second_factor: user.has_second_factor(),
+            id: user.id,
+            email: user.email,
+            name: user.name,
+            role: user.role,
+            affiliate_id: user.affiliate_id,
+            status: user.status,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
         }
     }
 }
@@ -81,14 +89,17 @@ impl From<User> for UserOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct UserFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
-    /// `waiting` shows the registrations to approve.
+    /// `waiting` lists the registrations that wait for approval.
     status: Option<UserStatus>,
 }
 
-/// Invite a user who may do no more than you. Without the permissions of an affiliate you can invite one at the
-/// affiliate's own address only.
+/// Invite a user: a link for choosing a password is sent to the address. The role must have no permission that you do
+/// not have. Without the permissions of the role `affiliate`, you can invite people of an affiliate only at the
+/// affiliate's own e-mail address.
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = UserIn,
     security(("api_key" = ["manage_users"])),
     responses((status = 201, body = InvitedUserOut), (status = "default", body = Problem)))]
@@ -101,8 +112,8 @@ pub async fn invite_user(
     let name = issues.text("/name", &body.name, 200);
     let email = email(&mut issues, &body.email);
     issues.result()?;
-    let wanted = NewUser { email, name, role: body.role, affiliate_id: body.affiliate_id };
-    let (user, link) = users::invite(&app, actor, wanted).await?;
+    let new = NewUser { email, name, role: body.role, affiliate_id: body.affiliate_id };
+    let (user, link) = users::invite(&app, actor, new).await?;
     Ok((StatusCode::CREATED, Json(InvitedUserOut { about: user.into(), invitation_url: link })))
 }
 
@@ -126,8 +137,9 @@ pub async fn get_user(State(app): State<App>, PathId(id): PathId<UserId>) -> Api
     Ok(Json(users::get(&app, id).await?.into()))
 }
 
-/// Change the name, role or status of a user who may do no more than you. Disabling ends its sessions and stops its keys.
-/// One owner always stays.
+/// Change the name, role or status of a user. You need all permissions of the user's former and new role. Disabling a
+/// user ends the user's sessions, and the user's API keys stop working. The last active owner cannot be disabled or get
+/// another role.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = UserId, Path)),
     request_body = UserChanges,
     security(("api_key" = ["manage_users"])),
@@ -145,7 +157,8 @@ pub async fn change_user(
     Ok(Audited(users::change(&app, actor, id, changes).await?.map(Into::into)))
 }
 
-/// Approve a registration: its affiliate is made.
+/// Approve a registration: an affiliate is created for the user, who becomes active. Has no effect on users with
+/// another status.
 #[utoipa::path(post, path = "/api/v1/users/{id}/approve", tag = "users", params(("id" = UserId, Path)),
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 200, body = UserOut), (status = "default", body = Problem)))]

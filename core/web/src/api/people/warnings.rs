@@ -11,27 +11,36 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::warnings::Warning;
 
-/// Something that the operator should put right.
+/// A problem that the operator should fix.
 #[derive(Serialize, ToSchema)]
 pub struct WarningOut {
-    /// Stable.
+    /// Stable; programs may rely on it.
     #[schema(example = "unlisted_proxy")]
     code: &'static str,
-    /// What it is and what to do.
+    /// The problem, and how to fix it.
     message: String,
+    /// The first occurrence.
     first_at: Timestamp,
+    /// The last occurrence.
     last_at: Timestamp,
-    /// How often it came up since this process began.
+    /// The number of occurrences since the process started.
     times: u64,
 }
 
 impl From<Warning> for WarningOut {
-    fn from(it: Warning) -> Self {
-        Self { code: it.code, message: it.sentence, first_at: it.first_at, last_at: it.last_at, times: it.times }
+    fn from(warning: Warning) -> Self {
+        Self {
+            code: warning.code,
+            message: warning.sentence,
+            first_at: warning.first_at,
+            last_at: warning.last_at,
+            times: warning.times,
+        }
     }
 }
 
-/// List what the process that answers noticed in the last day and the operator should put right.
+/// List the problems that the operator should fix and that occurred in the last 24 hours. Each process has its own
+/// list; the response has that of the process that answers.
 #[utoipa::path(get, path = "/api/v1/warnings", tag = "settings",
     security(("api_key" = ["manage_settings"])),
     responses((status = 200, body = PageOut<WarningOut>), (status = "default", body = Problem)))]

@@ -19,6 +19,7 @@ use engine::people::auth::sessions;
 use engine::program::affiliates::{self, Changes};
 use engine::program::sub_affiliates;
 
+/// An affiliate: a person or company that sends visitors and earns money.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AffiliateIn {
@@ -45,12 +46,13 @@ pub struct AffiliateChanges {
     #[schema(max_length = 254)]
     email: Option<String>,
     status: Option<AffiliateStatus>,
-    /// An id or a referral code; null removes the parent affiliate. Applies to conversions that are approved from now
-    /// on.
+    /// The id or referral code of another parent affiliate; null removes the parent affiliate. Applies to conversions
+    /// that are approved from now on.
     #[serde(default, deserialize_with = "crate::api::some")]
     parent_affiliate: Option<Option<String>>,
 }
 
+/// An affiliate: a person or company that sends visitors and earns money.
 #[derive(Serialize, ToSchema)]
 pub struct AffiliateOut {
     id: AffiliateId,
@@ -73,17 +75,17 @@ pub struct AffiliateOut {
 }
 
 impl AffiliateOut {
-    fn of(app: &App, it: Affiliate) -> Self {
+    fn of(app: &App, affiliate: Affiliate) -> Self {
         Self {
-            id: it.id,
-            name: it.name,
-            email: it.email,
-            referral_url: format!("{}/r/{}", app.public_url, it.referral_code),
-            referral_code: it.referral_code,
-            status: it.status,
-            parent_affiliate_id: it.parent_affiliate_id,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: affiliate.id,
+            name: affiliate.name,
+            email: affiliate.email,
+            referral_url: format!("{}/r/{}", app.public_url, affiliate.referral_code),
+            referral_code: affiliate.referral_code,
+            status: affiliate.status,
+            parent_affiliate_id: affiliate.parent_affiliate_id,
+            created_at: affiliate.created_at,
+            updated_at: affiliate.updated_at,
         }
     }
 }
@@ -135,7 +137,7 @@ pub async fn get_affiliate(
     Ok(Json(AffiliateOut::of(&app, affiliate)))
 }
 
-/// Change an affiliate. The links and codes of a suspended affiliate lead nowhere.
+/// Change an affiliate. The links and codes of a suspended affiliate lead to a "not found" page.
 #[utoipa::path(patch, path = "/api/v1/affiliates/{id}", tag = "affiliates", params(("id" = AffiliateId, Path)),
     request_body = AffiliateChanges,
     security(("api_key" = ["manage_affiliates"])),
@@ -162,6 +164,7 @@ pub async fn change_affiliate(
     Ok(Audited(changed.map(|it| AffiliateOut::of(&app, it))))
 }
 
+/// The result of ending sessions.
 #[derive(Serialize, ToSchema)]
 pub struct SessionsEndedOut {
     /// The number of sessions that were ended.

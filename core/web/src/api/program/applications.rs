@@ -19,16 +19,18 @@ use engine::app::App;
 use engine::program::applications;
 use storage::program::applications::Filter;
 
+/// An application: an affiliate asks to promote an offer.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplicationIn {
-    /// The affiliate that applies. Optional for keys and people of an affiliate.
+    /// The affiliate that applies. Required for staff; optional for callers of an affiliate.
     affiliate_id: Option<AffiliateId>,
     /// How the affiliate intends to promote the offer; null for no message.
     #[schema(max_length = 2000)]
     message: Option<String>,
 }
 
+/// An application: an affiliate asks to promote an offer.
 #[derive(Serialize, ToSchema)]
 pub struct ApplicationOut {
     id: ApplicationId,
@@ -48,17 +50,17 @@ pub struct ApplicationOut {
 }
 
 impl From<Application> for ApplicationOut {
-    fn from(it: Application) -> Self {
+    fn from(application: Application) -> Self {
         Self {
-            id: it.id,
-            offer_id: it.offer_id,
-            affiliate_id: it.affiliate_id,
-            status: it.status,
-            message: it.message,
-            reason: it.reason,
-            decided_at: it.decided_at,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: application.id,
+            offer_id: application.offer_id,
+            affiliate_id: application.affiliate_id,
+            status: application.status,
+            message: application.message,
+            reason: application.reason,
+            decided_at: application.decided_at,
+            created_at: application.created_at,
+            updated_at: application.updated_at,
         }
     }
 }
@@ -81,7 +83,7 @@ pub struct ApplicationFilter {
 /// Apply for an offer, or invite an affiliate.
 ///
 /// An application that staff create for an affiliate is an invitation and is approved immediately. If the affiliate
-/// has an application for the offer, the answer is that application, unchanged.
+/// has an application for the offer, the response is that application, unchanged.
 #[utoipa::path(post, path = "/api/v1/offers/{id}/applications", tag = "applications", params(("id" = OfferId, Path)),
     request_body = ApplicationIn,
     security(("api_key" = ["manage_links"])),
@@ -108,10 +110,10 @@ pub async fn create_application(
 pub async fn list_applications(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<ApplicationFilter>,
+    ApiQuery(params): ApiQuery<ApplicationFilter>,
 ) -> ApiResult<Json<PageOut<ApplicationOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let filter = Filter { affiliate_id: it.affiliate_id, offer_id: it.offer_id, status: it.status };
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let filter = Filter { affiliate_id: params.affiliate_id, offer_id: params.offer_id, status: params.status };
     Ok(Json(PageOut::of(applications::list(&app, actor, filter, page).await?, ApplicationOut::from)))
 }
 
@@ -140,9 +142,10 @@ pub async fn approve_application(
     Ok(Audited(applications::approve(&app, id).await?.map(Into::into)))
 }
 
+/// The refusal of an application.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RefusalIn {
+pub struct ApplicationRefusalIn {
     /// The reason. It is shown to the affiliate.
     #[schema(example = "no coupon sites", max_length = 500)]
     reason: String,
@@ -152,14 +155,14 @@ pub struct RefusalIn {
 ///
 /// The affiliate's links to the offer are paused, unless the offer is public. Earlier clicks still count.
 #[utoipa::path(post, path = "/api/v1/applications/{id}/refuse", tag = "applications",
-    params(("id" = ApplicationId, Path)), request_body = RefusalIn,
+    params(("id" = ApplicationId, Path)), request_body = ApplicationRefusalIn,
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 200, body = ApplicationOut), (status = "default", body = Problem)))]
 pub async fn refuse_application(
     State(app): State<App>,
     _: Caller,
     PathId(id): PathId<ApplicationId>,
-    ApiJson(body): ApiJson<RefusalIn>,
+    ApiJson(body): ApiJson<ApplicationRefusalIn>,
 ) -> ApiResult<Audited<ApplicationOut>> {
     let mut issues = Issues::default();
     let reason = issues.text("/reason", &body.reason, 500);

@@ -22,6 +22,7 @@ use engine::app::App;
 use engine::program::affiliates;
 use engine::program::customers::{self, Changes, Done, LoginLink, NewCustomer};
 
+/// A person in your own system who becomes an affiliate.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerIn {
@@ -48,6 +49,7 @@ pub struct CustomerChanges {
     email: Option<String>,
 }
 
+/// A person in your own system who is an affiliate.
 #[derive(Serialize, ToSchema)]
 pub struct CustomerOut {
     id: CustomerId,
@@ -74,15 +76,16 @@ pub struct CustomerOut {
     updated_at: Timestamp,
 }
 
-/// A customer with the outcome of the call.
+/// A customer, and the effect of the request.
 #[derive(Serialize, ToSchema)]
-pub struct CustomerDoneOut {
+pub struct CustomerResultOut {
     #[serde(flatten)]
     about: CustomerOut,
     /// Whether the customer was created, updated, or is unchanged.
     result: Done,
 }
 
+/// A login link for a customer.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginLinkIn {
@@ -91,6 +94,7 @@ pub struct LoginLinkIn {
     next: Option<String>,
 }
 
+/// A login link, with which a customer is signed in without a password.
 #[derive(Serialize, ToSchema)]
 pub struct LoginLinkOut {
     /// The login link, which can be used once: redirect your customer to it. Null if the request is repeated with the
@@ -103,8 +107,8 @@ pub struct LoginLinkOut {
 }
 
 impl From<LoginLink> for LoginLinkOut {
-    fn from(it: LoginLink) -> Self {
-        Self { login_url: Some(it.url), access: it.access, expires_at: it.expires_at }
+    fn from(link: LoginLink) -> Self {
+        Self { login_url: Some(link.url), access: link.access, expires_at: link.expires_at }
     }
 }
 
@@ -120,29 +124,29 @@ pub struct CustomerFilter {
 }
 
 impl CustomerOut {
-    async fn of(app: &App, actor: Actor, it: Customer) -> ApiResult<Self> {
-        let affiliate = affiliates::get(app, actor, it.affiliate_id).await?;
-        Ok(Self::with(app, &affiliate, it))
+    async fn of(app: &App, actor: Actor, customer: Customer) -> ApiResult<Self> {
+        let affiliate = affiliates::get(app, actor, customer.affiliate_id).await?;
+        Ok(Self::with(app, &affiliate, customer))
     }
 
-    async fn changed(app: &App, actor: Actor, it: Changed<Customer>) -> ApiResult<Audited<Self>> {
-        let affiliate = affiliates::get(app, actor, it.now.affiliate_id).await?;
-        Ok(Audited(it.map(|it| Self::with(app, &affiliate, it))))
+    async fn changed(app: &App, actor: Actor, changed: Changed<Customer>) -> ApiResult<Audited<Self>> {
+        let affiliate = affiliates::get(app, actor, changed.now.affiliate_id).await?;
+        Ok(Audited(changed.map(|customer| Self::with(app, &affiliate, customer))))
     }
 
-    fn with(app: &App, affiliate: &Affiliate, it: Customer) -> Self {
+    fn with(app: &App, affiliate: &Affiliate, customer: Customer) -> Self {
         Self {
-            id: it.id,
-            external_id: it.external_id,
-            name: it.name,
-            email: it.email,
-            affiliate_id: it.affiliate_id,
+            id: customer.id,
+            external_id: customer.external_id,
+            name: customer.name,
+            email: customer.email,
+            affiliate_id: customer.affiliate_id,
             referral_url: format!("{}/r/{}", app.public_url, affiliate.referral_code),
             referral_code: affiliate.referral_code.clone(),
-            link_id: it.link_id,
-            link_url: it.link_id.map(|id| format!("{}/c/{}", app.public_url, id.bare())),
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            link_id: customer.link_id,
+            link_url: customer.link_id.map(|id| format!("{}/c/{}", app.public_url, id.bare())),
+            created_at: customer.created_at,
+            updated_at: customer.updated_at,
         }
     }
 }
@@ -152,26 +156,26 @@ impl CustomerOut {
 /// A repeated call with the same external id updates name and e-mail address, and adds the link if it is missing.
 #[utoipa::path(post, path = "/api/v1/customers", tag = "customers", request_body = CustomerIn,
     security(("api_key" = ["manage_affiliates"])),
-    responses((status = 201, description = "The customer was created.", body = CustomerDoneOut),
-        (status = 200, description = "The customer was known; `result` says whether it was updated.", body = CustomerDoneOut),
+    responses((status = 201, description = "The customer was created.", body = CustomerResultOut),
+        (status = 200, description = "The customer was known; `result` says whether it was updated.", body = CustomerResultOut),
         (status = "default", body = Problem)))]
 pub async fn create_customer(
     State(app): State<App>,
     Caller(actor): Caller,
     ApiJson(body): ApiJson<CustomerIn>,
-) -> ApiResult<(StatusCode, Extension<AuditedChanges>, Json<CustomerDoneOut>)> {
+) -> ApiResult<(StatusCode, Extension<AuditedChanges>, Json<CustomerResultOut>)> {
     let mut issues = Issues::default();
-    let wanted = NewCustomer {
+    let new = NewCustomer {
         external_id: issues.text("/external_id", &body.external_id, 200),
         name: issues.text("/name", &body.name, 200),
         email: email(&mut issues, &body.email),
     };
     issues.result()?;
-    let (customer, result) = customers::create(&app, wanted).await?;
+    let (customer, result) = customers::create(&app, new).await?;
     let status = if result == Done::Created { StatusCode::CREATED } else { StatusCode::OK };
     let Audited(changed) = CustomerOut::changed(&app, actor, customer).await?;
     let audited = if result == Done::Created { Vec::new() } else { changed.fields() };
-    Ok((status, AuditedChanges::many(audited), Json(CustomerDoneOut { about: changed.now, result })))
+    Ok((status, AuditedChanges::many(audited), Json(CustomerResultOut { about: changed.now, result })))
 }
 
 /// List customers, newest first.

@@ -33,7 +33,7 @@ pub struct PayoutIn {
     percent: Option<AmountIn>,
 }
 
-/// The body of a new or changed offer: its own fields, and the terms that both can set. Each given term replaces its
+/// The body of a new or changed offer: its own fields, and the terms that both can set. Each term replaces its
 /// whole value.
 macro_rules! offer_body {
     ($(#[$attribute:meta])* $name:ident { $($own:tt)* }) => {
@@ -75,8 +75,8 @@ macro_rules! offer_body {
 
         impl $name {
             fn minimum_withdrawal(&mut self, issues: &mut Issues) -> Option<Option<Amount>> {
-                let given = self.minimum_withdrawal.take()?;
-                Some(AmountIn::read(given, "/minimum_withdrawal", issues).filter(|it| it.micros() > 0))
+                let amount = self.minimum_withdrawal.take()?;
+                Some(AmountIn::read(amount, "/minimum_withdrawal", issues).filter(|it| it.micros() > 0))
             }
 
             fn terms(&mut self, issues: &mut Issues) -> TermChanges {
@@ -121,7 +121,7 @@ offer_body!(OfferIn {
 });
 
 offer_body!(
-    /// Changes of an offer. Absent fields are unchanged; a given field replaces its whole value.
+    /// Changes of an offer. Absent fields are unchanged; other fields replace the whole value.
     #[derive(Default)]
     OfferChanges {
         /// The name of the offer.
@@ -143,6 +143,7 @@ offer_body!(
     }
 );
 
+/// An offer: a product that affiliates promote.
 #[derive(Serialize, ToSchema)]
 pub struct OfferOut {
     id: OfferId,
@@ -188,9 +189,9 @@ pub struct OfferOut {
 }
 
 impl From<OfferWithEligibility> for OfferOut {
-    fn from(it: OfferWithEligibility) -> Self {
-        let may_promote = it.may_promote();
-        let OfferWithEligibility { mut offer, eligibility } = it;
+    fn from(offer: OfferWithEligibility) -> Self {
+        let may_promote = offer.may_promote();
+        let OfferWithEligibility { mut offer, eligibility } = offer;
         let application = eligibility.as_ref().and_then(|it| it.application);
         if let Some(own) = eligibility {
             let payout = |goal| own.payout_overrides.payout_for(&offer, own.affiliate_id, goal);
@@ -230,9 +231,9 @@ impl From<OfferWithEligibility> for OfferOut {
     }
 }
 
-pub(crate) fn payout(issues: &mut Issues, path: &str, it: PayoutIn) -> Option<Payout> {
+pub(crate) fn payout(issues: &mut Issues, path: &str, payout: PayoutIn) -> Option<Payout> {
     let (fixed_path, percent_path) = (format!("{path}/fixed"), format!("{path}/percent"));
-    match (it.fixed, it.percent) {
+    match (payout.fixed, payout.percent) {
         (Some(fixed), None) => AmountIn::read(Some(fixed), &fixed_path, issues).map(Payout::Fixed),
         (None, Some(percent)) => {
             let percent = AmountIn::read(Some(percent), &percent_path, issues)?;

@@ -19,6 +19,7 @@ use engine::program::payout_overrides;
 
 use super::offers::{PayoutIn, payout};
 
+/// The payout of one affiliate for an offer or a goal.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutOverrideIn {
@@ -31,6 +32,7 @@ pub struct PayoutOverrideIn {
     payout: PayoutIn,
 }
 
+/// The payout of one affiliate for an offer or a goal.
 #[derive(Serialize, ToSchema)]
 pub struct PayoutOverrideOut {
     id: PayoutOverrideId,
@@ -47,15 +49,15 @@ pub struct PayoutOverrideOut {
 }
 
 impl From<PayoutOverride> for PayoutOverrideOut {
-    fn from(it: PayoutOverride) -> Self {
+    fn from(payout_override: PayoutOverride) -> Self {
         Self {
-            id: it.id,
-            offer_id: it.offer_id,
-            affiliate_id: it.affiliate_id,
-            goal: it.goal,
-            payout: it.payout,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: payout_override.id,
+            offer_id: payout_override.offer_id,
+            affiliate_id: payout_override.affiliate_id,
+            goal: payout_override.goal,
+            payout: payout_override.payout,
+            created_at: payout_override.created_at,
+            updated_at: payout_override.updated_at,
         }
     }
 }

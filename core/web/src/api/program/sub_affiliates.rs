@@ -31,8 +31,8 @@ pub struct SubAffiliateSettingsBody {
 }
 
 impl From<SubAffiliateSettings> for SubAffiliateSettingsBody {
-    fn from(it: SubAffiliateSettings) -> Self {
-        Self { tiers: it.tiers, paid_from: it.paid_from }
+    fn from(settings: SubAffiliateSettings) -> Self {
+        Self { tiers: settings.tiers, paid_from: settings.paid_from }
     }
 }
 
@@ -71,6 +71,7 @@ pub async fn set_sub_affiliate_settings(
     Ok(Audited(changed.map(Into::into)))
 }
 
+/// A sub-affiliate of an affiliate.
 #[derive(Serialize, ToSchema)]
 pub struct SubAffiliateOut {
     affiliate_id: AffiliateId,
@@ -82,32 +83,32 @@ pub struct SubAffiliateOut {
     /// When its current parent affiliate was set; null if that is not known.
     since: Option<Timestamp>,
     /// The commissions that its conversions earned for the parent affiliate, less reversals; one sum per currency.
-    commissions: Vec<SumOut>,
+    commissions: Vec<AmountSumOut>,
 }
 
 /// A sum of amounts. It can exceed the maximum of a single amount.
 #[derive(Serialize, ToSchema)]
-pub struct SumOut {
+pub struct AmountSumOut {
     /// The sum.
     amount: SignedAmount,
     /// Its currency.
     currency: Currency,
 }
 
-impl From<(Currency, i128)> for SumOut {
+impl From<(Currency, i128)> for AmountSumOut {
     fn from((currency, micros): (Currency, i128)) -> Self {
         Self { amount: SignedAmount(micros), currency }
     }
 }
 
 impl From<SubAffiliate> for SubAffiliateOut {
-    fn from(SubAffiliate { affiliate: it, commissions }: SubAffiliate) -> Self {
+    fn from(SubAffiliate { affiliate, commissions }: SubAffiliate) -> Self {
         Self {
-            affiliate_id: it.id,
-            name: it.name,
-            referral_code: it.referral_code,
-            since: it.parent_since,
-            commissions: commissions.into_iter().map(SumOut::from).collect(),
+            affiliate_id: affiliate.id,
+            name: affiliate.name,
+            referral_code: affiliate.referral_code,
+            since: affiliate.parent_since,
+            commissions: commissions.into_iter().map(AmountSumOut::from).collect(),
         }
     }
 }
@@ -130,10 +131,10 @@ pub struct SubAffiliateFilter {
 pub async fn list_sub_affiliates(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<SubAffiliateFilter>,
+    ApiQuery(params): ApiQuery<SubAffiliateFilter>,
 ) -> ApiResult<Json<PageOut<SubAffiliateOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let parent = it
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let parent = params
         .parent_affiliate_id
         .or(actor.confined_to())
         .ok_or_else(|| Problem::bad_request("invalid_parameter", "parent_affiliate_id is missing"))?;

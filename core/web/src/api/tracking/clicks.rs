@@ -49,7 +49,7 @@ pub struct ClickOut {
     /// database of countries.
     #[schema(example = "DE")]
     country: Option<String>,
-    /// desktop, mobile or tablet, by the user agent; null if it is not known.
+    /// desktop, mobile, tablet or appliance (a television or console), by the user agent; null if it is not known.
     #[schema(example = "mobile")]
     device: Option<String>,
     /// The name of the browser, by the user agent; null if it is not known.
@@ -64,27 +64,27 @@ pub struct ClickOut {
 }
 
 impl From<Click> for ClickOut {
-    fn from(it: Click) -> Self {
+    fn from(click: Click) -> Self {
         Self {
-            id: it.id,
-            action: it.action,
-            occurred_at: it.occurred_at,
-            link_id: it.link_id,
-            affiliate_id: it.affiliate_id,
-            offer_id: it.offer_id,
-            external_click_id: it.external_id,
-            sub_ids: it.sub_ids.into_iter().collect(),
-            parameters: it.params.into_iter().collect(),
-            landing_url: it.landing_url,
-            referrer: it.referrer,
-            ip: it.ip,
-            user_agent: it.user_agent,
-            country: it.country,
-            device: it.agent.device,
-            browser: it.agent.browser,
-            os: it.agent.os,
-            likely_bot: it.agent.likely_bot,
-            unique: it.unique,
+            id: click.id,
+            action: click.action,
+            occurred_at: click.occurred_at,
+            link_id: click.link_id,
+            affiliate_id: click.affiliate_id,
+            offer_id: click.offer_id,
+            external_click_id: click.external_id,
+            sub_ids: click.sub_ids.into_iter().collect(),
+            parameters: click.params.into_iter().collect(),
+            landing_url: click.landing_url,
+            referrer: click.referrer,
+            ip: click.ip,
+            user_agent: click.user_agent,
+            country: click.country,
+            device: click.agent.device,
+            browser: click.agent.browser,
+            os: click.agent.os,
+            likely_bot: click.agent.likely_bot,
+            unique: click.unique,
         }
     }
 }
@@ -113,14 +113,14 @@ pub struct ClickFilter {
 pub async fn list_clicks(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<ClickFilter>,
+    ApiQuery(params): ApiQuery<ClickFilter>,
 ) -> ApiResult<Json<PageOut<ClickOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
     let filter = storage::tracking::clicks::Filter {
-        affiliate_id: it.affiliate_id,
-        offer_id: it.offer_id,
-        link_id: it.link_id,
-        action: it.action,
+        affiliate_id: params.affiliate_id,
+        offer_id: params.offer_id,
+        link_id: params.link_id,
+        action: params.action,
     };
     Ok(Json(PageOut::of(clicks::list(&app, actor, filter, page).await?, ClickOut::from)))
 }

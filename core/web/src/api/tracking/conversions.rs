@@ -11,7 +11,7 @@ use crate::api::{AmountIn, Issues};
 use crate::audit::Audited;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
-use crate::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, read};
+use crate::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, parse};
 use domain::amounts::{Amount, Currency, Money};
 use domain::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use domain::people::actor::Actor;
@@ -34,6 +34,7 @@ const BATCH_MAX: usize = 1_000;
 /// `rejected`: the affiliate earns nothing; this is final.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ConversionStatus)]
 pub enum StatusWord {
     Pending,
     Approved,
@@ -155,15 +156,15 @@ impl ConversionIn {
 
     /// The evidence for the attribution. Evidence that cannot be read is an issue: it is never skipped.
     fn claims(&self, issues: &mut Issues) -> Claims {
-        let given =
+        let trimmed =
             |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-        let click = given(&self.click_id).and_then(|text| {
+        let click = trimmed(&self.click_id).and_then(|text| {
             let parsed = text.parse::<ClickId>();
             parsed.map_err(|error| issues.add("/click_id", "unknown_click", error.to_string())).ok()
         });
-        let claims = Claims { click, referral_code: given(&self.referral_code), coupon: given(&self.coupon) };
-        let knows_customer = given(&self.customer_id).or(given(&self.customer_email)).is_some();
-        if claims.is_empty() && !knows_customer && given(&self.click_id).is_none() {
+        let claims = Claims { click, referral_code: trimmed(&self.referral_code), coupon: trimmed(&self.coupon) };
+        let knows_customer = trimmed(&self.customer_id).or(trimmed(&self.customer_email)).is_some();
+        if claims.is_empty() && !knows_customer && trimmed(&self.click_id).is_none() {
             issues.add(
                 "/click_id",
                 "attribution_missing",
@@ -174,6 +175,7 @@ impl ConversionIn {
     }
 }
 
+/// A conversion: an event that an advertiser pays for.
 #[derive(Serialize, ToSchema)]
 pub struct ConversionOut {
     id: ConversionId,
@@ -235,12 +237,12 @@ pub struct AttributionOut {
     /// The rule of the program that changed the conversion; null if there is none.
     ruling: Option<Ruling>,
     /// The evidence that was reported, with a verdict for each piece. Affiliates see only evidence that names them.
-    considered: Vec<ConsideredOut>,
+    considered: Vec<ConsideredEvidenceOut>,
 }
 
 /// One piece of evidence of a conversion.
 #[derive(Serialize, ToSchema)]
-pub struct ConsideredOut {
+pub struct ConsideredEvidenceOut {
     /// The kind of evidence.
     evidence: Evidence,
     /// The click id, referral code or coupon; null for a customer.
@@ -260,63 +262,63 @@ impl AttributionOut {
             return None;
         }
         let visible = |it: &Considered| actor.is_staff() || it.affiliate_id.is_some_and(|id| actor.may_see(id));
-        let considered = trace.considered.into_iter().filter(visible).map(|it| ConsideredOut {
-            evidence: it.evidence,
-            value: it.value,
-            affiliate_id: it.affiliate_id,
-            verdict: it.verdict,
-            sentence: it.verdict.sentence(),
+        let considered = trace.considered.into_iter().filter(visible).map(|considered| ConsideredEvidenceOut {
+            evidence: considered.evidence,
+            value: considered.value,
+            affiliate_id: considered.affiliate_id,
+            verdict: considered.verdict,
+            sentence: considered.verdict.sentence(),
         });
         Some(Self { ruling: trace.ruling, considered: considered.collect() })
     }
 }
 
 impl ConversionOut {
-    pub(crate) fn of(actor: Actor, it: Conversion) -> Self {
-        let (mut name, mut email) = (it.buyer.customer_name, it.buyer.customer_email);
+    pub(crate) fn of(actor: Actor, conversion: Conversion) -> Self {
+        let (mut name, mut email) = (conversion.buyer.customer_name, conversion.buyer.customer_email);
         if !actor.may(Permission::ReadBuyers) {
             name = name.map(|name| mask_name(&name));
             email = email.map(|email| mask_email(&email));
         }
         Self {
-            id: it.id,
-            transaction_id: it.transaction_id,
-            revision: it.revision,
-            status: match it.status {
+            id: conversion.id,
+            transaction_id: conversion.transaction_id,
+            revision: conversion.revision,
+            status: match conversion.status {
                 Status::Pending => StatusWord::Pending,
                 Status::Approved => StatusWord::Approved,
                 Status::Rejected { .. } => StatusWord::Rejected,
             },
-            rejection_reason: it.status.reason().map(str::to_owned),
-            affiliate_id: it.affiliate_id,
-            offer_id: it.offer_id,
-            link_id: it.link_id,
-            click_id: it.click_id,
-            attributed_by: it.attributed_by,
-            attribution: AttributionOut::of(actor, it.trace),
-            goal: it.goal,
-            amount: it.sale.map(Money::amount),
-            currency: it.sale.or(it.payout).map(|money| money.currency),
-            payout: it.payout,
-            revenue: it.revenue.filter(|_| actor.is_staff()),
-            customer_id: it.buyer.customer_id.filter(|_| actor.may(Permission::ReadBuyers)),
+            rejection_reason: conversion.status.reason().map(str::to_owned),
+            affiliate_id: conversion.affiliate_id,
+            offer_id: conversion.offer_id,
+            link_id: conversion.link_id,
+            click_id: conversion.click_id,
+            attributed_by: conversion.attributed_by,
+            attribution: AttributionOut::of(actor, conversion.trace),
+            goal: conversion.goal,
+            amount: conversion.sale.map(Money::amount),
+            currency: conversion.sale.or(conversion.payout).map(|money| money.currency),
+            payout: conversion.payout,
+            revenue: conversion.revenue.filter(|_| actor.is_staff()),
+            customer_id: conversion.buyer.customer_id.filter(|_| actor.may(Permission::ReadBuyers)),
             customer_name: name,
             customer_email: email,
-            plan_name: it.buyer.plan_name,
-            plan_price: it.buyer.plan_price,
-            purchase_id: it.buyer.purchase_id,
-            purchase_date: it.buyer.purchase_date,
-            source_id: it.reporter.map(|reporter| reporter.source_id),
-            self_reported: it.reporter.is_some_and(|reporter| reporter.is_affiliate),
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            plan_name: conversion.buyer.plan_name,
+            plan_price: conversion.buyer.plan_price,
+            purchase_id: conversion.buyer.purchase_id,
+            purchase_date: conversion.buyer.purchase_date,
+            source_id: conversion.reporter.map(|reporter| reporter.source_id),
+            self_reported: conversion.reporter.is_some_and(|reporter| reporter.is_affiliate),
+            created_at: conversion.created_at,
+            updated_at: conversion.updated_at,
         }
     }
 }
 
-/// The answer for one conversion of an array.
+/// The result for one conversion of an array.
 #[derive(Serialize, ToSchema)]
-pub struct BatchItemOut {
+pub struct ConversionResultOut {
     /// The HTTP status that the conversion alone would get: 201 if it was recorded, 200 if it was known, or an error.
     status: u16,
     /// The conversion; absent after an error.
@@ -327,13 +329,14 @@ pub struct BatchItemOut {
     error: Option<Problem>,
 }
 
+/// The results for an array of conversions.
 #[derive(Serialize, ToSchema)]
-pub struct BatchOut {
-    /// One answer for each conversion, in the order of the request.
-    items: Vec<BatchItemOut>,
+pub struct ConversionResultsOut {
+    /// One result for each conversion, in the order of the request.
+    items: Vec<ConversionResultOut>,
 }
 
-// Only the schema of this type is used: the handler reads the body item by item, so that each item has its own answer.
+// Only the schema of this type is used: the handler reads the body item by item, so that each item has its own result.
 /// One conversion, or an array of 1 to 1,000 conversions.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
@@ -349,12 +352,12 @@ fn status_of(change: Change) -> StatusCode {
 /// Report one conversion, or an array of up to 1,000 conversions.
 ///
 /// Reporting the same transaction again has no effect; another status or other amounts change the conversion. An
-/// approved conversion can become rejected, but not pending again. A rejection is final. Of an array, each conversion
-/// has its own answer: an error of one does not affect the others.
+/// approved conversion can become rejected, but not pending again. A rejection is final. Each conversion
+/// of an array has its own result: an error of one does not affect the others.
 #[utoipa::path(post, path = "/api/v1/conversions", tag = "conversions", request_body = ConversionsIn,
     security(("api_key" = ["manage_conversions"])),
     responses((status = 201, description = "The conversion is recorded.", body = ConversionOut),
-        (status = 200, description = "For an array: the answers, one for each conversion. For one conversion: it was known, and is unchanged or updated; the body is then the conversion, as for 201.", body = BatchOut),
+        (status = 200, description = "For an array: the results, one for each conversion. For one conversion: it was known, and is unchanged or updated; the body is then the conversion, as for 201.", body = ConversionResultsOut),
         (status = "default", body = Problem)))]
 pub async fn create_conversions(
     State(app): State<App>,
@@ -362,7 +365,7 @@ pub async fn create_conversions(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {
     let serde_json::Value::Array(items) = body else {
-        let recorded = conversions::report(&app, read::<ConversionIn>(body)?.report()?).await?;
+        let recorded = conversions::report(&app, parse::<ConversionIn>(body)?.report()?).await?;
         let status = status_of(recorded.change);
         return Ok((status, Json(ConversionOut::of(actor, recorded.conversion))).into_response());
     };
@@ -373,7 +376,7 @@ pub async fn create_conversions(
     // An item that cannot be read gets its error in its position; the others are recorded in the order of the request.
     let (mut reports, mut refusals) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
     for item in items {
-        match read::<ConversionIn>(item).and_then(|it| Ok(it.report()?)) {
+        match parse::<ConversionIn>(item).and_then(|it| Ok(it.report()?)) {
             Ok(report) => {
                 reports.push(report);
                 refusals.push(None);
@@ -382,19 +385,21 @@ pub async fn create_conversions(
         }
     }
     let mut recorded = conversions::report_many(&app, reports).await.into_iter();
-    let answers = refusals.into_iter().map(|refusal| match refusal {
+    let results = refusals.into_iter().map(|refusal| match refusal {
         Some(problem) => Err(problem),
-        None => recorded.next().expect("every report has its answer").map_err(Problem::from),
+        None => recorded.next().expect("every report has a result").map_err(Problem::from),
     });
-    let items = answers.map(|answer| match answer {
-        Ok(recorded) => BatchItemOut {
+    let items = results.map(|result| match result {
+        Ok(recorded) => ConversionResultOut {
             status: status_of(recorded.change).as_u16(),
             conversion: Some(ConversionOut::of(actor, recorded.conversion)),
             error: None,
         },
-        Err(problem) => BatchItemOut { status: problem.status().as_u16(), conversion: None, error: Some(problem) },
+        Err(problem) => {
+            ConversionResultOut { status: problem.status().as_u16(), conversion: None, error: Some(problem) }
+        }
     });
-    Ok(Json(BatchOut { items: items.collect() }).into_response())
+    Ok(Json(ConversionResultsOut { items: items.collect() }).into_response())
 }
 
 #[derive(Default, Deserialize, IntoParams)]
@@ -424,21 +429,21 @@ pub struct ConversionFilter {
 pub async fn list_conversions(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<ConversionFilter>,
+    ApiQuery(params): ApiQuery<ConversionFilter>,
 ) -> ApiResult<Json<PageOut<ConversionOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
     let filter = storage::tracking::conversions::Filter {
-        affiliate_id: it.affiliate_id,
-        offer_id: it.offer_id,
-        click_id: it.click_id,
-        status: it.status.map(|status| match status {
+        affiliate_id: params.affiliate_id,
+        offer_id: params.offer_id,
+        click_id: params.click_id,
+        status: params.status.map(|status| match status {
             StatusWord::Pending => "pending",
             StatusWord::Approved => "approved",
             StatusWord::Rejected => "rejected",
         }),
         transaction_keys: None,
     };
-    let page = conversions::list(&app, actor, filter, it.transaction_id, page).await?;
+    let page = conversions::list(&app, actor, filter, params.transaction_id, page).await?;
     Ok(Json(PageOut::of(page, |it| ConversionOut::of(actor, it))))
 }
 
@@ -469,9 +474,10 @@ pub async fn approve_conversion(
     Ok(Audited(conversions::approve(&app, id).await?.map(|it| ConversionOut::of(actor, it))))
 }
 
+/// The rejection of a conversion.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RejectionIn {
+pub struct ConversionRejectionIn {
     /// The reason. It is shown to the affiliate and can be sent in postbacks.
     #[schema(example = "fraud", max_length = 100)]
     reason: String,
@@ -481,14 +487,14 @@ pub struct RejectionIn {
 ///
 /// The earnings of an approved conversion are reversed. A rejection is final.
 #[utoipa::path(post, path = "/api/v1/conversions/{id}/reject", tag = "conversions", params(("id" = ConversionId, Path)),
-    request_body = RejectionIn,
+    request_body = ConversionRejectionIn,
     security(("api_key" = ["manage_conversions"])),
     responses((status = 200, body = ConversionOut), (status = "default", body = Problem)))]
 pub async fn reject_conversion(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<ConversionId>,
-    ApiJson(body): ApiJson<RejectionIn>,
+    ApiJson(body): ApiJson<ConversionRejectionIn>,
 ) -> ApiResult<Audited<ConversionOut>> {
     let mut issues = Issues::default();
     let reason = issues.text("/reason", &body.reason, 100);

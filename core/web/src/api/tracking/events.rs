@@ -64,8 +64,8 @@ pub struct EventOut {
 }
 
 impl EventOut {
-    pub(crate) fn of(actor: Actor, it: Event) -> Self {
-        let mut facts = it.facts;
+    pub(crate) fn of(actor: Actor, event: Event) -> Self {
+        let mut facts = event.facts;
         if let Some(conversion) = &mut facts.conversion {
             if !actor.may(Permission::ReadBuyers) {
                 conversion.customer_name = conversion.customer_name.take().map(|name| mask_name(&name));
@@ -76,14 +76,14 @@ impl EventOut {
             }
         }
         Self {
-            id: it.id,
-            action: it.action,
-            occurred_at: it.occurred_at,
-            affiliate_id: it.affiliate_id,
-            offer_id: it.offer_id,
-            click_id: it.click_id,
-            conversion_id: it.conversion_id,
-            revision: it.revision,
+            id: event.id,
+            action: event.action,
+            occurred_at: event.occurred_at,
+            affiliate_id: event.affiliate_id,
+            offer_id: event.offer_id,
+            click_id: event.click_id,
+            conversion_id: event.conversion_id,
+            revision: event.revision,
             facts,
         }
     }
@@ -140,13 +140,13 @@ pub async fn create_event(
 pub async fn list_events(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<EventFilter>,
+    ApiQuery(params): ApiQuery<EventFilter>,
 ) -> ApiResult<Json<PageOut<EventOut>>> {
-    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
     let filter = storage::tracking::events::Filter {
-        affiliate_id: it.affiliate_id,
-        conversion_id: it.conversion_id,
-        action: it.action,
+        affiliate_id: params.affiliate_id,
+        conversion_id: params.conversion_id,
+        action: params.action,
     };
     let page = events::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| EventOut::of(actor, it))))

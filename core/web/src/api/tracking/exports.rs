@@ -14,7 +14,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::delivery::deliveries::DeliveryOut;
-use crate::api::reports::spans;
+use crate::api::reports::period;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::ApiQuery;
@@ -171,50 +171,47 @@ pub async fn export(
     Caller(actor): Caller,
     Path(subject): Path<String>,
     headers: HeaderMap,
-    ApiQuery(it): ApiQuery<ExportQuery>,
+    ApiQuery(params): ApiQuery<ExportQuery>,
 ) -> ApiResult<Response> {
     let subject = Subject::from_word(&subject).ok_or_else(|| {
         let detail = format!("there is no such export; use one of: {}", Subject::WORDS.join(", "));
         Problem::new(axum::http::StatusCode::NOT_FOUND, "not_found", detail)
     })?;
-    let zone = spans::zone(it.time_zone.as_deref())?;
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let from = given(&it.from).map_or(Ok(Timestamp::from_millis(0)), |text| spans::from(&text, zone))?;
-    let to = match given(&it.to) {
-        Some(text) => spans::to(&text, zone)?,
+    let zone = period::zone(params.time_zone.as_deref())?;
+    let non_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let from = non_empty(&params.from).map_or(Ok(Timestamp::from_millis(0)), |text| period::from(&text, zone))?;
+    let to = match non_empty(&params.to) {
+        Some(text) => period::to(&text, zone)?,
         None => Timestamp::from_millis(app.clock.now().millis() + 1),
     };
-    spans::check(from, to)?;
-    if subject == Subject::Deliveries && it.offer_id.is_some() {
-        return Err(Problem::bad_request(
-            "invalid_parameter",
-            "deliveries cannot be filtered by offer_id; leave it out",
-        ));
+    period::check(from, to)?;
+    if subject == Subject::Deliveries && params.offer_id.is_some() {
+        return Err(Problem::bad_request("invalid_parameter", "deliveries cannot be filtered by offer_id; remove it"));
     }
-    let mut span = ExportRange::new(floor_uuid(from), floor_uuid(to));
-    (span.affiliate_id, span.offer_id) = (it.affiliate_id, it.offer_id);
-    let export = exports::begin(&app, actor, subject, span)?;
+    let mut range = ExportRange::new(floor_uuid(from), floor_uuid(to));
+    (range.affiliate_id, range.offer_id) = (params.affiliate_id, params.offer_id);
+    let export = exports::begin(&app, actor, subject, range)?;
     let place = app.heavy.stream(actor).await?;
     let gzip = accepts_gzip(&headers);
     let writer = Writer {
         export,
         actor,
-        format: it.format,
+        format: params.format,
         now: app.clock.now(),
-        out: Out::new(gzip),
-        begun: false,
-        ended: false,
+        encoder: Encoder::new(gzip),
+        has_started: false,
+        has_ended: false,
     };
-    let turns = app.clone();
+    let shared_app = app.clone();
     let pages = stream::try_unfold(writer, move |mut writer| {
-        let app = turns.clone();
+        let app = shared_app.clone();
         async move {
-            let _turn = app.heavy.page_place(actor).await;
+            let _place = app.heavy.page_place(actor).await;
             Ok(writer.next().await?.map(|bytes| (bytes, writer)))
         }
     });
     let body = streaming::body(&app, place, pages);
-    let (kind, ending) = match it.format {
+    let (kind, ending) = match params.format {
         Format::Csv => ("text/csv; charset=utf-8", "csv"),
         Format::Jsonl => ("application/jsonl; charset=utf-8", "jsonl"),
     };
@@ -242,34 +239,35 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Writes pages of rows as bytes. After an error the connection is closed, so that nobody mistakes a part for the
-/// whole.
+/// Writes pages of rows as bytes. After an error the connection is closed, so that the client does not mistake a part
+/// for the whole.
 struct Writer {
     export: Export,
     actor: Actor,
     format: Format,
     now: Timestamp,
-    out: Out,
-    begun: bool,
-    ended: bool,
+    encoder: Encoder,
+    /// Whether the column names are written.
+    has_started: bool,
+    has_ended: bool,
 }
 
 impl Writer {
     /// The next bytes of the body; `None` at its end.
     async fn next(&mut self) -> Result<Option<Bytes>, engine::Error> {
-        while !self.ended {
+        while !self.has_ended {
             let mut text = String::new();
-            if !self.begun && self.format == Format::Csv {
+            if !self.has_started && self.format == Format::Csv {
                 let names = columns(self.export.subject).iter().map(|path| path.trim_start_matches("sub_ids/"));
                 let names: Vec<_> = names.map(|name| name.replace('/', "_")).collect();
                 csv::push_row(&mut text, names.iter().map(String::as_str));
             }
-            self.begun = true;
+            self.has_started = true;
             match self.export.next().await? {
                 Some(rows) => self.write(rows, &mut text),
-                None => self.ended = true,
+                None => self.has_ended = true,
             }
-            let bytes = self.out.write(text.as_bytes(), self.ended);
+            let bytes = self.encoder.encode(text.as_bytes(), self.has_ended);
             if !bytes.is_empty() {
                 return Ok(Some(bytes.into()));
             }
@@ -292,7 +290,7 @@ impl Writer {
     }
 
     fn line(&self, row: &impl Serialize, text: &mut String) {
-        let value = serde_json::to_value(row).expect("answers of the API are JSON");
+        let value = serde_json::to_value(row).expect("API representations are JSON");
         match self.format {
             Format::Jsonl => {
                 text.push_str(&value.to_string());
@@ -301,8 +299,8 @@ impl Writer {
             Format::Csv => {
                 let cell = |path: &&str| match value.pointer(&format!("/{path}")) {
                     None | Some(Value::Null) => String::new(),
-                    Some(Value::String(it)) => it.clone(),
-                    Some(it) => it.to_string(),
+                    Some(Value::String(text)) => text.clone(),
+                    Some(value) => value.to_string(),
                 };
                 let cells: Vec<_> = columns(self.export.subject).iter().map(cell).collect();
                 csv::push_row(text, cells.iter().map(String::as_str));
@@ -312,28 +310,28 @@ impl Writer {
 }
 
 /// The encoding of the body.
-enum Out {
+enum Encoder {
     Plain,
     Gzip(Option<GzEncoder<Vec<u8>>>),
 }
 
-impl Out {
+impl Encoder {
     fn new(gzip: bool) -> Self {
         if gzip { Self::Gzip(Some(GzEncoder::new(Vec::new(), Compression::fast()))) } else { Self::Plain }
     }
 
     /// The bytes to send for `bytes`, possibly none yet. `last`: the body ends with them.
-    fn write(&mut self, bytes: &[u8], last: bool) -> Vec<u8> {
-        let Self::Gzip(encoder) = self else { return bytes.to_vec() };
-        let mut out = Vec::new();
-        if let Some(it) = encoder {
-            it.write_all(bytes).expect("writing into memory");
-            out = std::mem::take(it.get_mut());
+    fn encode(&mut self, bytes: &[u8], last: bool) -> Vec<u8> {
+        let Self::Gzip(gzip) = self else { return bytes.to_vec() };
+        let mut encoded = Vec::new();
+        if let Some(gzip) = gzip {
+            gzip.write_all(bytes).expect("writing into memory cannot fail");
+            encoded = std::mem::take(gzip.get_mut());
         }
-        if last && let Some(it) = encoder.take() {
-            out.extend(it.finish().expect("writing into memory"));
+        if last && let Some(gzip) = gzip.take() {
+            encoded.extend(gzip.finish().expect("writing into memory cannot fail"));
         }
-        out
+        encoded
     }
 }
 
@@ -342,13 +340,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_for_those_who_accept_it() {
-        for (accepted, wanted) in
+    fn gzip_is_used_if_it_is_accepted() {
+        for (accepted, expected) in
             [("gzip, br", true), ("br;q=1, GZIP;q=0.5", true), ("gzip;q=0", false), ("identity", false)]
         {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT_ENCODING, accepted.parse().unwrap());
-            assert_eq!(accepts_gzip(&headers), wanted, "{accepted}");
+            assert_eq!(accepts_gzip(&headers), expected, "{accepted}");
         }
     }
 }

@@ -20,10 +20,11 @@ use engine::Error;
 use engine::app::App;
 use engine::tracking::links::{self, Changes, LinkWithCoupons, NewCoupon, NewLink};
 
+/// A link with which an affiliate promotes an offer.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkIn {
-    /// The affiliate that promotes the offer. Optional for keys and people of an affiliate.
+    /// The affiliate that promotes the offer. Required for staff; optional for callers of an affiliate.
     affiliate_id: Option<AffiliateId>,
     /// The offer that the affiliate promotes.
     offer_id: OfferId,
@@ -43,6 +44,7 @@ pub struct LinkIn {
     landing_page: Option<String>,
 }
 
+/// A coupon of a link.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CouponIn {
@@ -57,6 +59,7 @@ pub struct CouponIn {
     ends_at: Option<Timestamp>,
 }
 
+/// A coupon of a link.
 #[derive(Serialize, ToSchema)]
 pub struct CouponOut {
     /// The code, in upper case.
@@ -87,9 +90,9 @@ fn coupons(issues: &mut Issues, one: Option<Option<String>>, many: Option<Vec<Co
         (None, Some(many)) => many
             .iter()
             .enumerate()
-            .map(|(index, it)| {
-                let active = Active { starts_at: it.starts_at, ends_at: it.ends_at };
-                read(format!("/coupons/{index}"), &it.code, active)
+            .map(|(index, coupon)| {
+                let active = Active { starts_at: coupon.starts_at, ends_at: coupon.ends_at };
+                read(format!("/coupons/{index}"), &coupon.code, active)
             })
             .collect(),
         (None, None) => return None,
@@ -128,6 +131,7 @@ pub struct LinkChanges {
     status: Option<LinkStatus>,
 }
 
+/// A link with which an affiliate promotes an offer.
 #[derive(Serialize, ToSchema)]
 pub struct LinkOut {
     id: LinkId,
@@ -156,22 +160,25 @@ pub struct LinkOut {
 
 impl LinkOut {
     fn of(app: &App, linked: LinkWithCoupons) -> Self {
-        let LinkWithCoupons { link: it, coupons } = linked;
-        let shown =
-            |it: Coupon| CouponOut { code: it.code, starts_at: it.active.starts_at, ends_at: it.active.ends_at };
+        let LinkWithCoupons { link, coupons } = linked;
+        let coupon_out = |coupon: Coupon| CouponOut {
+            code: coupon.code,
+            starts_at: coupon.active.starts_at,
+            ends_at: coupon.active.ends_at,
+        };
         Self {
-            id: it.id,
-            affiliate_id: it.affiliate_id,
-            offer_id: it.offer_id,
-            url: format!("{}/c/{}", app.public_url, it.id.bare()),
-            impression_url: format!("{}/i/{}", app.public_url, it.id.bare()),
+            id: link.id,
+            affiliate_id: link.affiliate_id,
+            offer_id: link.offer_id,
+            url: format!("{}/c/{}", app.public_url, link.id.bare()),
+            impression_url: format!("{}/i/{}", app.public_url, link.id.bare()),
             coupon: coupons.first().map(|coupon| coupon.code.clone()),
-            coupons: coupons.into_iter().map(shown).collect(),
-            deep_url: it.deep_url,
-            landing_page: it.landing_page,
-            status: it.status,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            coupons: coupons.into_iter().map(coupon_out).collect(),
+            deep_url: link.deep_url,
+            landing_page: link.landing_page,
+            status: link.status,
+            created_at: link.created_at,
+            updated_at: link.updated_at,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/auth`: one's own password, address and sessions. For people, not for keys.
+//! `/api/v1/auth`: the signed-in person's own password, e-mail address and sessions. Not for API keys.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::{Issues, email};
-use crate::auth::{From, Person};
+use crate::auth::{Person, RequestClient};
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, PageOut, PathId};
 use domain::ids::SessionId;
@@ -17,66 +17,76 @@ use engine::app::App;
 use engine::people::auth::step_up::StepUpProof;
 use engine::people::auth::{own, sessions};
 
-use super::{SENT, SentOut};
+use super::{EMAIL_SENT, EmailSentOut};
 
+/// A change of the signed-in person's password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordChangeIn {
+    /// The present password.
     current: String,
-    /// Of the second factor, if there is one.
+    /// A code of the second factor, or a recovery code. Required if there is a second factor.
     code: Option<String>,
+    /// The new password.
     #[schema(min_length = 10)]
     new: String,
-    /// Revoke one's API keys too.
+    /// Whether the person's API keys are revoked too.
     #[serde(default)]
     end_keys: bool,
 }
 
+/// A change of the signed-in person's e-mail address.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmailChangeIn {
+    /// The new address.
     #[schema(example = "ada@example.com", max_length = 254)]
     email: String,
     password: String,
-    /// Of the second factor, if there is one.
+    /// A code of the second factor, or a recovery code. Required if there is a second factor.
     code: Option<String>,
 }
 
+/// The confirmation of a new e-mail address.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ConfirmationIn {
-    /// From the link that came by mail.
+pub struct EmailConfirmationIn {
+    /// The token of the link in the e-mail.
     token: String,
 }
 
+/// A signed-in browser.
 #[derive(Serialize, ToSchema)]
 pub struct SessionOut {
     id: SessionId,
-    /// The one that asks.
+    /// Whether it is the session of this request.
     current: bool,
+    /// The IP address of the sign-in.
     address: Option<String>,
+    /// The `User-Agent` of the sign-in.
     user_agent: Option<String>,
     created_at: Timestamp,
-    /// To the minute.
+    /// The last request, to the minute.
     last_seen_at: Timestamp,
     expires_at: Timestamp,
 }
 
 impl SessionOut {
-    fn of(it: Session, current: SessionId) -> Self {
+    fn of(session: Session, current: SessionId) -> Self {
         Self {
-            current: it.id == current,
-            id: it.id,
-            address: it.address,
-            user_agent: it.user_agent,
-            created_at: it.created_at,
-            last_seen_at: it.last_seen_at,
-            expires_at: it.expires_at,
+            current: session.id == current,
+            id: session.id,
+            address: session.address,
+            user_agent: session.user_agent,
+            created_at: session.created_at,
+            last_seen_at: session.last_seen_at,
+            expires_at: session.expires_at,
         }
     }
 }
 
-/// Change one's password. Signs out everywhere else, and ends one's API keys if asked to.
+/// Change the signed-in person's password. Ends all other sessions. With `end_keys`, the person's API keys are revoked
+/// too.
 #[utoipa::path(post, path = "/api/v1/auth/password", tag = "sign-in", request_body = PasswordChangeIn,
     security(("api_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
@@ -85,53 +95,54 @@ pub async fn change_password(
     person: Person,
     ApiJson(body): ApiJson<PasswordChangeIn>,
 ) -> ApiResult<StatusCode> {
-    let given = StepUpProof { password: Some(body.current), code: body.code };
+    let proof = StepUpProof { password: Some(body.current), code: body.code };
     let signed_in = (person.user, person.session);
-    own::change_password(&app, person.actor, signed_in, given, body.new, body.end_keys).await?;
+    own::change_password(&app, person.actor, signed_in, proof, body.new, body.end_keys).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ask to change one's e-mail address: a link goes to the new one.
+/// Change the signed-in person's e-mail address. A link is sent to the new address; the address changes when the link
+/// is confirmed. The response is the same if the new address is taken.
 #[utoipa::path(post, path = "/api/v1/auth/email", tag = "sign-in", request_body = EmailChangeIn,
     security(("api_key" = [])),
-    responses((status = 202, body = SentOut), (status = "default", body = Problem)))]
+    responses((status = 202, body = EmailSentOut), (status = "default", body = Problem)))]
 pub async fn change_email(
     State(app): State<App>,
     person: Person,
     ApiJson(body): ApiJson<EmailChangeIn>,
-) -> ApiResult<(StatusCode, Json<SentOut>)> {
+) -> ApiResult<(StatusCode, Json<EmailSentOut>)> {
     let mut issues = Issues::default();
     let email = email(&mut issues, &body.email);
     issues.result()?;
-    let given = StepUpProof { password: Some(body.password), code: body.code };
-    own::request_email_change(&app, person.actor, person.user, given, &email).await?;
-    Ok((StatusCode::ACCEPTED, Json(SENT)))
+    let proof = StepUpProof { password: Some(body.password), code: body.code };
+    own::request_email_change(&app, person.actor, person.user, proof, &email).await?;
+    Ok((StatusCode::ACCEPTED, Json(EMAIL_SENT)))
 }
 
-/// Confirm a new e-mail address with the link that went to it.
-#[utoipa::path(post, path = "/api/v1/auth/confirm-email", tag = "sign-in", request_body = ConfirmationIn,
+/// Confirm a new e-mail address with the token of the link that was sent to it. A token can be used once.
+#[utoipa::path(post, path = "/api/v1/auth/confirm-email", tag = "sign-in", request_body = EmailConfirmationIn,
     security(()),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn confirm_email(
     State(app): State<App>,
-    From(visitor): From,
-    ApiJson(body): ApiJson<ConfirmationIn>,
+    RequestClient(visitor): RequestClient,
+    ApiJson(body): ApiJson<EmailConfirmationIn>,
 ) -> ApiResult<StatusCode> {
     own::confirm_email(&app, &visitor, &body.token).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// List one's sessions, newest first.
+/// List the sessions of the signed-in person, newest first.
 #[utoipa::path(get, path = "/api/v1/auth/sessions", tag = "sign-in",
     security(("api_key" = [])),
     responses((status = 200, body = PageOut<SessionOut>), (status = "default", body = Problem)))]
 pub async fn list_sessions(State(app): State<App>, person: Person) -> ApiResult<Json<PageOut<SessionOut>>> {
     let items = sessions::list(&app, person.user).await?;
-    let items = items.into_iter().map(|it| SessionOut::of(it, person.session)).collect();
+    let items = items.into_iter().map(|session| SessionOut::of(session, person.session)).collect();
     Ok(Json(PageOut { items, next: None }))
 }
 
-/// End one of one's sessions.
+/// End a session of the signed-in person.
 #[utoipa::path(delete, path = "/api/v1/auth/sessions/{id}", tag = "sign-in", params(("id" = SessionId, Path)),
     security(("api_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
@@ -144,7 +155,7 @@ pub async fn revoke_session(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// End all of one's sessions but this one.
+/// End all sessions of the signed-in person except the session of this request.
 #[utoipa::path(delete, path = "/api/v1/auth/sessions", tag = "sign-in",
     security(("api_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]

@@ -1,4 +1,4 @@
-//! `/api/v1/auth`: getting in and out.
+//! `/api/v1/auth`: registration, passwords, sign-in and sign-out.
 
 pub mod account;
 pub mod second_factor;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::{Issues, email};
-use crate::auth::{self, Caller, From};
+use crate::auth::{self, Caller, RequestClient};
 use crate::errors::{ApiResult, Problem};
 use crate::extract::ApiJson;
 use domain::ids::{AffiliateId, UserId};
@@ -24,6 +24,7 @@ use engine::people::auth::sign_in::{Credentials, Evidence};
 use engine::people::auth::{known_device, registration, sessions, sign_in};
 use engine::people::users;
 
+/// A person who registers as an affiliate.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationIn {
@@ -33,72 +34,84 @@ pub struct RegistrationIn {
     email: String,
 }
 
+/// A request for a link to choose a new password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MailboxIn {
+pub struct PasswordResetIn {
+    /// The address of the account.
     #[schema(example = "ada@example.com", max_length = 254)]
     email: String,
 }
 
+/// A new password, chosen with a link that was sent by e-mail.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPasswordIn {
-    /// From the link that came by mail.
+    /// The token of the link in the e-mail.
     token: String,
     #[schema(min_length = 10)]
     password: String,
-    /// Revoke one's API keys too.
+    /// Whether the person's API keys are revoked too.
     #[serde(default)]
     end_keys: bool,
 }
 
+/// The credentials of a person.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginIn {
     #[schema(example = "ada@example.com")]
     email: String,
     password: String,
-    /// Of the second factor, or a recovery code.
+    /// A code of the second factor, or a recovery code. Required if there is a second factor.
     code: Option<String>,
 }
 
-/// What was asked for is on its way, if it can be.
+/// An e-mail is sent, if the address can be used. The response does not reveal whether the address has an account.
 #[derive(Serialize, ToSchema)]
-pub struct SentOut {
+pub struct EmailSentOut {
+    /// A sentence for people.
     #[schema(example = "if this address can be used, a message is on its way to it")]
     message: &'static str,
 }
 
-const SENT: SentOut = SentOut { message: "if this address can be used, a message is on its way to it" };
+const EMAIL_SENT: EmailSentOut = EmailSentOut { message: "if this address can be used, a message is on its way to it" };
 
+/// The password is set.
 #[derive(Serialize, ToSchema)]
 pub struct PasswordSetOut {
-    /// `waiting` for a registration that has to be approved; `active` otherwise.
+    /// `waiting` for a registration that must be approved before the person can sign in; otherwise `active`.
     status: UserStatus,
 }
 
-pub const CONFIRM_BY_MAIL: SentOut = SentOut {
+pub const CONFIRM_BY_EMAIL: EmailSentOut = EmailSentOut {
     message: "nothing is changed yet; open the link in the message to the affiliate's address to confirm it",
 };
 
-/// Who is calling, and what that allows.
+/// The caller and its permissions.
 #[derive(Serialize, ToSchema)]
-pub struct MeOut {
+pub struct CallerOut {
     role: Role,
     permissions: Vec<Permission>,
-    /// "bootstrap", "key" or "session".
+    /// The credentials of the request: `bootstrap` (the bootstrap admin key), `key` (an API key) or `session`.
     signed_in_by: &'static str,
+    /// The affiliate whose data the caller can access; null for staff.
     affiliate_id: Option<AffiliateId>,
+    /// The person, also if an API key of that person is used; null for other keys and for customers.
     user_id: Option<UserId>,
+    /// The name of the person.
     name: Option<String>,
+    /// The e-mail address of the person.
     email: Option<String>,
+    /// Whether the person has a second factor.
     second_factor: bool,
-    /// Whether the caller reads and changes nothing, and why.
+    /// Whether the caller can read but not change anything.
     read_only: bool,
+    /// Why the caller is read-only; null if it is not.
     read_only_because: Option<Restriction>,
 }
 
-impl MeOut {
+impl CallerOut {
     fn of(actor: Actor, user: Option<User>) -> Self {
         Self {
             role: actor.role,
@@ -119,74 +132,76 @@ impl MeOut {
     }
 }
 
-/// Register as an affiliate, where registration is open. A message with a link follows; the answer is the same for
-/// an address that has an account already.
+/// Register as an affiliate, if the program allows registration. A link for choosing a password is sent to the address.
+/// The response is the same for an address that already has an account.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "sign-in", request_body = RegistrationIn,
     security(()),
-    responses((status = 202, body = SentOut), (status = "default", body = Problem)))]
+    responses((status = 202, body = EmailSentOut), (status = "default", body = Problem)))]
 pub async fn register(
     State(app): State<App>,
-    From(visitor): From,
+    RequestClient(visitor): RequestClient,
     ApiJson(body): ApiJson<RegistrationIn>,
-) -> ApiResult<(StatusCode, Json<SentOut>)> {
+) -> ApiResult<(StatusCode, Json<EmailSentOut>)> {
     let mut issues = Issues::default();
     let name = issues.text("/name", &body.name, 200);
     let email = email(&mut issues, &body.email);
     issues.result()?;
     registration::register(&app, &visitor, name, &email).await?;
-    Ok((StatusCode::ACCEPTED, Json(SENT)))
+    Ok((StatusCode::ACCEPTED, Json(EMAIL_SENT)))
 }
 
-/// Choose a password with the link of a registration, an invitation or a reset.
+/// Choose a password with the token of a link: of a registration, an invitation or a password reset. A token can be
+/// used once. Ends all sessions of the person; with `end_keys`, the person's API keys are revoked too.
 #[utoipa::path(post, path = "/api/v1/auth/set-password", tag = "sign-in", request_body = NewPasswordIn,
     security(()),
     responses((status = 200, body = PasswordSetOut), (status = "default", body = Problem)))]
 pub async fn set_password(
     State(app): State<App>,
-    From(visitor): From,
+    RequestClient(visitor): RequestClient,
     ApiJson(body): ApiJson<NewPasswordIn>,
 ) -> ApiResult<Response> {
     let user = registration::set_password(&app, &visitor, &body.token, body.password, body.end_keys).await?;
     let device = known_device::of(&app, &visitor, &user.email);
-    let cookie = AppendHeaders([(header::SET_COOKIE, auth::set_device(&app, &device))]);
+    let cookie = AppendHeaders([(header::SET_COOKIE, auth::set_device_cookie(&app, &device))]);
     Ok((cookie, Json(PasswordSetOut { status: user.status })).into_response())
 }
 
-/// Ask for a link to choose a new password. The answer is the same for an address without an account.
-#[utoipa::path(post, path = "/api/v1/auth/reset", tag = "sign-in", request_body = MailboxIn,
+/// Send a link for choosing a new password to the address. The response is the same for an address without an account.
+#[utoipa::path(post, path = "/api/v1/auth/reset", tag = "sign-in", request_body = PasswordResetIn,
     security(()),
-    responses((status = 202, body = SentOut), (status = "default", body = Problem)))]
+    responses((status = 202, body = EmailSentOut), (status = "default", body = Problem)))]
 pub async fn reset_password(
     State(app): State<App>,
-    From(visitor): From,
-    ApiJson(body): ApiJson<MailboxIn>,
-) -> ApiResult<(StatusCode, Json<SentOut>)> {
+    RequestClient(visitor): RequestClient,
+    ApiJson(body): ApiJson<PasswordResetIn>,
+) -> ApiResult<(StatusCode, Json<EmailSentOut>)> {
     let mut issues = Issues::default();
     let email = email(&mut issues, &body.email);
     issues.result()?;
     registration::reset(&app, &visitor, &email).await?;
-    Ok((StatusCode::ACCEPTED, Json(SENT)))
+    Ok((StatusCode::ACCEPTED, Json(EMAIL_SENT)))
 }
 
-/// Sign in. The session is a cookie, always a new one.
+/// Sign in with a password. The response sets the cookie of a new session; the session of the request, if there is one,
+/// ends. Failed attempts are limited (429).
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "sign-in", request_body = LoginIn,
     security(()),
-    responses((status = 200, body = MeOut), (status = "default", body = Problem)))]
+    responses((status = 200, body = CallerOut), (status = "default", body = Problem)))]
 pub async fn login(
     State(app): State<App>,
     headers: HeaderMap,
-    From(visitor): From,
+    RequestClient(visitor): RequestClient,
     ApiJson(body): ApiJson<LoginIn>,
 ) -> ApiResult<Response> {
     let evidence = Evidence::Password(body.password);
-    let given = Credentials { email: body.email, evidence, code: body.code };
-    let entered = sign_in::sign_in(&app, &visitor, given).await?;
-    auth::leave(&app, &headers).await;
-    let cookies = auth::cookies(&app, &entered);
-    Ok((cookies, Json(MeOut::of(entered.actor, Some(entered.user)))).into_response())
+    let credentials = Credentials { email: body.email, evidence, code: body.code };
+    let signed_in = sign_in::sign_in(&app, &visitor, credentials).await?;
+    auth::end_former_session(&app, &headers).await;
+    let cookies = auth::sign_in_cookies(&app, &signed_in);
+    Ok((cookies, Json(CallerOut::of(signed_in.actor, Some(signed_in.user)))).into_response())
 }
 
-/// Sign out: this session ends.
+/// Sign out: the session of the request ends.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "sign-in",
     security(("api_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
@@ -194,36 +209,39 @@ pub async fn logout(State(app): State<App>, Caller(actor): Caller) -> ApiResult<
     if let Proof::Session { id, .. } = actor.proof {
         sessions::revoke(&app, id, None).await?;
     }
-    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, auth::clear_cookie(&app))])).into_response())
+    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, auth::clear_session_cookie(&app))]))
+        .into_response())
 }
 
-/// Who is calling, and what that allows.
+/// Read the caller and its permissions.
 #[utoipa::path(get, path = "/api/v1/auth/me", tag = "sign-in",
     security(("api_key" = [])),
-    responses((status = 200, body = MeOut), (status = "default", body = Problem)))]
-pub async fn get_me(State(app): State<App>, Caller(actor): Caller) -> ApiResult<Json<MeOut>> {
+    responses((status = 200, body = CallerOut), (status = "default", body = Problem)))]
+pub async fn get_me(State(app): State<App>, Caller(actor): Caller) -> ApiResult<Json<CallerOut>> {
     let user = match actor.user() {
         Some(id) => Some(users::get(&app, id).await?),
         None => None,
     };
-    Ok(Json(MeOut::of(actor, user)))
+    Ok(Json(CallerOut::of(actor, user)))
 }
 
+/// The confirmation of a change of payout details.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ConfirmChangeIn {
-    /// From the link that came by mail.
+pub struct PayoutDetailsConfirmationIn {
+    /// The token of the link in the e-mail.
     token: String,
 }
 
-/// Confirm a change of payout details with the link that went to the affiliate's address.
-#[utoipa::path(post, path = "/api/v1/auth/confirm-change", tag = "sign-in", request_body = ConfirmChangeIn,
+/// Confirm a change of payout details with the token of the link that was sent to the affiliate's address. A token can
+/// be used once.
+#[utoipa::path(post, path = "/api/v1/auth/confirm-change", tag = "sign-in", request_body = PayoutDetailsConfirmationIn,
     security(()),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn confirm_change(
     State(app): State<App>,
-    From(visitor): From,
-    ApiJson(body): ApiJson<ConfirmChangeIn>,
+    RequestClient(visitor): RequestClient,
+    ApiJson(body): ApiJson<PayoutDetailsConfirmationIn>,
 ) -> ApiResult<StatusCode> {
     payout_details::confirm(&app, &visitor, &body.token).await?;
     Ok(StatusCode::NO_CONTENT)

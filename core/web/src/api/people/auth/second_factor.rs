@@ -1,4 +1,5 @@
-//! `/api/v1/auth/second-factor`: the codes of an authenticator app. For people, not for keys.
+//! `/api/v1/auth/second-factor`: the codes of an authenticator app (TOTP, RFC 6238). For sessions of people, not for
+//! API keys.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,88 +13,96 @@ use crate::extract::ApiJson;
 use engine::app::App;
 use engine::people::auth::second_factor;
 
+/// The password of the person who sets up a second factor.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SecondFactorIn {
+pub struct SecondFactorSetupIn {
     password: String,
 }
 
+/// The confirmation of a second factor.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FirstCodeIn {
+pub struct SecondFactorConfirmationIn {
+    /// A code of the authenticator app, 6 digits.
     #[schema(example = "287082")]
     code: String,
 }
 
+/// The password and a code of the second factor.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct BothFactorsIn {
+pub struct PasswordAndCodeIn {
     password: String,
-    /// Of the app, or a recovery code.
+    /// A code of the authenticator app, or a recovery code.
     code: String,
 }
 
+/// The secret of a second factor that is not confirmed yet.
 #[derive(Serialize, ToSchema)]
-pub struct SecondFactorOut {
-    /// For typing into an app; shown once.
+pub struct SecondFactorSetupOut {
+    /// The secret in base32, to be typed into an authenticator app. It is shown once.
     secret: String,
-    /// For scanning with one.
+    /// The same as an `otpauth://` URI, to be shown as a QR code.
     uri: String,
 }
 
+/// Recovery codes for a lost authenticator app.
 #[derive(Serialize, ToSchema)]
 pub struct RecoveryCodesOut {
-    /// Each is good once, when the app is gone. Shown once.
+    /// Each code can be used once in place of a code of the app. They are shown once.
     recovery_codes: Vec<String>,
 }
 
-/// Begin a second factor: a secret for an authenticator app. It counts once its first code was sent.
-#[utoipa::path(post, path = "/api/v1/auth/second-factor", tag = "sign-in", request_body = SecondFactorIn,
+/// Begin to set up a second factor. Returns the secret for an authenticator app. The second factor takes effect when
+/// its first code is confirmed.
+#[utoipa::path(post, path = "/api/v1/auth/second-factor", tag = "sign-in", request_body = SecondFactorSetupIn,
     security(("api_key" = [])),
-    responses((status = 200, body = SecondFactorOut), (status = "default", body = Problem)))]
+    responses((status = 200, body = SecondFactorSetupOut), (status = "default", body = Problem)))]
 pub async fn begin_second_factor(
     State(app): State<App>,
     person: Person,
-    ApiJson(body): ApiJson<SecondFactorIn>,
-) -> ApiResult<Json<SecondFactorOut>> {
+    ApiJson(body): ApiJson<SecondFactorSetupIn>,
+) -> ApiResult<Json<SecondFactorSetupOut>> {
     let (secret, uri) = second_factor::begin(&app, person.user, body.password).await?;
-    Ok(Json(SecondFactorOut { secret, uri }))
+    Ok(Json(SecondFactorSetupOut { secret, uri }))
 }
 
-/// Send the first code. From now on signing in needs one; the recovery codes are in this answer only.
-#[utoipa::path(post, path = "/api/v1/auth/second-factor/confirm", tag = "sign-in", request_body = FirstCodeIn,
+/// Confirm a second factor with the first code of the app. From then on, signing in requires a code. The recovery codes
+/// are only in this response.
+#[utoipa::path(post, path = "/api/v1/auth/second-factor/confirm", tag = "sign-in", request_body = SecondFactorConfirmationIn,
     security(("api_key" = [])),
     responses((status = 200, body = RecoveryCodesOut), (status = "default", body = Problem)))]
 pub async fn confirm_second_factor(
     State(app): State<App>,
     person: Person,
-    ApiJson(body): ApiJson<FirstCodeIn>,
+    ApiJson(body): ApiJson<SecondFactorConfirmationIn>,
 ) -> ApiResult<Json<RecoveryCodesOut>> {
     let recovery_codes = second_factor::confirm(&app, person.user, &body.code).await?;
     Ok(Json(RecoveryCodesOut { recovery_codes }))
 }
 
-/// Make new recovery codes; those before are worth nothing any more. They are in this answer only.
-#[utoipa::path(post, path = "/api/v1/auth/second-factor/recovery-codes", tag = "sign-in", request_body = BothFactorsIn,
+/// Create new recovery codes, which replace the former ones. They are only in this response.
+#[utoipa::path(post, path = "/api/v1/auth/second-factor/recovery-codes", tag = "sign-in", request_body = PasswordAndCodeIn,
     security(("api_key" = [])),
     responses((status = 200, body = RecoveryCodesOut), (status = "default", body = Problem)))]
 pub async fn renew_recovery_codes(
     State(app): State<App>,
     person: Person,
-    ApiJson(body): ApiJson<BothFactorsIn>,
+    ApiJson(body): ApiJson<PasswordAndCodeIn>,
 ) -> ApiResult<Json<RecoveryCodesOut>> {
     let recovery_codes = second_factor::renew_recovery_codes(&app, person.user, body.password, &body.code).await?;
     Ok(Json(RecoveryCodesOut { recovery_codes }))
 }
 
-/// Take the second factor away.
-#[utoipa::path(delete, path = "/api/v1/auth/second-factor", tag = "sign-in", request_body = BothFactorsIn,
+/// Remove the second factor. Requires the password and a code.
+#[utoipa::path(delete, path = "/api/v1/auth/second-factor", tag = "sign-in", request_body = PasswordAndCodeIn,
     security(("api_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn remove_second_factor(
     State(app): State<App>,
     person: Person,
-    ApiJson(body): ApiJson<BothFactorsIn>,
+    ApiJson(body): ApiJson<PasswordAndCodeIn>,
 ) -> ApiResult<StatusCode> {
     second_factor::remove(&app, person.user, body.password, &body.code).await?;
     Ok(StatusCode::NO_CONTENT)
