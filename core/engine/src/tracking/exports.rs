@@ -40,44 +40,44 @@ pub struct Export {
     actor: Actor,
     pub subject: Subject,
     /// `None` after the last page.
-    span: Option<ExportRange>,
+    range: Option<ExportRange>,
 }
 
 /// Begins an export of the rows that the actor may see.
-pub fn begin(app: &App, actor: Actor, subject: Subject, mut span: ExportRange) -> Result<Export, Error> {
-    if let (false, Some(asked)) = (actor.confine(&mut span.affiliate_id), span.affiliate_id) {
+pub fn begin(app: &App, actor: Actor, subject: Subject, mut range: ExportRange) -> Result<Export, Error> {
+    if let (false, Some(asked)) = (actor.confine(&mut range.affiliate_id), range.affiliate_id) {
         return Err(Error::not_found("affiliate", asked));
     }
     if subject == Subject::Deliveries {
-        span.limit = DELIVERIES;
+        range.limit = DELIVERIES;
     }
-    Ok(Export { app: app.clone(), actor, subject, span: Some(span) })
+    Ok(Export { app: app.clone(), actor, subject, range: Some(range) })
 }
 
 impl Export {
     /// Reads the next page. `None` after the last page.
     pub async fn next(&mut self) -> Result<Option<Rows>, Error> {
-        let Some(span) = self.span else { return Ok(None) };
+        let Some(range) = self.range else { return Ok(None) };
         let db = self.app.db.reports();
         let (rows, last) = match self.subject {
             Subject::Clicks => {
-                let (items, last) = storage::tracking::exports::list_clicks(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_clicks(db, range).await?;
                 (Rows::Clicks(items), last)
             }
             Subject::Conversions => {
-                let (items, last) = storage::tracking::exports::list_conversions(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_conversions(db, range).await?;
                 (Rows::Conversions(items), last)
             }
             Subject::Events => {
-                let (items, last) = storage::tracking::exports::list_events(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_events(db, range).await?;
                 (Rows::Events(items), last)
             }
             Subject::Deliveries => {
-                let (items, last) = storage::tracking::exports::list_deliveries(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_deliveries(db, range).await?;
                 (Rows::Deliveries(with_attempts(db, self.actor, items).await?), last)
             }
         };
-        self.span = last.map(|after| ExportRange { after, ..span });
+        self.range = last.map(|after| ExportRange { after, ..range });
         Ok(Some(rows))
     }
 }
