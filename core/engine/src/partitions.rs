@@ -19,15 +19,15 @@ pub async fn prepare(db: &Database, now: Timestamp) -> Result<(), DbErr> {
 /// Creates missing partitions, and logs each one that could not be created, with the reason.
 pub async fn maintain(db: &Database, now: Timestamp) -> Result<(), DbErr> {
     for it in ensure(db, now).await? {
-        let (partition, why) = (&it.partition, &it.why);
+        let (partition, reason) = (&it.partition, &it.why);
         if it.is_this_month {
             tracing::warn!(
                 partition,
-                %why,
+                %reason,
                 "The current month has no partition, so its rows go to the default partition; the creation is tried again in a minute"
             );
         } else {
-            tracing::info!(partition, %why, "A future month has no partition yet; the creation is tried again in a minute");
+            tracing::info!(partition, %reason, "A future month has no partition yet; the creation is tried again in a minute");
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ pub mod tracking;
 
 use std::collections::BTreeMap;
 
-use engine::delivery::templates::MadeOf;
+use engine::delivery::templates::AdapterChoice;
 use engine::{Error, FieldIssue};
 
 /// What was wrong with a body, gathered, so that a person is told all of it at once.
@@ -43,20 +43,20 @@ impl Issues {
 }
 
 /// Either an adapter with its configuration, or a template with its fields.
-fn made_of(
+fn adapter_choice(
     adapter: Option<String>,
     config: Option<serde_json::Value>,
     template: Option<String>,
     fields: BTreeMap<String, String>,
-) -> Result<MadeOf, Error> {
+) -> Result<AdapterChoice, Error> {
     match (template, adapter, config) {
-        (Some(id), None, None) => Ok(MadeOf::Template { id, fields }),
+        (Some(id), None, None) => Ok(AdapterChoice::Template { id, fields }),
         (Some(_), Some(_), _) => Err(Error::invalid("/adapter", "leave it out; the template decides")),
         (Some(_), None, Some(_)) => Err(Error::invalid("/config", "leave it out; the template and its fields decide")),
         (None, ..) if !fields.is_empty() => {
             Err(Error::invalid("/fields", "fields belong to a template; give its id as template, or leave them out"))
         }
-        (None, Some(adapter), Some(config)) => Ok(MadeOf::Adapter { adapter, config }),
+        (None, Some(adapter), Some(config)) => Ok(AdapterChoice::Adapter { adapter, config }),
         (None, None, _) => Err(Error::invalid("", "missing field `adapter`, or `template`")),
         (None, Some(_), None) => Err(Error::invalid("", "missing field `config`")),
     }

@@ -29,7 +29,7 @@ use storage::Database;
 use storage::clock::Clock;
 
 pub use config::config_issues;
-pub use faults::{Call, Faults, Subject, User};
+pub use faults::{AdapterUse, Call, Faults, Subject};
 pub use install::{disable, enable, install};
 pub use pool::{Batch, Group, Line, Pool, Speed};
 pub use upgrade::{Difference, PostbackCheck, Upgrade, upgrade};
