@@ -154,6 +154,7 @@ pub struct OutcomeDetails {
 }
 
 impl OutcomeDetails {
+    /// The outcome with the code and the sentence of its reason.
     pub fn new(outcome: Outcome, code: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self { outcome, code: Some(code.into()), sentence: Some(sentence.into()) }
     }

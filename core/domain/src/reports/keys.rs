@@ -35,6 +35,7 @@ pub struct DimensionDictionary {
 }
 
 impl DimensionDictionary {
+    /// The code of a key. A new key gets the next code.
     pub fn code(&mut self, key: Key) -> u32 {
         let next = self.keys.len() as u32;
         *self.others.entry(key).or_insert_with_key(|key| {
@@ -87,6 +88,7 @@ pub enum ColumnReader<'a> {
 }
 
 impl ColumnReader<'_> {
+    /// The number of codes of this column: all codes are smaller.
     pub fn width(&self, dictionary: &DimensionDictionary) -> usize {
         match self {
             Self::Fixed(_) => 1,

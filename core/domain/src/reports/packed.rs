@@ -110,6 +110,7 @@ pub struct Row<M> {
 /// The state of a conversion for reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConversionMeasures {
+    /// The status, without its reason.
     pub status: Status,
     /// Whether an affiliate's own source reported it.
     pub self_reported: bool,
@@ -316,12 +317,14 @@ pub fn conversion_measures(bytes: &[u8]) -> Result<Vec<ConversionMeasures>, Dama
 /// A column of a dimension: its values, and the code of each row.
 #[derive(Clone, Debug)]
 pub struct CodedColumn<'a> {
+    /// The distinct values. The code of a value is its index plus [`FIRST_VALUE`].
     pub values: Vec<&'a str>,
     codes: &'a [u8],
     narrow: bool,
 }
 
 impl<'a> CodedColumn<'a> {
+    /// Reads the column of a segment with `rows` rows. [`Damaged`] if the bytes end too early, or are too many or not UTF-8.
     pub fn read(bytes: &'a [u8], rows: usize) -> Result<Self, Damaged> {
         let mut bytes = Bytes(bytes);
         let count = usize::try_from(bytes.number()?).map_err(|_| Damaged)?;

@@ -77,6 +77,7 @@ impl Outcome {
 /// The raw fields of one notification, as the adapter found them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notification {
+    /// The network's transaction id.
     pub transaction_id: Option<String>,
     /// The click id, or the session id of a tracker.
     pub click_id: Option<String>,
@@ -92,6 +93,7 @@ pub struct Notification {
     pub revenue: Option<NotificationAmount>,
     /// The amount of the sale.
     pub sale: Option<NotificationAmount>,
+    /// The time of the sale, as the network wrote it.
     pub occurred_at: Option<String>,
     /// Names and values of other fields.
     pub attributes: Vec<(String, String)>,
@@ -100,6 +102,7 @@ pub struct Notification {
 /// An amount as the network wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotificationAmount {
+    /// The number, as the network wrote it.
     pub text: String,
     /// The currency code.
     pub currency: Option<String>,
