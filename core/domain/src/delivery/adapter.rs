@@ -72,7 +72,7 @@ pub const WAITING: [&str; 6] = [
 ];
 
 /// The code of a delivery that waits for its turn because its adapter is slow.
-pub const ADAPTER_BUSY: &str = "adapter_busy";
+pub(crate) const ADAPTER_BUSY: &str = "adapter_busy";
 
 impl AdapterVersion {
     /// Why deliveries wait for the version; `None` while it is active.
