@@ -268,7 +268,10 @@ pub(crate) fn runs_of_clicks(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
 
 /// Calls `each` with every scope in the scopes column of clicks and its numbers by flags.
 #[inline]
-pub(crate) fn flags_of_clicks(bytes: &[u8], mut each: impl FnMut(u32, &Flags) -> Result<(), Damaged>) -> Result<(), Damaged> {
+pub(crate) fn flags_of_clicks(
+    bytes: &[u8],
+    mut each: impl FnMut(u32, &Flags) -> Result<(), Damaged>,
+) -> Result<(), Damaged> {
     let mut bytes = Bytes(bytes);
     while !bytes.0.is_empty() {
         let scope = bytes.scope()?;

@@ -17,14 +17,14 @@ use super::mail::MailKind;
 use super::outbox;
 
 /// Notifies the affiliate and each of its people of changed payout details.
-pub async fn payout_details_changed(app: &App, tx: &impl ConnectionTrait, of: &Affiliate) -> Result<(), Error> {
+pub(crate) async fn payout_details_changed(app: &App, tx: &impl ConnectionTrait, of: &Affiliate) -> Result<(), Error> {
     let people = storage::people::users::list_of_affiliate(tx, of.id).await?;
     send(app, tx, MailKind::PayoutDetailsChanged, recipients(Some(of), people)).await
 }
 
 /// Notifies the owner of a new API key: the person, the affiliate or, for a key of the program, the users with the role
 /// owner.
-pub async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), Error> {
+pub(crate) async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), Error> {
     let to = match (key.user_id, key.affiliate_id) {
         (Some(user), _) => recipients(None, storage::people::users::find(tx, user).await?),
         (None, Some(id)) => of_affiliate(tx, id).await?,
@@ -35,7 +35,7 @@ pub async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Res
 
 /// Notifies the former addresses of an affiliate whose address was changed: the last one, and the one that still
 /// confirms changes.
-pub async fn address_changed(
+pub(crate) async fn address_changed(
     app: &App,
     tx: &impl ConnectionTrait,
     before: &Affiliate,

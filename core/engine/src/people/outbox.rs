@@ -60,7 +60,7 @@ pub async fn request(app: &App, request: MailRequest) -> Result<(), Error> {
 }
 
 /// Wakes the worker. Otherwise it looks for messages once a second.
-pub fn wake_worker(app: &App) {
+pub(crate) fn wake_worker(app: &App) {
     app.waiting_mails.notify_one();
 }
 

@@ -176,7 +176,7 @@ impl Faults {
     }
 
     /// The end of the suspension of this postback's owner, whose calls of the version failed too often.
-    pub fn suspended_until(&self, postback: &Postback, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn suspended_until(&self, postback: &Postback, now: Timestamp) -> Option<Timestamp> {
         let key = || key_of(postback);
         let is_settling = self.any() && {
             let key = key();
@@ -253,7 +253,7 @@ impl Faults {
     }
 
     /// Ends the suspension of an owner.
-    pub fn resume(&self, key: &Key, owner: Option<AffiliateId>) {
+    pub(crate) fn resume(&self, key: &Key, owner: Option<AffiliateId>) {
         let mut suspensions = held(&self.0.suspensions);
         suspensions.remove(&(key.clone(), owner));
         self.0.any_suspended.store(!suspensions.is_empty(), Ordering::Relaxed);

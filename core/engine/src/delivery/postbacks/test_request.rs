@@ -74,7 +74,7 @@ pub(super) fn refuse_unbound(test_request: TestRequest) -> Result<(), Error> {
 
 /// Binds secrets to the origin of the configuration with which they were entered. Later they are sent to no other
 /// origin.
-pub async fn bind_secrets(
+pub(crate) async fn bind_secrets(
     app: &App,
     adapter: &Arc<Adapter>,
     postback: &mut Postback,

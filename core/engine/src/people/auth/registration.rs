@@ -24,7 +24,7 @@ use super::throttling::{self, Attempt};
 use super::{Visitor, account, own};
 
 /// The lifetime of an invitation.
-pub const INVITE: Duration = Duration::from_secs(7 * 24 * 3_600);
+pub(crate) const INVITE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Sends a link for confirming the address and choosing a password. The account is created when the link is used.
 ///
