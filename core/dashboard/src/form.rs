@@ -1,4 +1,4 @@
-//! Forms that browsers send. Where they come from is checked by the access rules, before the body is read.
+//! Forms that browsers send. The access rules check the origin before the body is read.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Form, FromRequest, Request};
@@ -6,7 +6,7 @@ use engine::app::App;
 use serde::de::DeserializeOwned;
 use web::errors::Problem;
 
-/// The fields of a form.
+/// Extracts the fields of a form. A body that cannot be parsed is answered with a page that asks to send the form again.
 pub struct Fields<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<App> for Fields<T> {
@@ -17,8 +17,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Fields<T> {
             || Problem::bad_request("invalid_body", "the form could not be read; go back and send it again");
         let (parts, body) = request.into_parts();
         let body = Bytes::from_request(Request::new(body), app).await.map_err(|_| unreadable())?;
-        // PostgreSQL's text can't hold the character NUL.
-        if body.contains(&0) || body.windows(3).any(|it| it == b"%00") {
+        // PostgreSQL cannot store the character NUL in text.
+        if body.contains(&0) || body.windows(3).any(|bytes| bytes == b"%00") {
             return Err(unreadable());
         }
         let form = Form::<T>::from_request(Request::from_parts(parts, Body::from(body)), app).await;

@@ -1,7 +1,7 @@
-//! The pages for people: a table of rows, a typed context for each page, and its template. Every page works without a script.
+//! The web pages: a table of routes, a typed context for each page, and its template. Every page works without scripts.
 //!
-//! Handlers load by a use case of the engine and fill a context. Who may see a page, and how a form is recorded, is decided by the
-//! table with the rules of the API ([`web::site`]), so a handler neither authorizes nor records by itself.
+//! Handlers call a use case of the engine and fill a context. The table applies the access rules and the audit log of the API
+//! ([`web::site`]), so a handler neither authorizes callers nor records changes.
 
 mod form;
 mod money;
@@ -30,7 +30,7 @@ pub fn site() -> Site {
         .page("/confirm-email/{token}", Public, registration::show_link)
         .form("/confirm-email/{token}", "confirm_email", registration::confirm)
         .page("/forgot-password", Public, password::show)
-        .form("/forgot-password", "reset_password", password::ask)
+        .form("/forgot-password", "reset_password", password::request_reset)
         .page("/set-password/{token}", Public, password::show_link)
         .form("/set-password/{token}", "set_password", password::set)
         .page("/confirm-change/{token}", Public, confirm_change::show)
@@ -71,7 +71,10 @@ mod tests {
             assert_eq!(html.matches("<style>").count(), 1, "{name}: {html}");
             assert_eq!(html.matches("<h1>A &lt;title&gt;</h1>").count(), 1, "{name}: {html}");
             assert!(!html.contains("{{") && !html.contains("<b>"), "{name}: {html}");
-            assert!(!html.contains(" style=") && !html.contains("<script"), "{name}: the policy forbids it: {html}");
+            assert!(
+                !html.contains(" style=") && !html.contains("<script"),
+                "{name}: the content security policy forbids it: {html}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A page: a typed context, its template, and the answer that they become.
+//! A page: a typed context, its template, and the response.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use web::errors::Problem;
 
 use super::sentence::sentence;
 
-/// Templates by name; a page's name is its area and its noun.
+/// Templates by name. The name of a page is its area and its noun.
 pub const TEMPLATES: [(&str, &str); 11] = [
     ("layout", LAYOUT),
     ("message", include_str!("../templates/message.hbs")),
@@ -32,7 +32,7 @@ const LAYOUT: &str = include_str!("../templates/layout.hbs");
 
 static REGISTRY: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
     let mut registry = Handlebars::new();
-    // A name that the context lacks is an error, which the test of all samples finds.
+    // A name that is not in the context is an error; the test that renders all samples finds it.
     registry.set_strict_mode(true);
     for (name, text) in TEMPLATES {
         registry.register_template_string(name, text).unwrap_or_else(|error| panic!("template {name}: {error}"));
@@ -40,7 +40,7 @@ static REGISTRY: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
     registry
 });
 
-/// Only the layout's style sheet and forms to this server.
+/// The content security policy: it allows the style sheet of the layout, and forms to this server.
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let (_, style) = LAYOUT.split_once("<style>").expect("the layout has a style sheet");
     let (style, _) = style.split_once("</style>").expect("the style sheet ends");
@@ -51,16 +51,17 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::from_str(&policy).expect("it is plain ASCII")
 });
 
-/// What a template shows. The template reads its fields as `page.…`.
+/// The context of a template. The template reads its fields as `page.…`.
 pub trait Page: Serialize + Sized {
+    /// The name of the template, as in [`TEMPLATES`].
     const TEMPLATE: &'static str;
 
-    /// Contexts that together use every part of the template.
+    /// Sample contexts that together render every part of the template.
     #[cfg(test)]
     fn samples() -> Vec<Self>;
 }
 
-/// A page with its title, status and messages.
+/// The response with a page: its title, status and messages.
 #[derive(Debug, Serialize)]
 pub struct Reply<P> {
     title: &'static str,
@@ -82,7 +83,7 @@ impl<P: Page> Reply<P> {
         Self { status, ..self }
     }
 
-    /// Says what went wrong, with the problem's status. Screen readers announce it.
+    /// Shows an error, with the status of the problem. Screen readers announce it.
     pub fn alert(self, problem: &Problem) -> Self {
         Self {
             status: problem.status(),
@@ -92,7 +93,7 @@ impl<P: Page> Reply<P> {
         }
     }
 
-    /// Says what went well.
+    /// Shows a success message.
     pub fn notice(self, text: &str) -> Self {
         Self { notice: Some(text.to_owned()), ..self }
     }
@@ -107,7 +108,7 @@ impl<P: Page> IntoResponse for Reply<P> {
         let mut response = (self.status, Html(self.html())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // Addresses of pages hold tokens. Forms of these pages still send their origin.
+        // URLs of pages contain tokens. With this policy forms still send their origin.
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
         headers.insert(header::CONTENT_SECURITY_POLICY, POLICY.clone());
         if let Some(seconds) = self.retry_after_secs {
@@ -117,7 +118,7 @@ impl<P: Page> IntoResponse for Reply<P> {
     }
 }
 
-/// Sentences, and perhaps a link to the next step.
+/// A page with sentences, and optionally a link to the next step.
 #[derive(Debug, Default, Serialize)]
 pub struct Message {
     sentences: Vec<&'static str>,
@@ -145,7 +146,7 @@ impl Page for Message {
 
     #[cfg(test)]
     fn samples() -> Vec<Self> {
-        vec![Self::default(), Self::new("A message is on its way.").with_link("/login", "Back to signing in")]
+        vec![Self::default(), Self::new("A message was sent.").with_link("/login", "Back to the sign-in page")]
     }
 }
 

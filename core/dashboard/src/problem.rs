@@ -1,4 +1,4 @@
-//! Errors of the API as pages: the same statuses, as sentences for people.
+//! Errors of the API as pages: the same status, and a sentence for people.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -6,7 +6,7 @@ use web::errors::Problem;
 
 use super::page::{Message, Reply};
 
-/// The page for an error that a handler or the access rules answered.
+/// The page for an error of a handler or of the access rules. A visitor who is not signed in is redirected to the sign-in page.
 pub fn show(problem: &Problem) -> Response {
     match problem.status() {
         StatusCode::UNAUTHORIZED => Redirect::to("/login").into_response(),
@@ -16,11 +16,10 @@ pub fn show(problem: &Problem) -> Response {
 }
 
 pub fn refused(problem: &Problem) -> Reply<Message> {
-    Reply::new("This was refused", Message::default()).alert(problem)
+    Reply::new("The request was refused", Message::default()).alert(problem)
 }
 
-/// The page for an address that nothing has.
 fn not_found() -> Reply<Message> {
-    let message = Message::new("The address may have been mistyped, or the page was removed.");
+    let message = Message::new("Check the address for typing errors. The page may also have been removed.");
     Reply::new("Page not found", message.with_link("/", "Go to the start page")).with_status(StatusCode::NOT_FOUND)
 }

@@ -207,7 +207,7 @@ impl Money {
 
     /// `now * self / before`, rounded half up to the micro; `before` must not be zero. The result is in the currency of
     /// `now`. `None` if it exceeds [`Amount::MAX`].
-    pub fn scaled(self, before: Self, now: Self) -> Option<Self> {
+    pub(crate) fn scaled(self, before: Self, now: Self) -> Option<Self> {
         let (exact, divisor) = (i128::from(self.micros) * i128::from(now.micros), i128::from(before.micros));
         let micros = i64::try_from((exact + divisor / 2) / divisor).ok().filter(|micros| *micros <= LARGEST)?;
         Some(Self { micros, currency: now.currency })
@@ -273,7 +273,7 @@ pub struct Percent(Amount);
 impl Percent {
     /// This share of `money`, in integer arithmetic, rounded half up to the micro. A share of up to 100 % never exceeds
     /// `money`; the result is capped at [`ACCOUNT_MAX`].
-    pub fn share_of(self, money: Money) -> Money {
+    pub(crate) fn share_of(self, money: Money) -> Money {
         let exact = i128::from(money.micros) * i128::from(self.0.micros());
         let divisor = 100 * i128::from(MICROS);
         let micros = i64::try_from((exact + divisor / 2) / divisor).unwrap_or(ACCOUNT_MAX).min(ACCOUNT_MAX);

@@ -116,7 +116,7 @@ pub fn decode(text: &str) -> Option<Uuid> {
 
 /// The first and the last id whose [`encode`]d text begins with `text`; `None` if `text` is empty or no id begins with
 /// it.
-pub fn range_of_prefix(text: &str) -> Option<(Uuid, Uuid)> {
+pub(crate) fn range_of_prefix(text: &str) -> Option<(Uuid, Uuid)> {
     let padded = |with: char| decode(&format!("{text}{}", String::from(with).repeat(LENGTH.checked_sub(text.len())?)));
     Some((padded('0')?, padded('z')?)).filter(|_| !text.is_empty())
 }

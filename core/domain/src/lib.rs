@@ -1,5 +1,7 @@
 //! The rules of affiliate tracking. Pure: no async, no I/O, no clock. Callers pass in the time and random values.
 
+#![deny(missing_docs)]
+
 #[macro_use]
 mod text_enum;
 

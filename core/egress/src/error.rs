@@ -11,53 +11,128 @@ use super::addresses::AddressKind;
 /// Why a request was not sent, or got no complete response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EgressError {
+    /// The URL has a wrong syntax, or a part that cannot be used.
     #[error("The URL cannot be used: {problem}.")]
-    InvalidUrl { problem: String },
+    InvalidUrl {
+        /// The problem, as the end of a sentence.
+        problem: String,
+    },
 
+    /// The scheme is neither http nor https.
     #[error("The URL starts with \"{scheme}:\"; only http:// and https:// can be called.")]
-    SchemeRefused { scheme: String },
+    SchemeRefused {
+        /// The scheme, without a colon.
+        scheme: String,
+    },
 
+    /// The URL contains credentials.
     #[error("The URL has a user name or password before its host; send credentials in a header instead.")]
     UserInfoRefused,
 
+    /// The host has an address that is not public, and that the operator does not allow.
     #[error(
         "{host} is refused: {address} is {kind}. Only public addresses can be called; the operator of this \
          server can allow others in EGRESS_ALLOW."
     )]
-    AddressRefused { host: String, address: IpAddr, kind: AddressKind },
+    AddressRefused {
+        /// The host of the URL.
+        host: String,
+        /// The refused address.
+        address: IpAddr,
+        /// The reason of the refusal, such as a private network.
+        kind: AddressKind,
+    },
 
+    /// The method is CONNECT or TRACE.
     #[error("The method {method} cannot be used; choose GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS.")]
-    MethodRefused { method: String },
+    MethodRefused {
+        /// The method.
+        method: String,
+    },
 
+    /// A header has an invalid name or value, or only the client may set it.
     #[error("{header} cannot be sent: {problem}.")]
-    InvalidHeader { header: String, problem: &'static str },
+    InvalidHeader {
+        /// The header, as the beginning of a sentence; never its value.
+        header: String,
+        /// The problem, as the end of a sentence.
+        problem: &'static str,
+    },
 
+    /// The DNS lookup failed, or the name has no address.
     #[error("The name {host} could not be resolved ({problem}). Check its spelling and this server's DNS.")]
-    DnsFailed { host: String, problem: String },
+    DnsFailed {
+        /// The name.
+        host: String,
+        /// The error of the lookup.
+        problem: String,
+    },
 
+    /// The TCP connection failed.
     #[error("{host} could not be reached on port {port}: {problem}.")]
-    ConnectFailed { host: String, port: u16, problem: String },
+    ConnectFailed {
+        /// The host of the URL.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The error of the connection.
+        problem: String,
+    },
 
+    /// The TLS handshake failed, for example because of the certificate.
     #[error("The secure connection to {host} failed: {problem}.")]
-    TlsFailed { host: String, problem: String },
+    TlsFailed {
+        /// The host of the URL.
+        host: String,
+        /// The error of the handshake.
+        problem: String,
+    },
 
+    /// The deadline passed before the response was complete.
     #[error("{host} did not {} within {} ms.", missing.verb(), deadline.as_millis())]
-    TimedOut { host: String, missing: Missing, deadline: Duration },
+    TimedOut {
+        /// The host of the URL.
+        host: String,
+        /// The part of the response that is missing.
+        missing: Missing,
+        /// The whole deadline, from the DNS lookup to the end of the body.
+        deadline: Duration,
+    },
 
+    /// The destination closed the connection too early.
     #[error(
         "{host} closed the connection before its answer was complete; whether it acted on the request is \
          unknown."
     )]
-    ConnectionClosed { host: String },
+    ConnectionClosed {
+        /// The host of the URL.
+        host: String,
+    },
 
+    /// The response is not valid HTTP/1.1.
     #[error("{host} did not answer in valid HTTP/1.1: {problem}. Check the scheme and the port of the URL.")]
-    InvalidAnswer { host: String, problem: String },
+    InvalidAnswer {
+        /// The host of the URL.
+        host: String,
+        /// The error of the parser.
+        problem: String,
+    },
 
+    /// This server has no file descriptor, port or memory left.
     #[error("This server ran out of {resource} while connecting to {host}; raise its limit.")]
-    LocalLimit { host: String, resource: &'static str },
+    LocalLimit {
+        /// The host of the URL.
+        host: String,
+        /// The exhausted resource.
+        resource: &'static str,
+    },
 
+    /// The client could not be created, for example because of its certificates.
     #[error("The HTTP client could not be set up: {problem}.")]
-    Setup { problem: String },
+    Setup {
+        /// The error.
+        problem: String,
+    },
 }
 
 /// What had not been received when the deadline passed.

@@ -34,15 +34,12 @@ pub use reqwest::Method;
 
 use addresses::Allow;
 
-/// The deadline of requests for which no other deadline is configured.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
-
 /// The most bytes of a response body that are kept, before and after decompression, unless
 /// [`Egress::with_max_answer_bytes`] sets another limit.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// The most bytes of response headers that are kept.
-pub const MAX_HEADER_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// The longest deadline; longer ones are shortened to it.
 const MAX_DEADLINE: Duration = Duration::from_secs(3600);

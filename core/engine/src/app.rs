@@ -102,7 +102,7 @@ impl WorkQueues {
     }
 
     /// Opens the queues when the workers start, and closes them when the workers stop.
-    pub fn set_open(&self, open: bool) {
+    pub(crate) fn set_open(&self, open: bool) {
         self.events.set_open(open);
         self.deliveries.set_open(open);
     }

@@ -106,14 +106,14 @@ impl ClickRequirements {
     }
 
     /// The sources that decorate an affiliate's clicks: the operator's and the affiliate's.
-    pub fn decorating(&self, affiliate: AffiliateId) -> impl Iterator<Item = &Source> {
+    pub(crate) fn decorating(&self, affiliate: AffiliateId) -> impl Iterator<Item = &Source> {
         let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.decorating);
         self.operators.decorating.iter().chain(own)
     }
 
     /// The parameters in which an affiliate's links carry session ids: those of its own sources, of the operator's
     /// sources and of AffRank.
-    pub fn session_parameters(&self, affiliate: AffiliateId) -> impl Iterator<Item = &str> {
+    pub(crate) fn session_parameters(&self, affiliate: AffiliateId) -> impl Iterator<Item = &str> {
         let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.sessions);
         own.chain(&self.operators.sessions).map(String::as_str).chain([AFFRANK_SESSION])
     }
@@ -164,7 +164,7 @@ impl Catalog {
     }
 
     /// Finds an affiliate by its referral code. `code` must be normalised.
-    pub async fn affiliate_by_code(&self, code: &str) -> Result<Option<Arc<Affiliate>>, DbErr> {
+    pub(crate) async fn affiliate_by_code(&self, code: &str) -> Result<Option<Arc<Affiliate>>, DbErr> {
         if let Some(id) = self.codes.get(code) {
             return self.affiliate(id).await;
         }
@@ -189,7 +189,7 @@ impl Catalog {
     }
 
     /// Finds the default offer.
-    pub async fn default_offer(&self) -> Result<Option<Arc<Offer>>, DbErr> {
+    pub(crate) async fn default_offer(&self) -> Result<Option<Arc<Offer>>, DbErr> {
         if let Some(id) = self.default_offer.get(&()) {
             return self.offer(id).await;
         }
@@ -202,7 +202,7 @@ impl Catalog {
     }
 
     /// Whether any offer has a minimum for withdrawals in this currency.
-    pub async fn has_minimums(&self, currency: Currency) -> Result<bool, DbErr> {
+    pub(crate) async fn has_minimums(&self, currency: Currency) -> Result<bool, DbErr> {
         if let Some(found) = self.minimum_currencies.get(&()) {
             return Ok(found.contains(&currency));
         }
@@ -250,7 +250,7 @@ impl Catalog {
     }
 
     /// The rules of live postbacks that subscribe to clicks and impressions.
-    pub async fn click_subscriptions(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
+    pub(crate) async fn click_subscriptions(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
         if let Some(found) = self.click_subscriptions.get(&()) {
             return Ok(found);
         }
@@ -261,7 +261,7 @@ impl Catalog {
     }
 
     /// The rules of live postbacks that subscribe to events after a conversion.
-    pub async fn event_subscriptions(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
+    pub(crate) async fn event_subscriptions(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
         if let Some(found) = self.event_subscriptions.get(&()) {
             return Ok(found);
         }
@@ -271,7 +271,7 @@ impl Catalog {
     }
 
     /// The requirements of sources for clicks.
-    pub async fn click_requirements(&self) -> Result<Arc<ClickRequirements>, DbErr> {
+    pub(crate) async fn click_requirements(&self) -> Result<Arc<ClickRequirements>, DbErr> {
         if let Some(found) = self.click_requirements.get(&()) {
             return Ok(found);
         }
@@ -283,7 +283,7 @@ impl Catalog {
     }
 
     /// The settings of second-tier commissions.
-    pub async fn sub_affiliate_settings(&self) -> Result<Arc<SubAffiliateSettings>, DbErr> {
+    pub(crate) async fn sub_affiliate_settings(&self) -> Result<Arc<SubAffiliateSettings>, DbErr> {
         if let Some(found) = self.sub_affiliate_settings.get(&()) {
             return Ok(found);
         }
@@ -293,7 +293,7 @@ impl Catalog {
     }
 
     /// The holder of the API key with this hash, with the person's current role and status.
-    pub async fn key_holder(&self, hash: &str) -> Result<Option<Holder>, DbErr> {
+    pub(crate) async fn key_holder(&self, hash: &str) -> Result<Option<Holder>, DbErr> {
         if let Some(found) = self.key_holders.get(hash) {
             return Ok(Some(found));
         }
@@ -318,7 +318,7 @@ impl Catalog {
 
     /// Whether the use of a key must be recorded now: the last record is older than [`USED_EVERY`]. The answer `true`
     /// counts as the record.
-    pub fn must_record_use(&self, key: KeyId, now: Timestamp) -> bool {
+    pub(crate) fn must_record_use(&self, key: KeyId, now: Timestamp) -> bool {
         if self.key_uses.get(&key).is_some_and(|recorded| now.since(recorded) < USED_EVERY) {
             return false;
         }
@@ -354,7 +354,7 @@ impl Catalog {
     }
 
     /// Sets the time at which a cached session was last seen.
-    pub fn session_seen(&self, found: &LiveSession, now: Timestamp) {
+    pub(crate) fn session_seen(&self, found: &LiveSession, now: Timestamp) {
         // A session that is not in the cache any more was removed by `people_changed`, and must not be added again.
         self.sessions.entry_by_ref(&found.session.hash).and_compute_with(|known| match known {
             Some(known) => {
@@ -368,7 +368,7 @@ impl Catalog {
 
     /// Removes all keys and sessions from the cache, because the role, status or session of a person changed. This is
     /// rare.
-    pub fn people_changed(&self) {
+    pub(crate) fn people_changed(&self) {
         self.people_changes.fetch_add(1, Ordering::SeqCst);
         self.key_holders.invalidate_all();
         self.sessions.invalidate_all();
@@ -387,49 +387,49 @@ impl Catalog {
     }
 
     /// Removes all affiliates from the cache, because another process changed some.
-    pub fn affiliates_changed(&self) {
+    pub(crate) fn affiliates_changed(&self) {
         self.affiliates.invalidate_all();
     }
 
     /// Removes a changed affiliate from the cache.
-    pub fn affiliate_changed(&self, id: AffiliateId) {
+    pub(crate) fn affiliate_changed(&self, id: AffiliateId) {
         self.affiliates.invalidate(&id);
     }
 
     /// Removes a changed offer from the cache.
-    pub fn offer_changed(&self, id: OfferId) {
+    pub(crate) fn offer_changed(&self, id: OfferId) {
         self.offers.invalidate(&id);
         self.default_offer.invalidate(&());
         self.minimum_currencies.invalidate(&());
     }
 
     /// Removes the changed payout overrides of an offer from the cache.
-    pub fn payout_overrides_changed(&self, offer: OfferId) {
+    pub(crate) fn payout_overrides_changed(&self, offer: OfferId) {
         self.payout_overrides.invalidate(&offer);
     }
 
     /// Removes the answer of [`Self::admits`] for an offer and an affiliate, because an application was decided.
-    pub fn application_decided(&self, offer: OfferId, affiliate: AffiliateId) {
+    pub(crate) fn application_decided(&self, offer: OfferId, affiliate: AffiliateId) {
         self.admitted.invalidate(&(offer, affiliate));
     }
 
     /// Removes a changed link from the cache.
-    pub fn link_changed(&self, id: LinkId) {
+    pub(crate) fn link_changed(&self, id: LinkId) {
         self.links.invalidate(&id);
     }
 
     /// Removes the requirements for clicks, because a source changed.
-    pub fn sources_changed(&self) {
+    pub(crate) fn sources_changed(&self) {
         self.click_requirements.invalidate(&());
     }
 
     /// Removes the changed settings of second-tier commissions.
-    pub fn sub_affiliate_settings_changed(&self) {
+    pub(crate) fn sub_affiliate_settings_changed(&self) {
         self.sub_affiliate_settings.invalidate(&());
     }
 
     /// Removes the rules of postbacks that subscribe to clicks and events, because a postback changed.
-    pub fn postbacks_changed(&self) {
+    pub(crate) fn postbacks_changed(&self) {
         self.click_subscriptions.invalidate(&());
         self.event_subscriptions.invalidate(&());
     }

@@ -78,7 +78,7 @@ impl Role {
     }
 
     /// Whether this process runs the workers.
-    pub fn runs_workers(self) -> bool {
+    pub(crate) fn runs_workers(self) -> bool {
         self != Self::Web
     }
 }
@@ -352,7 +352,7 @@ impl Settings {
     }
 
     /// The time that a report waits for a place.
-    pub fn report_wait(&self) -> Duration {
+    pub(crate) fn report_wait(&self) -> Duration {
         Duration::from_millis(self.report_wait_ms)
     }
 
@@ -376,7 +376,7 @@ impl Settings {
     }
 
     /// The deadline of a postback request.
-    pub fn request_timeout(&self) -> Duration {
+    pub(crate) fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
     }
 
@@ -397,7 +397,7 @@ impl Settings {
     }
 
     /// The number of threads for adapters, at least 2.
-    pub fn adapter_threads(&self) -> usize {
+    pub(crate) fn adapter_threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         self.adapter_threads.unwrap_or_else(cores).max(2)
     }

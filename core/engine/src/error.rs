@@ -109,7 +109,7 @@ impl From<DbErr> for Error {
 
 impl Error {
     /// Whether the database is unavailable.
-    pub fn is_outage(&self) -> bool {
+    pub(crate) fn is_outage(&self) -> bool {
         matches!(self, Self::Database(error) if is_outage(error))
     }
 
@@ -162,7 +162,7 @@ fn sentence(issues: &[FieldIssue]) -> String {
 
 /// Whether the database is unavailable or stores nothing now. If so, storing the rows of a failed batch one by one
 /// would only take longer.
-pub fn is_outage(error: &DbErr) -> bool {
+pub(crate) fn is_outage(error: &DbErr) -> bool {
     match error {
         DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
         DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
@@ -193,7 +193,7 @@ fn is_out_of_service(code: &str) -> bool {
 }
 
 /// Whether a unique key was violated: another transaction was faster, or the value is taken.
-pub fn is_taken(error: &DbErr) -> bool {
+pub(crate) fn is_taken(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
 }
 

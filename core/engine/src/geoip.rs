@@ -48,7 +48,7 @@ impl GeoIp {
     }
 
     /// Loads the file again if it changed. If the new file cannot be read, the former one stays in use.
-    pub fn refresh(&self) {
+    pub(crate) fn refresh(&self) {
         let Some(file) = &self.0 else { return };
         let known = file.loaded.read().map(|it| it.version).ok();
         match version(&file.path) {

@@ -19,10 +19,10 @@ pub mod program;
 pub mod rates;
 pub mod readiness;
 pub mod reports;
-pub mod round_robin;
+pub(crate) mod round_robin;
 pub mod timekeeping;
 pub mod tracking;
 pub mod warnings;
-pub mod work_queue;
+pub(crate) mod work_queue;
 
 pub use error::{Error, FieldIssue};

@@ -30,7 +30,7 @@ impl<K: Clone + Eq + Hash, T> RoundRobin<K, T> {
     }
 
     /// Puts a popped item back: it is the next item of its key.
-    pub fn push_front(&mut self, key: K, item: T) {
+    pub(crate) fn push_front(&mut self, key: K, item: T) {
         let items = self.items.entry(key.clone()).or_default();
         if items.is_empty() {
             self.turns.push_front(key);
@@ -59,7 +59,7 @@ impl<K: Clone + Eq + Hash, T> RoundRobin<K, T> {
     }
 
     /// Like [`Self::pop`], but skips keys whose oldest item is not admitted. These keep their turns.
-    pub fn pop_admitted(&mut self, mut admit: impl FnMut(&K, &T) -> bool) -> Option<T> {
+    pub(crate) fn pop_admitted(&mut self, mut admit: impl FnMut(&K, &T) -> bool) -> Option<T> {
         let index = self.turns.iter().position(|key| {
             let oldest = self.items.get(key).and_then(VecDeque::front);
             oldest.is_some_and(|item| admit(key, item))

@@ -123,7 +123,7 @@ impl<T: Item> WorkQueue<T> {
     }
 
     /// Opens the queue when its worker starts, and closes it when the worker stops.
-    pub fn set_open(&self, open: bool) {
+    pub(crate) fn set_open(&self, open: bool) {
         lock(&self.state).open = open;
     }
 
@@ -151,7 +151,7 @@ impl<T: Item> WorkQueue<T> {
     }
 
     /// Takes back items that were taken and not processed. They come first in the next [`Self::take`].
-    pub fn give_back(&self, items: Vec<Leased<T>>) {
+    pub(crate) fn give_back(&self, items: Vec<Leased<T>>) {
         let mut state = lock(&self.state);
         items.into_iter().rev().for_each(|it| state.waiting.push_front(it.it.key(), it));
     }
@@ -168,7 +168,7 @@ impl<T: Item> WorkQueue<T> {
     }
 
     /// Like [`Self::take`]; items that are not admitted stay in the queue.
-    pub fn take_admitted(&self, limit: usize, now: Timestamp, mut admit: impl FnMut(&T) -> bool) -> Taken<T> {
+    pub(crate) fn take_admitted(&self, limit: usize, now: Timestamp, mut admit: impl FnMut(&T) -> bool) -> Taken<T> {
         let mut state = lock(&self.state);
         let poll = state.next_poll <= now;
         if poll {
@@ -187,24 +187,24 @@ impl<T: Item> WorkQueue<T> {
     }
 
     /// Polls the table no later than `at`, because a row is due then.
-    pub fn poll_at(&self, at: Timestamp) {
+    pub(crate) fn poll_at(&self, at: Timestamp) {
         let mut state = lock(&self.state);
         state.next_poll = state.next_poll.min(at);
     }
 
     /// How long a worker that found nothing may sleep if nothing wakes it.
-    pub fn idle_for(&self, now: Timestamp) -> Duration {
+    pub(crate) fn idle_for(&self, now: Timestamp) -> Duration {
         let state = lock(&self.state);
         if state.waiting.is_empty() { state.next_poll.since(now) } else { Duration::ZERO }
     }
 
     /// Like [`Self::idle_for`], for a worker that left items in the queue on purpose.
-    pub fn idle_until_poll(&self, now: Timestamp) -> Duration {
+    pub(crate) fn idle_until_poll(&self, now: Timestamp) -> Duration {
         lock(&self.state).next_poll.since(now)
     }
 
     /// Notified by every [`WorkQueue::put`].
-    pub fn wake(&self) -> &Arc<Notify> {
+    pub(crate) fn wake(&self) -> &Arc<Notify> {
         &self.wake
     }
 

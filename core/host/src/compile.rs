@@ -20,7 +20,7 @@ use super::limits::{self, CompileLimits};
 use super::{component, output};
 
 /// The command of the program that runs as the child.
-pub const COMMAND: &str = "compile-adapter";
+pub(crate) const COMMAND: &str = "compile-adapter";
 
 /// How often the parent checks whether the child has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);

@@ -94,7 +94,7 @@ impl Host {
     }
 
     /// Like [`Self::load`], with other limits for each call.
-    pub fn load_with(&self, wasm: &[u8], limits: Limits) -> Result<Arc<Adapter>, AdapterError> {
+    pub(crate) fn load_with(&self, wasm: &[u8], limits: Limits) -> Result<Arc<Adapter>, AdapterError> {
         self.inner.load(wasm, Origin::Trusted, limits).map(Arc::new)
     }
 

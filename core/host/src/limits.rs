@@ -26,16 +26,16 @@ impl Default for Limits {
 pub const TICK: Duration = Duration::from_millis(10);
 
 /// The default memory limit: 32 MiB.
-pub const MEMORY_BYTES: usize = 32 << 20;
+pub(crate) const MEMORY_BYTES: usize = 32 << 20;
 /// The most elements of a table.
-pub const TABLE_ELEMENTS: usize = 20_000;
+pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 
 /// The most instances at the same time. A session holds one.
-pub const INSTANCES: u32 = 512;
+pub(crate) const INSTANCES: u32 = 512;
 /// A component for this contract consists of its module and two small shims for the log import.
-pub const CORE_INSTANCES_PER_ADAPTER: u32 = 6;
+pub(crate) const CORE_INSTANCES_PER_ADAPTER: u32 = 6;
 /// The most tables of a component.
-pub const TABLES_PER_ADAPTER: u32 = 4;
+pub(crate) const TABLES_PER_ADAPTER: u32 = 4;
 
 /// The largest component. The time and memory of compilation are proportional to it.
 pub const COMPONENT_BYTES: usize = 4 << 20;
@@ -61,10 +61,10 @@ impl Default for CompileLimits {
 }
 
 /// The total output of one call, counted while it is copied out of the adapter.
-pub const OUTPUT_BYTES: usize = 1 << 20;
+pub(crate) const OUTPUT_BYTES: usize = 1 << 20;
 
 /// The largest configuration.
-pub const CONFIG_BYTES: usize = 64 << 10;
+pub(crate) const CONFIG_BYTES: usize = 64 << 10;
 /// The most issues that are reported for a configuration.
 pub const CONFIG_ISSUES: usize = 100;
 
@@ -75,7 +75,7 @@ pub const HEADERS: usize = 32;
 /// The most secrets to sign with: a new one, the one that it replaces, and a reserve.
 pub const SIGNING_SECRETS: usize = 4;
 /// The most bytes of all headers of a request.
-pub const HEADER_BYTES: usize = 8 << 10;
+pub(crate) const HEADER_BYTES: usize = 8 << 10;
 /// The largest body of a request.
 pub const BODY_BYTES: usize = 256 << 10;
 
@@ -100,11 +100,11 @@ pub const LOG_LINES: usize = 20;
 /// The most characters of a stored log line.
 pub const LOG_LINE_CHARS: usize = 500;
 /// The most log lines per call. A further line stops the adapter, because the host's work for a line uses no fuel.
-pub const LOG_CALLS: usize = 1_000;
+pub(crate) const LOG_CALLS: usize = 1_000;
 /// The most bytes of log lines per call; more stop the adapter.
-pub const LOG_BYTES: usize = 256 << 10;
+pub(crate) const LOG_BYTES: usize = 256 << 10;
 
 /// The most macros of an adapter.
 pub const MACROS: usize = 500;
 /// The most hosts of an adapter.
-pub const HOSTS: usize = 100;
+pub(crate) const HOSTS: usize = 100;

@@ -1,4 +1,4 @@
-//! The program: commands, and a server of the web edge and the workers over one application.
+//! The program: the command line, and the server that runs the web edge and the workers of one application.
 
 pub mod cli;
 pub mod server;

@@ -1,7 +1,7 @@
-//! The one binary; `cli` has its subcommands.
+//! The binary; the subcommands are in `cli`.
 
-/// Batches of small texts are made on one thread and dropped on another all day long, which the system's
-/// allocator answers with a tenth of the processor and with memory that does not come back.
+/// Batches of short strings are allocated on one thread and freed on another. With the system's allocator this takes a
+/// tenth of the CPU time, and freed memory does not return to the system.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

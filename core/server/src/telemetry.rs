@@ -1,5 +1,6 @@
-//! Log lines to standard error, and spans to a collector if there is an endpoint (OTLP over HTTP, protobuf). A collector that does not
-//! answer costs spans and never time: they are dropped beyond a bound. The endpoint is the operator's own, so it is not vetted.
+//! Writes log lines to standard error, and exports spans to a collector if an endpoint is configured (OTLP over HTTP, protobuf). A
+//! collector that does not answer never delays the server: spans beyond the queue's limit are dropped. The endpoint is the operator's
+//! own, so its address is not vetted.
 
 use std::future::Future;
 use std::io::IsTerminal;
@@ -21,22 +22,22 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use engine::config::Settings;
 
-/// Spans that wait to be exported; more are dropped.
+/// Maximum number of spans in the export queue; more are dropped.
 const QUEUE_MAX: usize = 8_192;
-/// Spans of one request to the collector.
-const BATCH: usize = 512;
+/// Maximum number of spans in one request to the collector.
+const BATCH_MAX: usize = 512;
 const EXPORT_EVERY: Duration = Duration::from_secs(1);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For the last spans when the server stops.
+/// Limits the export of the last spans when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_MAX_BYTES: usize = 64 * 1024;
 
-/// Log lines of a command. `quiet`: only errors, unless POSTRIDER_LOG says otherwise.
+/// Starts the log of a command. With `quiet` it shows errors only, unless POSTRIDER_LOG sets another filter.
 pub fn start_logging(quiet: bool) {
     install(quiet, None);
 }
 
-/// Log lines and exported spans of a server.
+/// The log and the span exporter of a server.
 pub struct Telemetry(Option<SdkTracerProvider>);
 
 impl Telemetry {
@@ -53,9 +54,10 @@ impl Telemetry {
     }
 }
 
-/// Pretty on a terminal, JSON otherwise; POSTRIDER_LOG has the usual filter syntax.
+/// Log lines are formatted for people on a terminal, and as JSON otherwise. POSTRIDER_LOG has the filter syntax of
+/// `tracing_subscriber::EnvFilter`.
 fn install(quiet: bool, provider: Option<&SdkTracerProvider>) {
-    // The demo fails some deliveries on purpose, and adapters are tested to fail: both tell of it themselves.
+    // Some deliveries of the demo and some cases of adapters fail on purpose; these commands report failures in their own output.
     let default = if quiet { "error" } else { "info" };
     let filter = EnvFilter::try_from_env("POSTRIDER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let on_terminal = std::io::stderr().is_terminal();
@@ -92,10 +94,10 @@ fn provider(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
         .build()?;
     let batches = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE_MAX)
-        .with_max_export_batch_size(BATCH)
+        .with_max_export_batch_size(BATCH_MAX)
         .with_scheduled_delay(EXPORT_EVERY)
         .build();
-    let exporter = Exporter { otlp, fails: AtomicBool::new(false) };
+    let exporter = Exporter { otlp, is_failing: AtomicBool::new(false) };
     let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
     let resource = Resource::builder_empty()
         .with_service_name("postrider")
@@ -104,17 +106,17 @@ fn provider(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
     Ok(SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource).build())
 }
 
-/// Logs once that the collector does not answer, and once that it answers again.
+/// Logs a warning when exports start to fail, and a line when they succeed again.
 #[derive(Debug)]
 struct Exporter {
     otlp: opentelemetry_otlp::SpanExporter,
-    fails: AtomicBool,
+    is_failing: AtomicBool,
 }
 
 impl SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let result = self.otlp.export(batch.into_iter().map(conventional).collect()).await;
-        match (&result, self.fails.swap(result.is_err(), Ordering::Relaxed)) {
+        let result = self.otlp.export(batch.into_iter().map(with_semantic_conventions).collect()).await;
+        match (&result, self.is_failing.swap(result.is_err(), Ordering::Relaxed)) {
             (Err(error), false) => {
                 tracing::warn!(%error, "Spans can't be exported to the OTLP endpoint; they are dropped until it answers");
             }
@@ -133,8 +135,8 @@ impl SpanExporter for Exporter {
     }
 }
 
-/// The names of OpenTelemetry's conventions for HTTP, which the lines of the log do without.
-fn conventional(mut span: SpanData) -> SpanData {
+/// Applies OpenTelemetry's semantic conventions for HTTP: span names, kinds, statuses and attribute names. Log lines keep the short names.
+fn with_semantic_conventions(mut span: SpanData) -> SpanData {
     let find = |key: &str| span.attributes.iter().find(|it| it.key.as_str() == key).map(|it| it.value.clone());
     match span.name.as_ref() {
         "request" => {
@@ -166,7 +168,7 @@ fn conventional(mut span: SpanData) -> SpanData {
     span
 }
 
-/// Exports are made on a thread without a runtime; their requests are made on the server's.
+/// The exporter's thread has no runtime, so requests run on the server's runtime.
 #[derive(Debug)]
 struct Client {
     client: reqwest::Client,
@@ -188,7 +190,7 @@ impl HttpClient for Client {
 }
 
 async fn send(client: reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-    // The URL may have a password.
+    // The URL may contain a password, so errors must not show it.
     let mut answer = client.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(reqwest::Error::without_url)? {

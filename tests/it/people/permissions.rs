@@ -370,7 +370,7 @@ async fn a_session_that_staff_opened_reads_and_changes_nothing(db: Database) {
     let me = looking.get("/api/v1/auth/me").await.expect(200);
     assert_eq!((&me["read_only_because"], &me["affiliate_id"]), (&json!("opened_by_staff"), &json!(affiliate.id)));
     let page = looking.get("/").await;
-    assert!(page.text.contains("This session reads only"), "{}", page.text);
+    assert!(page.text.contains("This session is read-only"), "{}", page.text);
     let source = looking.list("/api/v1/sources").await.remove(0);
     assert_eq!(source["url_masked"], true, "whoever knows an address can report");
     let log = t.admin.list("/api/v1/audit?operation=sign_in_by_link").await;

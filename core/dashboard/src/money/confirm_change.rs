@@ -1,4 +1,4 @@
-//! `/confirm-change/{token}`: a link from a message confirms where an affiliate is paid. The GET changes nothing.
+//! `/confirm-change/{token}`: a link from a message confirms a change of payout details. The GET changes nothing.
 
 use axum::extract::{Path, State};
 use engine::app::App;
@@ -10,7 +10,7 @@ use web::errors::Problem;
 use crate::page::{Message, Page, Reply};
 use crate::problem::refused;
 
-/// The change, before it is confirmed.
+/// A change that is not confirmed yet.
 #[derive(Debug, Serialize)]
 pub struct ConfirmChange {
     affiliate: String,
@@ -27,9 +27,10 @@ struct Detail {
 }
 
 impl ConfirmChange {
-    fn of(it: Proposal) -> Self {
-        let details = it.details.into_iter().map(|(label, value)| Detail { label, value }).collect();
-        Self { affiliate: it.affiliate, method: it.method, removes: it.removes, details }
+    fn of(proposal: Proposal) -> Self {
+        let Proposal { affiliate, method, removes, details } = proposal;
+        let details = details.into_iter().map(|(label, value)| Detail { label, value }).collect();
+        Self { affiliate, method, removes, details }
     }
 }
 
@@ -38,13 +39,13 @@ impl Page for ConfirmChange {
 
     #[cfg(test)]
     fn samples() -> Vec<Self> {
-        let with = |removes| Self {
+        let sample = |removes| Self {
             affiliate: "Ann <b>& Co".into(),
             method: "SEPA transfer".into(),
             removes,
             details: vec![Detail { label: "IBAN".into(), value: "DE•• •••• 3000".into() }],
         };
-        vec![with(false), with(true)]
+        vec![sample(false), sample(true)]
     }
 }
 

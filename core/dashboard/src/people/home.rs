@@ -1,4 +1,4 @@
-//! `/`: who is signed in.
+//! `/`: the start page. It shows the signed-in person and warnings for the operator.
 
 use axum::extract::State;
 use domain::people::actor::{Actor, Restriction};
@@ -14,17 +14,17 @@ use web::errors::Problem;
 use crate::page::{Page, Reply};
 use crate::sentence::as_sentence;
 
-const OPENED_BY_STAFF: &str = "You look on as a member of staff. This session reads only.";
-const SUSPENDED: &str = "This affiliate is suspended. It may read and change nothing; ask the operator.";
+const OPENED_BY_STAFF: &str = "You see this account as a member of staff. This session is read-only.";
+const SUSPENDED: &str = "This affiliate is suspended. You can read its data but not change it; contact the operator.";
 
 #[derive(Debug, Serialize)]
 pub struct Home {
     name: String,
     email: Option<String>,
     role: &'static str,
-    /// A member of staff looks at the account of an affiliate.
+    /// A member of staff opened the session for an affiliate.
     opened_by_staff: bool,
-    /// What the operator should mend.
+    /// Conditions that the operator should fix, as sentences.
     warnings: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub async fn show(State(app): State<App>, Caller(actor): Caller) -> Result<Reply
     })
 }
 
-/// The name, and the e-mail address of a user.
+/// The name of the caller, and the e-mail address if the caller is a user.
 async fn name_of(app: &App, actor: Actor) -> Result<(String, Option<String>), Error> {
     if let Some(id) = actor.user() {
         let user = users::get(app, id).await?;

@@ -1,5 +1,5 @@
-//! `/login/{token}`: where the operator's backend sends its customer. A browser that navigates is signed in at once. A
-//! preview, a scanner or a HEAD gets a page with a button, and the link stays good.
+//! `/login/{token}`: the link with which the operator's backend signs a customer in. A browser that navigates to it is signed in
+//! at once. A preview, a scanner or a HEAD request gets a page with a button, and the link stays valid.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -12,10 +12,10 @@ use web::auth::{self, RequestClient};
 
 use crate::page::{Message, Page, Reply};
 
-const USED: &str = "It was used already, or its five minutes are over. Go back to where you came from and open it once \
-    more from there.";
+const USED: &str = "It was already used, or it is older than five minutes. Go back to the site that you came from and open \
+    the link there again.";
 
-/// A button that signs in.
+/// A page with a button that signs in.
 #[derive(Debug, Serialize)]
 pub struct LoginLink {}
 
@@ -42,13 +42,13 @@ pub async fn show(
         && text("sec-fetch-dest") == Some("document")
         && text("sec-purpose").is_none()
         && text("purpose").is_none();
-    // A person who is signed in is asked first: a link from elsewhere must not exchange the account without a click.
+    // A person who is already signed in must confirm: a link on another site must not switch the account without a click.
     if navigates && auth::session_cookie(&headers, &app).is_none() {
-        return enter(&app, &headers, &visitor, &token).await;
+        return sign_in_by_link(&app, &headers, &visitor, &token).await;
     }
     match sign_in::is_link_valid(&app, &token).await {
         Ok(true) => Reply::new("Sign in", LoginLink {}).into_response(),
-        Ok(false) => used(),
+        Ok(false) => link_used(),
         Err(error) => Reply::new("Sign in", Message::default()).alert(&error.into()).into_response(),
     }
 }
@@ -60,25 +60,25 @@ pub async fn confirm(
     RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
 ) -> Response {
-    enter(&app, &headers, &visitor, &token).await
+    sign_in_by_link(&app, &headers, &visitor, &token).await
 }
 
-async fn enter(app: &App, headers: &HeaderMap, visitor: &Visitor, token: &str) -> Response {
+async fn sign_in_by_link(app: &App, headers: &HeaderMap, visitor: &Visitor, token: &str) -> Response {
     let (secret, next) = match sign_in::by_link(app, visitor, token).await {
-        Ok(entered) => entered,
-        Err(Error::Auth(_)) => return used(),
+        Ok(signed_in) => signed_in,
+        Err(Error::Auth(_)) => return link_used(),
         Err(error) => return Reply::new("Sign in", Message::default()).alert(&error.into()).into_response(),
     };
     auth::end_former_session(app, headers).await;
     let headers = [
         (header::SET_COOKIE, auth::set_session_cookie(app, &secret)),
-        (header::LOCATION, next.parse().expect("it was checked when the link was made")),
+        (header::LOCATION, next.parse().expect("it was checked when the link was created")),
         (header::CACHE_CONTROL, "no-store".parse().expect("it is plain ASCII")),
         (header::REFERRER_POLICY, "no-referrer".parse().expect("it is plain ASCII")),
     ];
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
-fn used() -> Response {
+fn link_used() -> Response {
     Reply::new("This link no longer works", Message::new(USED)).with_status(StatusCode::GONE).into_response()
 }

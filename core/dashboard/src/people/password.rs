@@ -1,4 +1,4 @@
-//! `/forgot-password` and `/set-password/{token}`: a link from a message chooses a password.
+//! `/forgot-password` and `/set-password/{token}`: a link from a message opens the page to choose a password.
 
 use axum::extract::{Path, State};
 use axum::http::header;
@@ -33,7 +33,7 @@ impl Page for ForgotPassword {
 #[derive(Debug, Serialize)]
 pub struct SetPassword {
     email: String,
-    /// The form offers to end the account's API keys.
+    /// The account has API keys, so the form offers to revoke them.
     has_keys: bool,
 }
 
@@ -58,47 +58,46 @@ pub async fn show() -> Reply<ForgotPassword> {
 }
 
 #[derive(Deserialize)]
-pub struct MailboxForm {
+pub struct ForgotPasswordForm {
     email: String,
 }
 
 /// `POST /forgot-password`
-pub async fn ask(
+pub async fn request_reset(
     State(app): State<App>,
     RequestClient(visitor): RequestClient,
-    Fields(form): Fields<MailboxForm>,
+    Fields(form): Fields<ForgotPasswordForm>,
 ) -> Result<Reply<Message>, Reply<ForgotPassword>> {
-    let asked = async {
+    let request = async {
         let email = valid_email(&form.email)?;
         registration::reset(&app, &visitor, &email).await
     };
-    match asked.await {
-        Ok(()) => Ok(sent()),
+    match request.await {
+        Ok(()) => Ok(message_sent()),
         Err(error) => {
             Err(Reply::new("Choose a new password", ForgotPassword { email: form.email }).alert(&error.into()))
         }
     }
 }
 
-/// The same whether the account exists or not.
-pub fn sent() -> Reply<Message> {
-    let message =
-        Message::new("If this address can be used, a message is on its way to it. Open the link in that message.");
-    Reply::new("Look into your mail", message.with_link("/login", "Back to signing in"))
+/// The page is the same whether the account exists or not.
+pub fn message_sent() -> Reply<Message> {
+    let message = Message::new("If this address can be used, a message was sent to it. Open the link in that message.");
+    Reply::new("Check your e-mail", message.with_link("/login", "Back to the sign-in page"))
 }
 
-/// `GET /set-password/{token}`. The link stays good.
+/// `GET /set-password/{token}`. The link stays valid.
 pub async fn show_link(
     State(app): State<App>,
     Path(token): Path<String>,
 ) -> Result<Reply<SetPassword>, Reply<Message>> {
-    let account = registration::account_of_link(&app, &token).await.map_err(used)?;
+    let account = registration::account_of_link(&app, &token).await.map_err(link_refused)?;
     Ok(Reply::new("Choose a password", SetPassword::of(account)))
 }
 
-fn used(error: Error) -> Reply<Message> {
+fn link_refused(error: Error) -> Reply<Message> {
     let message = match &error {
-        Error::Auth(AuthError::LinkUsed) => Message::default().with_link("/forgot-password", "Ask for a new one"),
+        Error::Auth(AuthError::LinkUsed) => Message::default().with_link("/forgot-password", "Request a new link"),
         _ => Message::default(),
     };
     Reply::new("This link no longer works", message).alert(&error.into())
@@ -107,7 +106,7 @@ fn used(error: Error) -> Reply<Message> {
 #[derive(Deserialize)]
 pub struct PasswordForm {
     password: String,
-    /// A checked box.
+    /// Present if the box is checked.
     end_keys: Option<String>,
 }
 
@@ -116,15 +115,17 @@ pub async fn set(
     State(app): State<App>,
     RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
-    Fields(given): Fields<PasswordForm>,
+    Fields(form): Fields<PasswordForm>,
 ) -> Response {
-    let end_keys = given.end_keys.is_some();
-    let error = match registration::set_password(&app, &visitor, &token, given.password, end_keys).await {
+    let end_keys = form.end_keys.is_some();
+    let error = match registration::set_password(&app, &visitor, &token, form.password, end_keys).await {
         Ok(user) if user.status == UserStatus::Waiting => {
             let page = Reply::new("Your address is confirmed", Message::default());
-            return page.notice("The registration waits for an approval now; a message will follow.").into_response();
+            return page
+                .notice("The registration now waits for an approval. You will receive a message.")
+                .into_response();
         }
-        // Who opened the link has the mailbox: failed attempts of strangers must not delay the next sign-in.
+        // This browser opened a link from the mailbox, so failed attempts of others must not delay its next sign-in.
         Ok(user) => {
             let device = auth::set_device_cookie(&app, &known_device::of(&app, &visitor, &user.email));
             let cookie = AppendHeaders([(header::SET_COOKIE, device)]);
@@ -132,9 +133,9 @@ pub async fn set(
         }
         Err(error) => error,
     };
-    // The password is too weak, or there were too many attempts: the link is still good.
+    // The password is too weak, or there were too many attempts: the link may still be valid.
     match registration::account_of_link(&app, &token).await {
         Ok(account) => Reply::new("Choose a password", SetPassword::of(account)).alert(&error.into()).into_response(),
-        Err(error) => used(error).into_response(),
+        Err(error) => link_refused(error).into_response(),
     }
 }

@@ -1,4 +1,4 @@
-//! `/register` and `/confirm-email/{token}`: an address is confirmed by the link that was sent to it.
+//! `/register` and `/confirm-email/{token}`: registration of affiliates, and the link that confirms an e-mail address.
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -13,7 +13,7 @@ use web::auth::RequestClient;
 
 use crate::form::Fields;
 use crate::page::{Message, Page, Reply};
-use crate::people::password::sent;
+use crate::people::password::message_sent;
 
 #[derive(Debug, Default, Serialize)]
 pub struct Register {
@@ -66,30 +66,30 @@ pub struct RegistrationForm {
 pub async fn register(
     State(app): State<App>,
     RequestClient(visitor): RequestClient,
-    Fields(given): Fields<RegistrationForm>,
+    Fields(form): Fields<RegistrationForm>,
 ) -> Response {
-    let registering = async {
-        let (name, email) = (valid_name(&given.name)?, valid_email(&given.email)?);
+    let request = async {
+        let (name, email) = (valid_name(&form.name)?, valid_email(&form.email)?);
         registration::register(&app, &visitor, name, &email).await
     };
-    match registering.await {
-        Ok(()) => sent().into_response(),
+    match request.await {
+        Ok(()) => message_sent().into_response(),
         Err(Error::Auth(AuthError::RegistrationClosed)) => closed().into_response(),
         Err(error) => {
-            let page = Register { name: given.name, email: given.email };
+            let page = Register { name: form.name, email: form.email };
             Reply::new("Register", page).alert(&error.into()).into_response()
         }
     }
 }
 
-/// `GET /confirm-email/{token}`. The link stays good.
+/// `GET /confirm-email/{token}`. The link stays valid.
 pub async fn show_link(
     State(app): State<App>,
     Path(token): Path<String>,
 ) -> Result<Reply<ConfirmEmail>, Reply<Message>> {
     match own::email_of_link(&app, &token).await {
         Ok(email) => Ok(Reply::new("Confirm your new address", ConfirmEmail { email })),
-        Err(error) => Err(used(error)),
+        Err(error) => Err(link_refused(error)),
     }
 }
 
@@ -99,10 +99,10 @@ pub async fn confirm(
     RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
 ) -> Result<Redirect, Reply<Message>> {
-    own::confirm_email(&app, &visitor, &token).await.map_err(used)?;
+    own::confirm_email(&app, &visitor, &token).await.map_err(link_refused)?;
     Ok(Redirect::to("/login?done=email"))
 }
 
-fn used(error: Error) -> Reply<Message> {
+fn link_refused(error: Error) -> Reply<Message> {
     Reply::new("This link no longer works", Message::default()).alert(&error.into())
 }

@@ -47,7 +47,7 @@ impl Page for SignIn {
 #[derive(Debug, Serialize)]
 pub struct SecondFactor {
     email: String,
-    /// Proves that the first step was passed.
+    /// Proves that the first step succeeded.
     ticket: String,
 }
 
@@ -60,16 +60,16 @@ impl Page for SecondFactor {
     }
 }
 
-/// What was done before one comes to sign in.
+/// The action that redirected here: `password`, `email` or `logout`.
 #[derive(Deserialize)]
-pub struct Before {
+pub struct Redirected {
     done: Option<String>,
 }
 
 /// `GET /login`
-pub async fn show(State(app): State<App>, Query(before): Query<Before>) -> Reply<SignIn> {
+pub async fn show(State(app): State<App>, Query(from): Query<Redirected>) -> Reply<SignIn> {
     let page = Reply::new("Sign in", SignIn::new(&app, ""));
-    match before.done.as_deref() {
+    match from.done.as_deref() {
         Some("password") => page.notice("Your password is set. Sign in with it."),
         Some("email") => page.notice("Your address is confirmed. Sign in with it from now on."),
         Some("logout") => page.notice("You are signed out."),
@@ -82,8 +82,9 @@ pub struct SignInForm {
     email: String,
     #[serde(default)]
     password: String,
-    /// At the second step: [`SecondFactor::ticket`].
+    /// [`SecondFactor::ticket`], at the second step.
     ticket: Option<String>,
+    /// The code of the second factor, at the second step.
     code: Option<String>,
 }
 
@@ -98,8 +99,8 @@ pub async fn sign_in(
         Some(ticket) => Evidence::Ticket(ticket.clone()),
         None => Evidence::Password(form.password),
     };
-    let given = Credentials { email: form.email.clone(), evidence, code: form.code };
-    match sign_in::step(&app, &visitor, given).await {
+    let credentials = Credentials { email: form.email.clone(), evidence, code: form.code };
+    match sign_in::step(&app, &visitor, credentials).await {
         Ok(SignInStep::SignedIn(signed_in)) => {
             auth::end_former_session(&app, &headers).await;
             (auth::sign_in_cookies(&app, &signed_in), Redirect::to("/")).into_response()
@@ -110,7 +111,7 @@ pub async fn sign_in(
 }
 
 fn code_page(email: &str, ticket: &str) -> Reply<SecondFactor> {
-    Reply::new("One more step", SecondFactor { email: email.to_owned(), ticket: ticket.to_owned() })
+    Reply::new("Enter your code", SecondFactor { email: email.to_owned(), ticket: ticket.to_owned() })
 }
 
 fn refused(app: &App, email: &str, ticket: Option<&str>, error: Error) -> Response {

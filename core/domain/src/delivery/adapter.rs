@@ -73,7 +73,7 @@ pub const WAITING: [&str; 6] = [
 ];
 
 /// The code of a delivery that waits for its turn because its adapter is slow.
-pub const ADAPTER_BUSY: &str = "adapter_busy";
+pub(crate) const ADAPTER_BUSY: &str = "adapter_busy";
 
 impl AdapterVersion {
     /// Why deliveries wait for the version; `None` while it is active.
@@ -88,9 +88,9 @@ impl AdapterVersion {
                 ),
             )),
             AdapterState::OutOfService => {
-                let why = self.reason.as_deref().unwrap_or("it failed too often");
+                let explanation = self.reason.as_deref().unwrap_or("it failed too often");
                 let sentence = format!(
-                    "version {version} of the adapter \"{id}\" is out of service ({why}); fix the cause and enable it, or upgrade the postbacks and sources that use it"
+                    "version {version} of the adapter \"{id}\" is out of service ({explanation}); fix the cause and enable it, or upgrade the postbacks and sources that use it"
                 );
                 Some(Reason::new("adapter_out_of_service", sentence))
             }

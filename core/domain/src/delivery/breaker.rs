@@ -15,38 +15,38 @@ use super::delivery::Reason;
 use super::lane::LaneId;
 
 /// The weight of failures in a row that opens a breaker; a quick failure weighs 1.
-pub const FAILURES_IN_A_ROW: u32 = 20;
+pub(crate) const FAILURES_IN_A_ROW: u32 = 20;
 /// The weight of a timeout: it held a place for the whole deadline.
-pub const TIMEOUT_WEIGHT: u32 = 5;
+pub(crate) const TIMEOUT_WEIGHT: u32 = 5;
 
 /// The failure rate is calculated over the outcomes of this span …
-pub const RATE_WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(60);
 /// … if there are at least this many …
-pub const RATE_LEAST: usize = 40;
+pub(crate) const RATE_LEAST: usize = 40;
 /// … and opens the breaker if at least this percentage of them failed.
-pub const RATE_PERCENT: usize = 75;
+pub(crate) const RATE_PERCENT: usize = 75;
 /// The most recent outcomes that are considered.
 const RATE_MOST: usize = 200;
 
 /// The wait for the first probe; each failed probe doubles it.
-pub const FIRST_PROBE: Duration = Duration::from_secs(5);
+pub(crate) const FIRST_PROBE: Duration = Duration::from_secs(5);
 /// The longest wait for a probe, before jitter.
-pub const LONGEST_PROBE_WAIT: Duration = Duration::from_secs(5 * 60);
+pub(crate) const LONGEST_PROBE_WAIT: Duration = Duration::from_secs(5 * 60);
 /// A destination can request a longer wait by `Retry-After`, up to this.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 /// Jitter only lengthens a wait, by up to this share.
 const JITTER: f64 = 0.1;
 /// A breaker that opens again within this time continues with the waits that it had reached.
-pub const RELAPSE: Duration = Duration::from_secs(10 * 60);
+pub(crate) const RELAPSE: Duration = Duration::from_secs(10 * 60);
 /// A breaker that opens again within this time sends no second notification.
 pub const NOTIFIED_FOR: Duration = Duration::from_secs(3_600);
 /// After this time the owner is notified once more that the breaker is open.
 pub const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// The deliveries per second that are sent at first when a destination is available again …
-pub const FIRST_DRAIN_RATE: u32 = 20;
+pub(crate) const FIRST_DRAIN_RATE: u32 = 20;
 /// … and the time in which that rate doubles, up to the configured rate.
-pub const DRAIN_DOUBLES: Duration = Duration::from_secs(5);
+pub(crate) const DRAIN_DOUBLES: Duration = Duration::from_secs(5);
 
 /// The state of a circuit breaker. `closed`: deliveries are sent. `open`: they wait for the next probe. `half_open`:
 /// one delivery is being sent as a probe, and the others wait.
@@ -270,7 +270,7 @@ pub fn busy_reason(destination: &str) -> Reason {
 }
 
 /// The wait for the next probe, after opening or after the `failed`-th failed probe. `chance` is from 0 to 1.
-pub fn wait_for_probe(failed: u32, retry_after: Option<Duration>, chance: f64) -> Duration {
+pub(crate) fn wait_for_probe(failed: u32, retry_after: Option<Duration>, chance: f64) -> Duration {
     let wait = FIRST_PROBE.saturating_mul(1 << failed.min(10)).min(LONGEST_PROBE_WAIT);
     let wait = wait.mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
     wait.max(retry_after.unwrap_or_default().min(LONGEST_PAUSE))

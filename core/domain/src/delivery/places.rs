@@ -11,7 +11,7 @@ use crate::timestamp::Timestamp;
 /// Places of a lane that has not responded yet, or not recently.
 pub const FIRST_PLACES: usize = 2;
 /// A request that took less than this was quick.
-pub const QUICK: Duration = Duration::from_secs(1);
+pub(crate) const QUICK: Duration = Duration::from_secs(1);
 /// How long a lane counts as slow after a request that was not quick.
 const SLOW_FOR: Duration = Duration::from_secs(60);
 

@@ -17,10 +17,10 @@ pub const SCHEDULE: [Duration; 8] = [
 ];
 
 /// A destination can request a longer wait than the schedule's by `Retry-After`, up to this.
-pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
 /// Jitter only lengthens a wait, by up to this share, so that many retries don't coincide.
-pub const JITTER: f64 = 0.1;
+pub(crate) const JITTER: f64 = 0.1;
 
 /// The step after a failed attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +44,7 @@ pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 ///
 /// `retry_after` is the wait that the destination requested; it can lengthen the wait, but not shorten it. `chance` is
 /// a random number from 0 to 1 for the jitter.
-pub fn after_attempt(made: u32, retry_after: Option<Duration>, chance: f64) -> Next {
+pub(crate) fn after_attempt(made: u32, retry_after: Option<Duration>, chance: f64) -> Next {
     let Some(wait) = made.checked_sub(1).and_then(|index| SCHEDULE.get(index as usize)) else {
         return Next::GiveUp;
     };

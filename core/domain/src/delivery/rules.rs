@@ -131,7 +131,7 @@ impl Judgement {
     }
 
     /// The first check that failed.
-    pub fn objection(&self) -> Option<&Check> {
+    pub(crate) fn objection(&self) -> Option<&Check> {
         self.checks.iter().find(|check| !check.passed)
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 /// The most evaluations of subschemas for one value, in the worst case. Schemas of real adapters need less than a
 /// hundred.
-pub const EVALUATIONS_PER_VALUE: u64 = 2_000;
+pub(crate) const EVALUATIONS_PER_VALUE: u64 = 2_000;
 /// The most evaluations for one document.
 const EVALUATIONS: u64 = 500_000;
 /// The most subschemas of a schema.

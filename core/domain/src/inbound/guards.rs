@@ -17,7 +17,7 @@ pub const MASKED: &str = "••••••••";
 pub const SEALED: &str = "$sealed:";
 
 /// The allowed number of characters of a token or secret. Templates that require one use the same bounds.
-pub const SECRET_CHARS: std::ops::RangeInclusive<usize> = 8..=200;
+pub(crate) const SECRET_CHARS: std::ops::RangeInclusive<usize> = 8..=200;
 
 /// The guards of a source: who may send notifications to it. A request must pass every guard that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 use super::notification::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
 
 /// The code of a request that is not processed yet.
-pub const NOT_PROCESSED: &str = "not_processed";
+pub(crate) const NOT_PROCESSED: &str = "not_processed";
 
 /// A request to a source, as it is stored.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub struct RawRequest {
 
 /// The most bytes that are stored of a request that a guard refused: enough to identify it, and enough for most
 /// networks' requests to be replayed after the guard is corrected.
-pub const REFUSED_BYTES: usize = 4 * 1024;
+pub(crate) const REFUSED_BYTES: usize = 4 * 1024;
 
 const MASK: &str = "***";
 
@@ -155,6 +155,7 @@ pub struct OutcomeDetails {
 }
 
 impl OutcomeDetails {
+    /// The outcome with the code and the sentence of its reason.
     pub fn new(outcome: Outcome, code: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self { outcome, code: Some(code.into()), sentence: Some(sentence.into()) }
     }

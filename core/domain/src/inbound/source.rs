@@ -14,7 +14,7 @@ use crate::tracking::conversion::Status;
 use super::guards::Guards;
 
 /// The adapter of the source that every affiliate has from the start.
-pub const FIRST_ADAPTER: &str = "affrank";
+pub(crate) const FIRST_ADAPTER: &str = "affrank";
 /// The template of that source.
 const FIRST_TEMPLATE: &str = "affrank_inbound";
 /// The parameter with AffRank's session id, unless the configuration of its adapter names another one.

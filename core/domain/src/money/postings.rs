@@ -26,7 +26,7 @@ pub struct Reduction {
 }
 
 /// Earnings of one affiliate in one currency were taken back, partly or wholly.
-pub fn reduced(
+pub(crate) fn reduced(
     affiliate: AffiliateId,
     currency: Currency,
     reduction: Reduction,

@@ -40,7 +40,7 @@ pub fn retry_at(release_at: Timestamp, now: Timestamp) -> Timestamp {
 
 impl Earning {
     /// Postpones the release; the earning stays pending.
-    pub fn defer(&mut self, at: Timestamp) {
+    pub(crate) fn defer(&mut self, at: Timestamp) {
         self.state = EarningState::Pending;
         self.released_at = None;
         self.retry_at = Some(retry_at(self.release_at, at));

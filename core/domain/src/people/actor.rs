@@ -89,7 +89,7 @@ impl Actor {
     }
 
     /// The same caller, limited to the permissions in `scopes`.
-    pub fn limited_to(self, scopes: Permissions) -> Self {
+    pub(crate) fn limited_to(self, scopes: Permissions) -> Self {
         Self { permissions: self.permissions.and(scopes), ..self }
     }
 
@@ -107,17 +107,17 @@ impl Actor {
     }
 
     /// The same caller; `vouches` sets whether it and the keys that it creates vouch.
-    pub fn vouching(self, vouches: bool) -> Self {
+    pub(crate) fn vouching(self, vouches: bool) -> Self {
         Self { vouches, vouches_for_keys: vouches, ..self }
     }
 
     /// The same caller, which vouches, while keys that it creates don't.
-    pub fn vouching_alone(self) -> Self {
+    pub(crate) fn vouching_alone(self) -> Self {
         Self { vouches: true, vouches_for_keys: false, ..self }
     }
 
     /// Whether a key that it creates may vouch: see [`super::grant::key_vouches`].
-    pub fn vouches_for_keys(self) -> bool {
+    pub(crate) fn vouches_for_keys(self) -> bool {
         self.vouches_for_keys
     }
 

@@ -33,7 +33,7 @@ pub fn mask_name(name: &str) -> String {
 
 /// Removes personal data from a query, a form, JSON or any other text: every value whose name suggests personal data,
 /// and everything that looks like an e-mail address.
-pub fn hide_people(text: &str) -> String {
+pub(crate) fn hide_people(text: &str) -> String {
     if let Ok(mut value @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) = serde_json::from_str(text) {
         hide_in_json(&mut value);
         return value.to_string();
@@ -72,7 +72,7 @@ fn decoded(text: &str) -> String {
 }
 
 /// Whether the name of a field suggests personal data.
-pub fn is_personal(name: &str) -> bool {
+pub(crate) fn is_personal(name: &str) -> bool {
     const PARTS: [&str; 12] = [
         "mail",
         "phone",

@@ -8,7 +8,7 @@ use super::masking;
 const FIELDS_MAX_CHARS: usize = 4_000;
 const TEXT_MAX_CHARS: usize = 200;
 /// Replaces hidden values.
-pub const HIDDEN: &str = "•••";
+pub(crate) const HIDDEN: &str = "•••";
 
 /// The fields of requests whose values are shown. Every other value is hidden, including fields that are added later or
 /// are misspelled, because a caller can send anything.

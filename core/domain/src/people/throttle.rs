@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::timestamp::Timestamp;
 
 /// The count of attempts starts again if there was none for this long.
-pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
+pub(crate) const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
 const WAIT_MAX: Duration = Duration::from_secs(900);
 /// Attempts of an account that are always allowed, regardless of other attempts from its address: a person may mistype.
 const OWN_ATTEMPTS: i32 = 3;

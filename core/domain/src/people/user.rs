@@ -8,7 +8,7 @@ use crate::timestamp::Timestamp;
 use super::permission::Role;
 
 /// The fewest characters of a password.
-pub const PASSWORD_CHARS_MIN: usize = 10;
+pub(crate) const PASSWORD_CHARS_MIN: usize = 10;
 /// The most bytes of a password; longer ones would only take time to hash.
 pub const PASSWORD_BYTES_MAX: usize = 200;
 

@@ -174,7 +174,7 @@ impl Cap {
     }
 
     /// Whether both limits apply to the same conversions.
-    pub fn is_same_limit(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_limit(&self, other: &Self) -> bool {
         self.counts_as(other) && (self.per, self.affiliate_id) == (other.per, other.affiliate_id)
     }
 

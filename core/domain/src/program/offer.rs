@@ -201,7 +201,7 @@ impl Offer {
     }
 
     /// Whether clicks must store the offer-wide visitor hash, because the offer counts first or last clicks.
-    pub fn counts_visitors(&self) -> bool {
+    pub(crate) fn counts_visitors(&self) -> bool {
         self.terms.attribution.click != ClickModel::Named
     }
 
@@ -211,7 +211,7 @@ impl Offer {
     }
 
     /// The landing page of a visitor whose link chooses none: by weight, and the same page for the same `visitor`.
-    pub fn landing_for(&self, visitor: i64) -> &LandingUrl {
+    pub(crate) fn landing_for(&self, visitor: i64) -> &LandingUrl {
         let pages = &self.terms.landing_pages;
         let total: u64 = pages.iter().map(|page| u64::from(page.weight)).sum();
         if total == 0 {

@@ -79,6 +79,7 @@ impl GroupIndex<'_> {
 }
 
 impl Aggregator {
+    /// An empty aggregation for this query.
     pub fn new(query: ReportQuery) -> Self {
         Self {
             query,

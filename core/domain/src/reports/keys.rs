@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::packed::{CodedColumn, OTHER};
 
 /// The most values of a dimension in one report; further values are counted together as "other".
-pub const VALUES_MAX: usize = 100_000;
+pub(crate) const VALUES_MAX: usize = 100_000;
 
 /// What a row of a report stands for, in one of its groups.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -23,7 +23,7 @@ pub enum Key {
 }
 
 /// A code that is not assigned yet.
-pub const UNKNOWN: u32 = u32::MAX;
+pub(crate) const UNKNOWN: u32 = u32::MAX;
 
 /// The keys of one group: a dictionary from keys to codes.
 #[derive(Default)]
@@ -35,6 +35,7 @@ pub struct DimensionDictionary {
 }
 
 impl DimensionDictionary {
+    /// The code of a key. A new key gets the next code.
     pub fn code(&mut self, key: Key) -> u32 {
         let next = self.keys.len() as u32;
         *self.others.entry(key).or_insert_with_key(|key| {
@@ -44,7 +45,7 @@ impl DimensionDictionary {
     }
 
     /// The code of a text; that of [`Key::Other`] beyond [`VALUES_MAX`] keys.
-    pub fn code_of_text(&mut self, text: &str) -> u32 {
+    pub(crate) fn code_of_text(&mut self, text: &str) -> u32 {
         if let Some(code) = self.texts.get(text) {
             return *code;
         }
@@ -58,7 +59,7 @@ impl DimensionDictionary {
     }
 
     /// The code for `local`, a code within the current segment.
-    pub fn code_of_local(&mut self, reader: &mut ColumnReader, local: usize) -> u32 {
+    pub(crate) fn code_of_local(&mut self, reader: &mut ColumnReader, local: usize) -> u32 {
         match reader {
             ColumnReader::Fixed(code) => *code,
             ColumnReader::Scope => local as u32,
@@ -87,6 +88,7 @@ pub enum ColumnReader<'a> {
 }
 
 impl ColumnReader<'_> {
+    /// The number of codes of this column: all codes are smaller.
     pub fn width(&self, dictionary: &DimensionDictionary) -> usize {
         match self {
             Self::Fixed(_) => 1,

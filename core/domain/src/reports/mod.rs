@@ -63,7 +63,7 @@ text_enum!(Dimension {
 });
 
 /// The most characters of a value; longer ones are cut.
-pub const VALUE_MAX_CHARS: usize = 100;
+pub(crate) const VALUE_MAX_CHARS: usize = 100;
 
 /// The dimensions of one visit; a dimension without a value is left out.
 pub type Values = Vec<(Dimension, String)>;

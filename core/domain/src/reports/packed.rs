@@ -67,12 +67,12 @@ pub fn check_version(version: i32) -> Result<(), UnknownVersion> {
 pub const SEGMENT_ROWS: usize = 32_768;
 /// The most values of one dimension and scope in a segment; further values are counted together as "other". It bounds
 /// the size of sub ids that are different for every click.
-pub const VALUES_MAX: usize = 1_000;
+pub(crate) const VALUES_MAX: usize = 1_000;
 
 /// Number of the column with the scopes.
 pub const SCOPES: u8 = 0;
 /// Number of the column with the measures.
-pub const MEASURES: u8 = 1;
+pub(crate) const MEASURES: u8 = 1;
 const FIRST_DIMENSION: u8 = 2;
 
 /// Flag of a click; without it the row is an impression.
@@ -86,13 +86,13 @@ pub const BOT: u8 = 4;
 pub type Flags = [u64; 8];
 
 /// The code of rows without a value.
-pub const NO_VALUE: u16 = 0;
+pub(crate) const NO_VALUE: u16 = 0;
 /// The code of values beyond [`VALUES_MAX`].
-pub const OTHER: u16 = 1;
+pub(crate) const OTHER: u16 = 1;
 const FIRST_VALUE: u16 = 2;
 
 /// The number of a dimension's column.
-pub fn column_of(dimension: Dimension) -> u8 {
+pub(crate) fn column_of(dimension: Dimension) -> u8 {
     FIRST_DIMENSION + dimension as u8
 }
 
@@ -110,6 +110,7 @@ pub struct Row<M> {
 /// The state of a conversion for reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConversionMeasures {
+    /// The status, without its reason.
     pub status: Status,
     /// Whether an affiliate's own source reported it.
     pub self_reported: bool,
@@ -255,7 +256,7 @@ pub struct Run {
 pub struct Damaged;
 
 /// The runs in the scopes column of clicks.
-pub fn runs_of_clicks(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
+pub(crate) fn runs_of_clicks(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
     let mut runs = Vec::new();
     flags_of_clicks(bytes, |scope, flags| {
         let rows = usize::try_from(flags.iter().sum::<u64>()).map_err(|_| Damaged)?;
@@ -267,7 +268,10 @@ pub fn runs_of_clicks(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
 
 /// Calls `each` with every scope in the scopes column of clicks and its numbers by flags.
 #[inline]
-pub fn flags_of_clicks(bytes: &[u8], mut each: impl FnMut(u32, &Flags) -> Result<(), Damaged>) -> Result<(), Damaged> {
+pub(crate) fn flags_of_clicks(
+    bytes: &[u8],
+    mut each: impl FnMut(u32, &Flags) -> Result<(), Damaged>,
+) -> Result<(), Damaged> {
     let mut bytes = Bytes(bytes);
     while !bytes.0.is_empty() {
         let scope = bytes.scope()?;
@@ -283,7 +287,7 @@ pub fn flags_of_clicks(bytes: &[u8], mut each: impl FnMut(u32, &Flags) -> Result
 }
 
 /// The runs in the scopes column of conversions.
-pub fn runs_of_conversions(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
+pub(crate) fn runs_of_conversions(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
     let mut bytes = Bytes(bytes);
     let mut runs = Vec::new();
     while !bytes.0.is_empty() {
@@ -295,7 +299,7 @@ pub fn runs_of_conversions(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
 }
 
 /// The measures column of conversions.
-pub fn conversion_measures(bytes: &[u8]) -> Result<Vec<ConversionMeasures>, Damaged> {
+pub(crate) fn conversion_measures(bytes: &[u8]) -> Result<Vec<ConversionMeasures>, Damaged> {
     let mut bytes = Bytes(bytes);
     let mut conversion_measures = Vec::new();
     while !bytes.0.is_empty() {
@@ -316,12 +320,14 @@ pub fn conversion_measures(bytes: &[u8]) -> Result<Vec<ConversionMeasures>, Dama
 /// A column of a dimension: its values, and the code of each row.
 #[derive(Clone, Debug)]
 pub struct CodedColumn<'a> {
+    /// The distinct values. The code of a value is its index plus [`FIRST_VALUE`].
     pub values: Vec<&'a str>,
     codes: &'a [u8],
     narrow: bool,
 }
 
 impl<'a> CodedColumn<'a> {
+    /// Reads the column of a segment with `rows` rows. [`Damaged`] if the bytes end too early, or are too many or not UTF-8.
     pub fn read(bytes: &'a [u8], rows: usize) -> Result<Self, Damaged> {
         let mut bytes = Bytes(bytes);
         let count = usize::try_from(bytes.number()?).map_err(|_| Damaged)?;
@@ -361,7 +367,7 @@ impl<'a> CodedColumn<'a> {
     }
 
     /// The code of a value.
-    pub fn code_of(&self, value: &str) -> Option<u16> {
+    pub(crate) fn code_of(&self, value: &str) -> Option<u16> {
         let index = self.values.iter().position(|known| *known == value)?;
         u16::try_from(index).ok().map(|index| index + FIRST_VALUE)
     }

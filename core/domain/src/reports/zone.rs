@@ -52,7 +52,7 @@ impl Zone {
     }
 
     /// The moment of a local time; ambiguous and missing times are resolved as described above.
-    pub fn to_utc(self, local: NaiveDateTime) -> Timestamp {
+    pub(crate) fn to_utc(self, local: NaiveDateTime) -> Timestamp {
         let offset = match self.0 {
             Rule::Fixed(offset) => offset,
             Rule::Place(place) => match place.offset_from_local_datetime(&local) {
@@ -74,7 +74,7 @@ impl Zone {
     }
 
     /// The offset from UTC at a moment.
-    pub fn offset_at(self, at: Timestamp) -> FixedOffset {
+    pub(crate) fn offset_at(self, at: Timestamp) -> FixedOffset {
         match self.0 {
             Rule::Fixed(offset) => offset,
             Rule::Place(place) => place.offset_from_utc_datetime(&utc(at)).fix(),

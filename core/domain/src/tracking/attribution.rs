@@ -155,7 +155,7 @@ pub struct AttributionTerms {
 }
 
 /// The longest attribution window, in days.
-pub const WINDOW_MAX_DAYS: u32 = 3_650;
+pub(crate) const WINDOW_MAX_DAYS: u32 = 3_650;
 
 impl AttributionTerms {
     /// The earliest time of a click that counts for a purchase at `at`; the epoch if there is no limit.
@@ -205,7 +205,7 @@ pub enum SelfReferral {
 }
 
 /// The time of a purchase: as reported, but not later than `now`.
-pub fn time_of_purchase(reported: Option<Timestamp>, now: Timestamp) -> Timestamp {
+pub(crate) fn time_of_purchase(reported: Option<Timestamp>, now: Timestamp) -> Timestamp {
     reported.map_or(now, |at| at.min(now))
 }
 

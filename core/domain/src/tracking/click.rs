@@ -12,7 +12,7 @@ use crate::timestamp::Timestamp;
 use super::action::Action;
 
 /// The number of sub ids of a link: `sub1` to `sub10`.
-pub const SUB_IDS: usize = 10;
+pub(crate) const SUB_IDS: usize = 10;
 /// The most characters of a query value, referrer or user agent; longer ones are cut.
 const TEXT_MAX_CHARS: usize = 512;
 
@@ -83,7 +83,7 @@ pub struct Agent {
 
 /// A hash per link, visitor and day: the day since the epoch << 40, plus 40 bits of a hash of link (`scope`), address
 /// and user agent. The day comes first, so that new values are added at the end of an index.
-pub fn daily_visitor_hash(
+pub(crate) fn daily_visitor_hash(
     action: Action,
     scope: uuid::Uuid,
     at: Timestamp,
@@ -95,7 +95,7 @@ pub fn daily_visitor_hash(
 }
 
 /// Identifies a visitor on one offer, on any day and any link, by address and user agent: 64 bits of a SHA-256 hash.
-pub fn offer_visitor_hash(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
+pub(crate) fn offer_visitor_hash(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
     visitor_hash(offer.0, ip, user_agent)
 }
 

@@ -1,4 +1,4 @@
-//! Click requests: what a browser sends when it follows a link, and the click that is recorded for it.
+//! Click requests: the data of a browser's request for a link, and the click that is recorded for it.
 
 use crate::ids::{AffiliateId, ClickId, LinkId};
 use crate::program::offer::Offer;
@@ -11,10 +11,15 @@ use super::landing_choice::Page;
 /// The data of a request that a click keeps. Each text is a [`stored_text`](super::click::stored_text).
 #[derive(Clone, Debug, Default)]
 pub struct ClickRequest {
+    /// The parameters of the query, decoded, in their order.
     pub query: Vec<(String, String)>,
+    /// The header `Referer`.
     pub referrer: Option<String>,
+    /// The visitor's address, as text.
     pub ip: Option<String>,
+    /// The header `User-Agent`.
     pub user_agent: Option<String>,
+    /// Device, operating system and browser, as read from the user agent.
     pub agent: Agent,
 }
 

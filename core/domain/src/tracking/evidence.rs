@@ -1,6 +1,6 @@
 //! The choice of evidence: which piece of a report's evidence decides whose conversion it is.
 //!
-//! docs/attribution.md has the order. Callers load what each piece leads to; this module decides.
+//! docs/attribution.md has the order. Callers load the lead of each piece; this module decides.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +17,21 @@ use super::coupon::Coupon;
 
 /// One piece of evidence of a report.
 pub struct Candidate {
+    /// The kind of the evidence.
     pub evidence: Evidence,
-    /// What it leads to, or why it leads nowhere.
+    /// The affiliate and click to which it leads, or why it leads nowhere.
     pub lead: Result<Lead, ConversionError>,
 }
 
-/// What a piece of evidence leads to.
+/// The affiliate, link, click and offer to which a piece of evidence leads.
 pub struct Lead {
+    /// The affiliate who gets the conversion if this lead decides.
     pub affiliate_id: AffiliateId,
+    /// The link of the click or coupon.
     pub link_id: Option<LinkId>,
+    /// The click that the report names.
     pub click: Option<Click>,
+    /// The coupon that the report names.
     pub coupon: Option<Coupon>,
     /// The offer of the conversion, or why the report cannot be for it.
     pub offer: Result<Arc<Offer>, ConversionError>,
@@ -39,10 +44,15 @@ pub struct Lead {
 /// The evidence by which a conversion is attributed.
 #[derive(Debug)]
 pub struct Choice {
+    /// The kind of the evidence that decided.
     pub evidence: Evidence,
+    /// The affiliate who gets the conversion.
     pub affiliate_id: AffiliateId,
+    /// The link of the click or coupon that decided.
     pub link_id: Option<LinkId>,
+    /// The click that decided. `None`: a code or a known customer decided.
     pub click: Option<Click>,
+    /// The offer of the conversion.
     pub offer: Arc<Offer>,
     /// Every piece of evidence with its verdict, unless a single piece decided.
     pub considered: Vec<Considered>,

@@ -97,7 +97,7 @@ impl LandingUrl {
 impl LandingUrl {
     /// Another page of the same shop, with the parameters of this page that contain macros: the shop finds its click id
     /// in them. Parameters of the deep link with the same names are removed.
-    pub fn fill_deep<'a>(
+    pub(crate) fn fill_deep<'a>(
         &self,
         mut deep: Url,
         value: impl Fn(&str) -> Option<&'a str>,

@@ -26,6 +26,7 @@ pub enum Page<'a> {
 pub enum Landing<'a> {
     /// Neither the visitor nor the link names a page: one of the offer's pages, by weight.
     Default,
+    /// The page that the visitor or the link names.
     Page(Page<'a>),
     /// The visitor names a deep link on a host that the offer does not allow.
     Refused,

@@ -23,7 +23,7 @@ use super::adapters::{Availability, Key, Registry};
 const OWNERS: usize = 5;
 
 /// Stores the counted faults, and takes versions out of service that fail with any data.
-pub async fn settle_faults(app: &App) {
+pub(crate) async fn settle_faults(app: &App) {
     let faults = app.adapters.faults();
     if !faults.any() {
         return;
@@ -37,7 +37,7 @@ pub async fn settle_faults(app: &App) {
 }
 
 /// Like [`settle_faults`], in the background, because the calls with a sample may be slow.
-pub fn settle_faults_soon(app: &App) {
+pub(crate) fn settle_faults_soon(app: &App) {
     if app.adapters.faults().any() {
         let app = app.clone();
         tokio::spawn(async move { settle_faults(&app).await });

@@ -53,7 +53,7 @@ impl Lanes {
 
     /// How long the worker may sleep if nothing wakes it, at least 50 ms. The minimum prevents a busy loop while a due
     /// probe belongs to another process. The end of a probe of this process wakes the worker.
-    pub fn idle_for(&self, now: Timestamp) -> Duration {
+    pub(crate) fn idle_for(&self, now: Timestamp) -> Duration {
         const MIN: Duration = Duration::from_millis(50);
         let mut state = self.state();
         if !state.changes.is_empty() {

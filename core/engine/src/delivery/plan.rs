@@ -40,7 +40,7 @@ impl Plan {
     /// # Errors
     ///
     /// The reason why its deliveries wait.
-    pub fn if_available(vault: &Vault, postback: Arc<Postback>, version: &Availability) -> Result<Self, Reason> {
+    pub(crate) fn if_available(vault: &Vault, postback: Arc<Postback>, version: &Availability) -> Result<Self, Reason> {
         match version {
             Availability::Waits(reason) => Err(reason.clone()),
             Availability::Ready(adapter) => Self::new(vault, postback, adapter.clone())
@@ -54,7 +54,7 @@ impl Plan {
     }
 
     /// Masks placeholders and secrets that the adapter quoted in an error.
-    pub fn redact(&self, error: AdapterError) -> AdapterError {
+    pub(crate) fn redact(&self, error: AdapterError) -> AdapterError {
         self.secrets.redact(error)
     }
 
@@ -77,13 +77,13 @@ impl Plan {
     }
 
     /// The delay of the postback's rule.
-    pub fn rule_delay(&self) -> Duration {
+    pub(crate) fn rule_delay(&self) -> Duration {
         self.postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span())
     }
 
     /// The reason, if the adapter skipped the event because a value is missing. Such a delivery is stored as
     /// cancelled, unlike others that an adapter skips, because people look for it.
-    pub fn missing_value(&self, decision: contract::Decision) -> Option<Reason> {
+    pub(crate) fn missing_value(&self, decision: contract::Decision) -> Option<Reason> {
         let check = decision.checks.into_iter().find(|check| !check.passed && check.name == MISSING)?;
         Some(Reason::new("value_missing", self.secrets.mask(&check.detail)))
     }

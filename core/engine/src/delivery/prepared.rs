@@ -27,7 +27,7 @@ pub struct Prepared {
 
 impl Prepared {
     /// Whether the lease lasts until `end`, so that no other worker sends the delivery before.
-    pub fn is_ours_until(&self, end: Timestamp) -> bool {
+    pub(crate) fn is_ours_until(&self, end: Timestamp) -> bool {
         end <= self.lease.until
     }
 

@@ -45,7 +45,7 @@ pub const NAMES: [&str; 6] =
     ["conversion-pending", "conversion-approved", "conversion-rejected", "click", "impression", "custom-event"];
 
 /// The time of every event of [`named`]: 2026-11-20T14:05:00Z.
-pub const NAMED_AT: Timestamp = Timestamp::from_millis(1_795_183_500_000);
+pub(crate) const NAMED_AT: Timestamp = Timestamp::from_millis(1_795_183_500_000);
 
 /// A sample by name. It is always identical, including its ids. `None` if there is no sample of this name.
 pub fn named(name: &str) -> Option<Event> {

@@ -30,7 +30,7 @@ const TRIED: u64 = 200;
 pub const UNNAMED: &str = "unnamed";
 
 /// Time between two heartbeats of a server.
-pub const HEARTBEAT: Duration = Duration::from_secs(30);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(30);
 /// A server without a heartbeat for this time counts as stopped, and no key is kept for it.
 pub const PRESENT_FOR: Duration = Duration::from_secs(120);
 /// The row of a server is deleted this long after its last heartbeat.

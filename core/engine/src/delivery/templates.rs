@@ -41,7 +41,7 @@ pub struct Filter {
 
 /// The basis of a new postback or source.
 #[derive(Clone, Debug)]
-pub enum MadeOf {
+pub enum AdapterChoice {
     /// An adapter and its configuration.
     Adapter { adapter: String, config: Value },
     /// A template and the values of its fields.

@@ -52,14 +52,14 @@ pub fn whole_event(event: &Event) -> wire::Event {
 }
 
 /// The configuration of a source as its adapter may see it, and the secrets of its placeholders.
-pub fn source_binding(vault: &Vault, source: &Source) -> Result<(wire::Binding, Placeholders), SecretError> {
+pub(crate) fn source_binding(vault: &Vault, source: &Source) -> Result<(wire::Binding, Placeholders), SecretError> {
     let holder = source.id.to_string();
     let (config, secrets) = vault.with_placeholders(&source.config, &holder)?;
     Ok((wire::Binding { id: holder, config: config.to_string() }, secrets))
 }
 
 /// The log lines of an adapter, with `***` in place of secrets.
-pub fn log_lines(log: &[LogLine], secrets: &Placeholders) -> Vec<AdapterLine> {
+pub(crate) fn log_lines(log: &[LogLine], secrets: &Placeholders) -> Vec<AdapterLine> {
     log.iter().map(|it| AdapterLine::new(it.level.word(), secrets.mask(&it.message))).collect()
 }
 

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::app::App;
 use crate::catalog::ClickRequirements;
 use crate::delivery::adapter_faults::settle_faults;
-use crate::delivery::adapters::{Call, Line, Subject, User};
+use crate::delivery::adapters::{AdapterUse, Call, Line, Subject};
 use crate::delivery::secrets::SecretError;
 use crate::delivery::wire;
 use domain::ids::{AffiliateId, ClickId, OfferId};
@@ -23,7 +23,7 @@ use super::source_adapter::adapter_of;
 async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<contract::Field>, Error> {
     let adapter = adapter_of(app, source).await?;
     let fields = call_adapter(app, adapter.clone(), source, click).await?;
-    app.adapters.faults().count(Call::DecorateClick, User::source(source, &adapter), &fields);
+    app.adapters.faults().count(Call::DecorateClick, AdapterUse::source(source, &adapter), &fields);
     settle_faults(app).await;
     Ok(fields?)
 }

@@ -1,13 +1,13 @@
 //! Sources, and the requests of networks to them. [`receive`] has all steps of a request: guard, store, parse, match,
 //! record, answer.
 
-pub mod decoration;
+pub(crate) mod decoration;
 mod matching;
 mod parse;
 pub mod receive;
 mod record;
 pub mod requests;
-pub mod source_adapter;
+pub(crate) mod source_adapter;
 pub mod source_keys;
 mod source_settings;
 pub mod sources;

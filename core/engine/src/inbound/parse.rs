@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::Error;
 use crate::app::App;
 use crate::delivery::adapter_faults::settle_faults;
-use crate::delivery::adapters::{Call, Line, Subject, User};
+use crate::delivery::adapters::{AdapterUse, Call, Line, Subject};
 use crate::delivery::secrets::SecretError;
 use crate::delivery::wire;
 use domain::delivery::delivery::{AdapterLine, Reason};
@@ -77,7 +77,7 @@ async fn call_adapter(
         Err(busy) => (Err(busy), Vec::new()),
     };
     *log = wire::log_lines(&lines, &secrets);
-    app.adapters.faults().count(Call::ParseInbound, User::source(source, &adapter), &parsed);
+    app.adapters.faults().count(Call::ParseInbound, AdapterUse::source(source, &adapter), &parsed);
     settle_faults(app).await;
     let mut report = parsed.map_err(|error| {
         let error = secrets.redact(error);

@@ -22,7 +22,7 @@ struct ItemRef<'a> {
 
 /// Records the notifications of a request, in order. Notifications that an earlier try recorded are not recorded again,
 /// unless the adapter now reads fewer notifications than before.
-pub async fn record_all(
+pub(crate) async fn record_all(
     app: &App,
     source: &Source,
     request: &InboundRequest,

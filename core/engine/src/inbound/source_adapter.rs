@@ -10,7 +10,7 @@ use domain::inbound::source::Source;
 use host::Adapter;
 
 /// Finds the adapter that reads the requests of a source: the version that the source pins, or the newest one.
-pub async fn adapter_of(app: &App, source: &Source) -> Result<Arc<Adapter>, Error> {
+pub(crate) async fn adapter_of(app: &App, source: &Source) -> Result<Arc<Adapter>, Error> {
     let (id, version) = (&source.adapter, &source.adapter_version);
     if !version.is_empty() {
         return match app.adapters.availability(&(id.clone(), version.clone())).await? {

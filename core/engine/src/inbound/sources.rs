@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::Error;
 use crate::app::App;
 use crate::delivery::postbacks;
-use crate::delivery::templates::{self, MadeOf};
+use crate::delivery::templates::{self, AdapterChoice};
 use crate::program::quota;
 use domain::ids::{AffiliateId, SourceId};
 use domain::inbound::guards::Guards;
@@ -24,7 +24,7 @@ use super::visible_source::{VisibleSource, visible_to};
 #[derive(Clone, Debug)]
 pub struct NewSource {
     pub name: String,
-    pub made_of: MadeOf,
+    pub adapter_choice: AdapterChoice,
     pub affiliate_id: Option<AffiliateId>,
     /// `None`: the settings of the template, or the defaults.
     pub settings: Option<SourceSettings>,
@@ -48,9 +48,9 @@ pub async fn create(app: &App, actor: Actor, new: NewSource) -> Result<VisibleSo
     if let Some(id) = affiliate_id {
         app.catalog.affiliate(id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
     }
-    let (adapter, config, template, template_settings) = match new.made_of {
-        MadeOf::Adapter { adapter, config } => (adapter, config, None, None),
-        MadeOf::Template { id, fields } => {
+    let (adapter, config, template, template_settings) = match new.adapter_choice {
+        AdapterChoice::Adapter { adapter, config } => (adapter, config, None, None),
+        AdapterChoice::Template { id, fields } => {
             let (adapter, config, settings) = templates::source_of(&id, &fields)?;
             let settings = serde_json::from_value(settings).expect("a test reads the settings of every template");
             (adapter, config, Some(id), Some(settings))

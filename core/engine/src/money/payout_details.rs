@@ -11,7 +11,7 @@ use crate::people::audit::{self, Change};
 use crate::people::auth::step_up::{self, StepUpOutcome, StepUpProof};
 use crate::people::auth::throttling::{self, Attempt};
 use crate::people::auth::{self, Visitor};
-use crate::people::mail::Letter;
+use crate::people::mail::MailKind;
 use crate::people::{notices, outbox};
 use crate::{Error, FieldIssue};
 use domain::ids::{AffiliateId, PayoutDetailsId};
@@ -101,7 +101,7 @@ async fn send_confirmation<T>(app: &App, affiliate: &Affiliate, purpose: Purpose
     let tx = app.db.begin().await?;
     let token = auth::issue(app, &tx, &purpose, CONFIRM).await?;
     let link = format!("{}/confirm-change/{token}", app.public_url);
-    outbox::add(app, &tx, Letter::ConfirmPayoutDetails, to, &affiliate.name, &link).await?;
+    outbox::add(app, &tx, MailKind::ConfirmPayoutDetails, to, &affiliate.name, &link).await?;
     tx.commit().await?;
     outbox::wake_worker(app);
     Ok(ChangeOutcome::Mailed)

@@ -245,7 +245,7 @@ pub async fn lock_balances(tx: &impl ConnectionTrait, changed: &[&Withdrawal]) -
 }
 
 /// Saves changed withdrawals and posts their money to the balances of [`lock_balances`].
-pub async fn save_and_post(
+pub(crate) async fn save_and_post(
     tx: &impl ConnectionTrait,
     changed: &[&Withdrawal],
     mut balances: Balances,
@@ -299,7 +299,7 @@ async fn load_debts(app: &App, withdrawals: Vec<Withdrawal>) -> Result<Vec<Withd
 }
 
 /// The debts of the affiliates of open withdrawals, by withdrawal.
-pub async fn debts_of(
+pub(crate) async fn debts_of(
     db: &impl ConnectionTrait,
     withdrawals: &[Withdrawal],
 ) -> Result<BTreeMap<WithdrawalId, Money>, DbErr> {

@@ -67,7 +67,12 @@ pub async fn record(app: &App, tx: &impl ConnectionTrait, actor: Actor, change: 
 }
 
 /// As [`record`], for a user who is not an actor yet, such as a registration that waits for its approval.
-pub async fn record_of_user(app: &App, tx: &impl ConnectionTrait, user: &User, change: Change) -> Result<(), Error> {
+pub(crate) async fn record_of_user(
+    app: &App,
+    tx: &impl ConnectionTrait,
+    user: &User,
+    change: Change,
+) -> Result<(), Error> {
     let mut record = new_record(app, Actor::command_line(), change);
     (record.actor, record.user_id, record.role) = (user.id.to_string(), Some(user.id), user.role.to_string());
     let ending = Ending::of(Outcome::Done, record.at);

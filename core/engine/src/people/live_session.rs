@@ -32,7 +32,7 @@ pub fn actor(session: &Session, user: Option<&User>) -> Option<Actor> {
 
 /// Restricts an actor whose affiliate is suspended. The status is read from the table and not from the catalog, because
 /// the catalog can be five seconds old.
-pub async fn with_present_restriction(db: &impl ConnectionTrait, actor: Actor) -> Result<Actor, DbErr> {
+pub(crate) async fn with_present_restriction(db: &impl ConnectionTrait, actor: Actor) -> Result<Actor, DbErr> {
     let Some(affiliate) = actor.confined_to().filter(|_| actor.restriction().is_none()) else { return Ok(actor) };
     let affiliate = storage::program::affiliates::find(db, affiliate).await?;
     let suspended = affiliate.is_none_or(|it| it.status == AffiliateStatus::Suspended);
@@ -41,7 +41,7 @@ pub async fn with_present_restriction(db: &impl ConnectionTrait, actor: Actor) -
 
 /// Whether the person or key that opened a session or created a login link may still open sessions, and was not
 /// disabled, revoked or demoted since. `full` is a customer's own session; it needs more than a read-only session.
-pub async fn may_still_open(
+pub(crate) async fn may_still_open(
     db: &impl ConnectionTrait,
     opener: Option<Opener>,
     full: bool,

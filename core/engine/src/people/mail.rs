@@ -17,7 +17,7 @@ use domain::ids::MailId;
 /// The kinds of messages. Their texts are embedded in the program.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Letter {
+pub enum MailKind {
     Register,
     Known,
     Invite,
@@ -38,7 +38,7 @@ pub enum Letter {
     DestinationResumed,
 }
 
-impl Letter {
+impl MailKind {
     /// A line with the subject, an empty line, and the text.
     fn template(self) -> &'static str {
         match self {
@@ -64,8 +64,8 @@ impl Letter {
 
     /// Fills in the subject and the text. A name comes from another person, so it is never part of a header.
     pub fn written(self, name: &str, site: &str, link: &str) -> (String, String) {
-        let (subject, text) = self.template().split_once("\n\n").expect("a letter has a subject and a text");
-        let subject = subject.strip_prefix("Subject: ").expect("a letter begins with the subject");
+        let (subject, text) = self.template().split_once("\n\n").expect("a template has a subject and a text");
+        let subject = subject.strip_prefix("Subject: ").expect("a template begins with the subject");
         let text = text.replace("{{site}}", site).replace("{{link}}", link).replace("{{name}}", name);
         (subject.to_owned(), text)
     }
@@ -186,20 +186,20 @@ mod tests {
 
     #[test]
     fn every_letter_has_a_subject_and_no_gap() {
-        for letter in [
-            Letter::Register,
-            Letter::Known,
-            Letter::Invite,
-            Letter::Reset,
-            Letter::PasswordChanged,
-            Letter::ConfirmEmail,
-            Letter::EmailChanged,
-            Letter::Approved,
-            Letter::PayoutDetailsChanged,
-            Letter::ConfirmPayoutDetails,
-            Letter::KeyMade,
+        for kind in [
+            MailKind::Register,
+            MailKind::Known,
+            MailKind::Invite,
+            MailKind::Reset,
+            MailKind::PasswordChanged,
+            MailKind::ConfirmEmail,
+            MailKind::EmailChanged,
+            MailKind::Approved,
+            MailKind::PayoutDetailsChanged,
+            MailKind::ConfirmPayoutDetails,
+            MailKind::KeyMade,
         ] {
-            let (subject, text) = letter.written("Ada {{link}}", "https://a.example", "https://a.example/x");
+            let (subject, text) = kind.written("Ada {{link}}", "https://a.example", "https://a.example/x");
             assert!(!subject.is_empty() && text.contains("https://a.example"), "{text}");
             assert_eq!(text.matches("{{").count(), text.matches("Ada {{link}}").count(), "{text}");
         }

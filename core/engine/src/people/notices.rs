@@ -13,29 +13,29 @@ use domain::people::user::{User, normal_email};
 use domain::program::affiliate::Affiliate;
 use domain::timestamp::Timestamp;
 
-use super::mail::Letter;
+use super::mail::MailKind;
 use super::outbox;
 
 /// Notifies the affiliate and each of its people of changed payout details.
-pub async fn payout_details_changed(app: &App, tx: &impl ConnectionTrait, of: &Affiliate) -> Result<(), Error> {
+pub(crate) async fn payout_details_changed(app: &App, tx: &impl ConnectionTrait, of: &Affiliate) -> Result<(), Error> {
     let people = storage::people::users::list_of_affiliate(tx, of.id).await?;
-    send(app, tx, Letter::PayoutDetailsChanged, recipients(Some(of), people)).await
+    send(app, tx, MailKind::PayoutDetailsChanged, recipients(Some(of), people)).await
 }
 
 /// Notifies the owner of a new API key: the person, the affiliate or, for a key of the program, the users with the role
 /// owner.
-pub async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), Error> {
+pub(crate) async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), Error> {
     let to = match (key.user_id, key.affiliate_id) {
         (Some(user), _) => recipients(None, storage::people::users::find(tx, user).await?),
         (None, Some(id)) => of_affiliate(tx, id).await?,
         (None, None) => recipients(None, storage::people::users::list_owners(tx).await?),
     };
-    send(app, tx, Letter::KeyMade, to).await
+    send(app, tx, MailKind::KeyMade, to).await
 }
 
 /// Notifies the former addresses of an affiliate whose address was changed: the last one, and the one that still
 /// confirms changes.
-pub async fn address_changed(
+pub(crate) async fn address_changed(
     app: &App,
     tx: &impl ConnectionTrait,
     before: &Affiliate,
@@ -43,7 +43,7 @@ pub async fn address_changed(
 ) -> Result<(), Error> {
     let former = [before.email.as_str(), before.confirming_email(now)].map(normal_email);
     let to = former.into_iter().map(|email| (email, before.name.clone())).collect();
-    send(app, tx, Letter::EmailChanged, to).await
+    send(app, tx, MailKind::EmailChanged, to).await
 }
 
 async fn of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId) -> Result<BTreeSet<(String, String)>, Error> {
@@ -63,11 +63,11 @@ fn recipients(affiliate: Option<&Affiliate>, people: impl IntoIterator<Item = Us
 async fn send(
     app: &App,
     tx: &impl ConnectionTrait,
-    letter: Letter,
+    kind: MailKind,
     to: BTreeSet<(String, String)>,
 ) -> Result<(), Error> {
     for (email, name) in to {
-        outbox::add(app, tx, letter, &email, &name, "").await?;
+        outbox::add(app, tx, kind, &email, &name, "").await?;
     }
     Ok(())
 }

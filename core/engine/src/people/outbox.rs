@@ -18,7 +18,7 @@ use domain::people::mail::{GIVEN_UP_AFTER, next_attempt};
 use storage::people::mails::StoredMail;
 
 use super::auth::mail_requests::{self, Draft, MailRequest};
-use super::mail::{Letter, MailError};
+use super::mail::{MailError, MailKind};
 
 /// The sealed content of a row. It contains addresses, and links that give access to accounts.
 #[derive(Serialize, Deserialize)]
@@ -32,7 +32,8 @@ enum Mail {
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Written {
-    letter: Letter,
+    #[serde(rename = "letter")]
+    kind: MailKind,
     to: String,
     name: String,
     link: String,
@@ -42,12 +43,12 @@ struct Written {
 pub async fn add(
     app: &App,
     tx: &impl ConnectionTrait,
-    letter: Letter,
+    kind: MailKind,
     to: &str,
     name: &str,
     link: &str,
 ) -> Result<(), Error> {
-    let written = Written { letter, to: to.to_owned(), name: name.to_owned(), link: link.to_owned() };
+    let written = Written { kind, to: to.to_owned(), name: name.to_owned(), link: link.to_owned() };
     store(app, tx, &Mail::Written(written)).await
 }
 
@@ -59,7 +60,7 @@ pub async fn request(app: &App, request: MailRequest) -> Result<(), Error> {
 }
 
 /// Wakes the worker. Otherwise it looks for messages once a second.
-pub fn wake_worker(app: &App) {
+pub(crate) fn wake_worker(app: &App) {
     app.waiting_mails.notify_one();
 }
 
@@ -122,7 +123,7 @@ async fn write(
     lease: Lease,
     request: MailRequest,
 ) -> Result<Option<Written>, Error> {
-    let Some(Draft { letter, to, name, link }) = mail_requests::draft(app, request).await? else { return Ok(None) };
+    let Some(Draft { kind, to, name, link }) = mail_requests::draft(app, request).await? else { return Ok(None) };
     let tx = app.db.begin().await?;
     let link = match link {
         Some(link) => {
@@ -132,7 +133,7 @@ async fn write(
         }
         None => String::new(),
     };
-    let written = Written { letter, to, name, link };
+    let written = Written { kind, to, name, link };
     stored.sealed = seal(app, stored.id, &Mail::Written(written.clone()));
     let is_claimed = storage::people::mails::replace(&tx, stored, lease).await?;
     tx.commit().await?;
@@ -141,7 +142,7 @@ async fn write(
 
 /// Sends a written message within the timeout.
 async fn send_written(app: &App, stored: &StoredMail, it: &Written) -> Result<(), MailError> {
-    let (subject, text) = it.letter.written(&it.name, &app.public_url, &it.link);
+    let (subject, text) = it.kind.written(&it.name, &app.public_url, &it.link);
     let sending = app.mailer.send(stored.id, &it.to, subject, text);
     let too_slow = |_| Err(MailError::Temporary("the mail server did not answer in time".to_owned()));
     // The timeout is shorter than the lease, so that two processes never send the same message at the same time.

@@ -18,7 +18,7 @@ use storage::base::page::{Page, PageRequest};
 use storage::people::tokens::Purpose;
 
 use super::auth::{issue, password_page, registration};
-use super::mail::Letter;
+use super::mail::MailKind;
 use super::outbox;
 
 /// The data of a new user.
@@ -37,7 +37,7 @@ pub async fn invite(app: &App, actor: Actor, new: NewUser) -> Result<(User, Opti
     let may_hold_link = grant::may_hold_link_of(actor, new.role);
     let tx = app.db.begin().await?;
     let (user, link) = insert(app, &tx, actor, new).await?;
-    outbox::add(app, &tx, Letter::Invite, &user.email, &user.name, &link).await?;
+    outbox::add(app, &tx, MailKind::Invite, &user.email, &user.name, &link).await?;
     tx.commit().await?;
     outbox::wake_worker(app);
     Ok((user, Some(link).filter(|_| may_hold_link)))
@@ -179,7 +179,7 @@ pub async fn approve(app: &App, id: UserId) -> Result<Changed<User>, Error> {
     user.status = UserStatus::Active;
     user.updated_at = now;
     storage::people::users::save(&tx, &user).await?;
-    outbox::add(app, &tx, Letter::Approved, &user.email, &user.name, "").await?;
+    outbox::add(app, &tx, MailKind::Approved, &user.email, &user.name, "").await?;
     tx.commit().await?;
     outbox::wake_worker(app);
     app.catalog.people_changed();

@@ -40,7 +40,7 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
 }
 
 /// Starts the worker "partitions". Its first run begins immediately; the start of the process does not wait for it.
-pub fn run_partitions(app: App, stopping: CancellationToken) -> work::Running {
+pub(crate) fn run_partitions(app: App, stopping: CancellationToken) -> work::Running {
     let backend = work::schedule(&app.clock, PARTITIONS_EVERY, First::AtOnce);
     work::worker(&PARTITIONS, backend, stopping, move |()| create_partitions(app.clone()))
 }

@@ -25,7 +25,7 @@ use domain::timestamp::Timestamp;
 use storage::clock::Clock;
 
 /// Wait after an error of the database.
-pub const AFTER_ERROR: Duration = Duration::from_secs(1);
+pub(crate) const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// The result of one fetch.
 pub struct Fetched<T> {
@@ -165,7 +165,7 @@ where
 
 /// The result of a poll of the table at `now`. If the poll failed and there is other work, the error is logged and the
 /// other work goes first.
-pub fn after_poll<T: Default, I: Item>(
+pub(crate) fn after_poll<T: Default, I: Item>(
     found: Result<T, DbErr>,
     queue: &WorkQueue<I>,
     now: Timestamp,

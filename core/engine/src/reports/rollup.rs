@@ -115,7 +115,7 @@ type Segments = Vec<(Timestamp, i64, Columns)>;
 
 /// Packs clicks into segments. The time of a segment is the beginning of its quarter, or `from` if that is later. Each
 /// further segment of the same quarter is one millisecond later.
-pub async fn pack_raw_clicks(app: &App, from: Timestamp, raw: Vec<RawClick>) -> Result<Segments, DbErr> {
+pub(crate) async fn pack_raw_clicks(app: &App, from: Timestamp, raw: Vec<RawClick>) -> Result<Segments, DbErr> {
     // The clicks of one millisecond are not divided, so that the next segment has a different time.
     let is_one_moment = raw.first().map(|it| time_of(it.id.0)) == raw.last().map(|it| time_of(it.id.0));
     let size = if is_one_moment { usize::MAX } else { SEGMENT_ROWS };
@@ -169,7 +169,7 @@ async fn roll_up_conversions(app: &App, horizon: Timestamp) -> Result<bool, DbEr
 /// Packs the present conversions of a quarter. If one of them changes while they are read, its event is not settled
 /// yet, so the quarter is packed again later. `false`: another process packed something in the meantime, perhaps this
 /// quarter, so nothing was stored.
-pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timestamp) -> Result<bool, DbErr> {
+pub(crate) async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timestamp) -> Result<bool, DbErr> {
     let end = Timestamp::from_millis(quarter.millis() + QUARTER_MS);
     let mut after = id_before(floor_uuid(quarter));
     let mut raw: Vec<RawConversion> = Vec::new();

@@ -35,7 +35,7 @@ impl Scopes {
     }
 
     /// Reads the scopes that other processes added.
-    pub async fn refresh(&mut self, db: &impl ConnectionTrait) -> Result<&mut Self, DbErr> {
+    pub(crate) async fn refresh(&mut self, db: &impl ConnectionTrait) -> Result<&mut Self, DbErr> {
         for scope in storage::reports::list_scopes(db, self.list.len()).await? {
             self.number(scope);
         }
@@ -43,7 +43,7 @@ impl Scopes {
     }
 
     /// Assigns numbers to all these scopes and stores them in the table, so that segments can refer to them.
-    pub async fn number_all(
+    pub(crate) async fn number_all(
         &mut self,
         db: &Database,
         wanted: impl Iterator<Item = Scope> + Clone,

@@ -6,5 +6,5 @@ pub mod conversions;
 pub mod events;
 pub mod exports;
 pub mod links;
-pub mod record_clicks;
+pub(crate) mod record_clicks;
 pub mod record_conversions;

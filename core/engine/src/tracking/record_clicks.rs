@@ -27,7 +27,7 @@ const BATCHES: BatchSizes = BatchSizes { max_batch: 512, min_batch: 1 };
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Starts the tasks that commit clicks in batches.
-pub fn spawn_writer(
+pub(crate) fn spawn_writer(
     db: Database,
     catalog: Catalog,
     work_queue: WorkQueue<Event>,

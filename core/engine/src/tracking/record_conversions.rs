@@ -68,7 +68,7 @@ impl Change {
 }
 
 /// Starts the tasks that commit commands in batches.
-pub fn spawn_writer(
+pub(crate) fn spawn_writer(
     db: Database,
     catalog: Catalog,
     work_queue: WorkQueue<Event>,

@@ -1,6 +1,6 @@
-//! A client of a Postrider server, for the demo and for commands: JSON with a key, and visitors without one.
+//! A client of a Postrider server for the demo and for commands: it calls the API with a key and opens links as a visitor.
 //!
-//! It speaks over the vetted client like every postback, because nothing else opens an outbound socket.
+//! Requests go through the vetted client, as postbacks do, because only egress opens outbound sockets.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use egress::{Answer, Egress, Outgoing};
 
-/// Installing compiles first, and a server on a busy machine takes its time.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// Covers the installation of an adapter, which includes compiling it, on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Answers are usually read up to 64 KiB: twenty deliveries with their attempts fit well.
-const PAGE: usize = 20;
+/// Items per page of a list. Egress reads up to 64 KiB of an answer by default; twenty deliveries with attempts fit into that.
+const PAGE_SIZE: usize = 20;
 
-/// A visitor with a telephone.
+/// The user agent of visitors: a browser on a phone.
 const BROWSER: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 \
     (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1";
 
@@ -29,11 +29,12 @@ pub struct Api {
 }
 
 impl Api {
+    /// `url` is the base URL of the server, without a slash at its end.
     pub fn new(client: Egress, url: String, key: String) -> Self {
         Self { client, url, key }
     }
 
-    /// The same server, seen by the holder of another key.
+    /// A client of the same server with another key.
     pub fn with_key(&self, key: String) -> Self {
         Self { key, ..self.clone() }
     }
@@ -46,7 +47,7 @@ impl Api {
         self.call(Method::POST, path, Some((content_type.to_owned(), bytes))).await.map(|(_, answer)| answer)
     }
 
-    /// Whether something new came of it, and what.
+    /// Returns the answer, and whether the server created the object (status 201) or already had it.
     pub async fn create(&self, path: &str, content_type: &str, bytes: Vec<u8>) -> anyhow::Result<(bool, Value)> {
         let (status, answer) = self.call(Method::POST, path, Some((content_type.to_owned(), bytes))).await?;
         Ok((status == 201, answer))
@@ -56,13 +57,13 @@ impl Api {
         self.call(Method::GET, path, None).await.map(|(_, answer)| answer)
     }
 
-    /// Every item of a list, page by page.
+    /// Returns all items of a list, page by page.
     pub async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let mut items = Vec::new();
         let mut cursor = String::new();
         loop {
-            let glue = if path.contains('?') { '&' } else { '?' };
-            let mut page = self.get(&format!("{path}{glue}limit={PAGE}{cursor}")).await?;
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let mut page = self.get(&format!("{path}{separator}limit={PAGE_SIZE}{cursor}")).await?;
             if let Some(found) = page["items"].as_array_mut() {
                 items.append(found);
             }
@@ -73,13 +74,13 @@ impl Api {
         }
     }
 
-    /// Follows a link as a browser would, and tells where it leads.
+    /// Opens a link as a browser does; returns the URL to which it redirects.
     pub async fn visit(&self, url: &str) -> anyhow::Result<String> {
         let headers = vec![("user-agent".to_owned(), BROWSER.to_owned())];
         let answer = self.send(Method::GET, url.to_owned(), headers, None).await?;
         ensure!(answer.status == 302, "{url} answered {} instead of 302", answer.status);
         let location = answer.headers.into_iter().find(|(name, _)| name == "location");
-        Ok(location.with_context(|| format!("{url} redirects to nowhere"))?.1)
+        Ok(location.with_context(|| format!("{url} answered 302 without a Location"))?.1)
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<(String, Vec<u8>)>) -> anyhow::Result<(u16, Value)> {
@@ -88,7 +89,7 @@ impl Api {
         let json: Value = serde_json::from_slice(&answer.body)
             .with_context(|| format!("{method} {path} answered {} with something that is not JSON", answer.status))?;
         if !(200..300).contains(&answer.status) {
-            bail!("{method} {path} answered {}: {}", answer.status, told(&json));
+            bail!("{method} {path} answered {}: {}", answer.status, problem_text(&json));
         }
         Ok((answer.status, json))
     }
@@ -101,25 +102,25 @@ impl Api {
         body: Option<(String, Vec<u8>)>,
     ) -> anyhow::Result<Answer> {
         let request = Outgoing { method, url, headers, body };
-        self.client.send(request, DEADLINE).await.with_context(|| format!("no server answers at {}", self.url))
+        self.client.send(request, TIMEOUT).await.with_context(|| format!("no server answers at {}", self.url))
     }
 }
 
-/// A problem in sentences: what is wrong, and with which field.
-fn told(problem: &Value) -> String {
-    let mut told = problem["detail"].as_str().unwrap_or("no reason given").to_owned();
+/// The detail of a problem, followed by one line for each invalid field.
+fn problem_text(problem: &Value) -> String {
+    let mut text = problem["detail"].as_str().unwrap_or("no reason given").to_owned();
     for issue in problem["errors"].as_array().into_iter().flatten() {
         let field = |name: &str| issue[name].as_str().unwrap_or_default();
         let line = format!("{}: {}", field("path"), field("message"));
-        // A single one is the detail itself.
-        if !told.contains(field("message")) {
-            told = format!("{told}\n  {line}");
+        // The message of a single issue is part of the detail.
+        if !text.contains(field("message")) {
+            text = format!("{text}\n  {line}");
         }
     }
-    told
+    text
 }
 
-/// The text at a field that every answer of this kind has.
+/// A required text field of an answer.
 pub fn text(answer: &Value, field: &str) -> anyhow::Result<String> {
     let text = answer[field].as_str().with_context(|| format!("the API's answer has no \"{field}\": {answer}"))?;
     Ok(text.to_owned())

@@ -1,4 +1,4 @@
-//! `postrider compile-adapter`: the child process that compiles what strangers wrote. Not for people.
+//! `postrider compile-adapter`: the child process that compiles untrusted adapters under limits. Only the server runs it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,15 +12,19 @@ use host::{Allocation, compile};
 pub struct CompileArgs {
     /// The folder of compiled adapters
     cache_dir: PathBuf,
+    /// pooled or on-demand
     #[arg(value_parser = allocation)]
     allocation: Allocation,
+    /// Limit of the address space
     memory_bytes: u64,
+    /// Limit of the CPU time
     cpu_secs: u64,
+    /// Limit of the size of a written file
     file_bytes: u64,
 }
 
 fn allocation(word: &str) -> Result<Allocation, String> {
-    Allocation::from_word(word).ok_or_else(|| "pooled or on-demand".to_owned())
+    Allocation::from_word(word).ok_or_else(|| "use pooled or on-demand".to_owned())
 }
 
 pub fn run(args: &CompileArgs) -> ExitCode {

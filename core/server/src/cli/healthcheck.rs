@@ -1,4 +1,4 @@
-//! `postrider healthcheck`: whether the server of these settings answers. For containers, which have no shell and no curl.
+//! `postrider healthcheck`: checks that the server with these settings answers. For containers, which have no shell and no curl.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -11,27 +11,27 @@ use egress::{Egress, Outgoing};
 use engine::config::Settings;
 
 /// Shorter than the timeout of the image's HEALTHCHECK (5 s), so that the reason is printed.
-const DEADLINE: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Asks `/healthz` and not `/readyz`: a restart during an outage of the database would lose the results of postbacks in flight.
+/// Requests `/healthz` and not `/readyz`: a restart during an outage of the database would lose the results of deliveries in flight.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let address = own_address(&settings.listen).await?;
     let url = format!("http://{address}/healthz");
     let client = Egress::new(vec![IpNet::from(address.ip())])?;
     let request = Outgoing { method: Method::GET, url: url.clone(), headers: Vec::new(), body: None };
-    let answer = client.send(request, DEADLINE).await.with_context(|| format!("no server answers at {address}"))?;
+    let answer = client.send(request, TIMEOUT).await.with_context(|| format!("no server answers at {address}"))?;
     ensure!(answer.status == 200, "{url} answered {} instead of 200", answer.status);
     Ok(())
 }
 
-/// Where to reach a server that listens there: every address includes loopback.
+/// The address at which this machine reaches a server that listens on `listen`: loopback for the unspecified address.
 async fn own_address(listen: &str) -> anyhow::Result<SocketAddr> {
     let mut address = tokio::net::lookup_host(listen)
         .await
         .with_context(|| format!("{listen} is not an address with a port"))?
         .next()
         .with_context(|| format!("{listen} has no address"))?;
-    ensure!(address.port() != 0, "{listen} is any free port; set POSTRIDER_LISTEN to a fixed one");
+    ensure!(address.port() != 0, "{listen} lets the system choose a port; set POSTRIDER_LISTEN to a fixed port");
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }

@@ -1,4 +1,4 @@
-//! `postrider migrate`: the schema, and the partitions of the months ahead.
+//! `postrider migrate`: migrates the schema and creates the partitions of the next months.
 
 use engine::config::Settings;
 use engine::partitions;

@@ -25,7 +25,7 @@ use engine::config::Settings;
 #[derive(Parser)]
 #[command(name = "postrider", version)]
 struct Cli {
-    /// The settings file; POSTRIDER_* in the environment wins over it.
+    /// The settings file; POSTRIDER_* variables of the environment override it
     #[arg(long, global = true, env = "POSTRIDER_CONFIG", default_value = "postrider.toml")]
     config: PathBuf,
     #[command(subcommand)]
@@ -36,27 +36,27 @@ struct Cli {
 enum Command {
     /// Run the server (the default)
     Serve,
-    /// Exit with 0 if the server of these settings answers
+    /// Exit with 0 if the server with these settings answers
     Healthcheck,
     /// Migrate the database to this release
     Migrate,
-    /// Run a demo: a seeded program, a tracker, real traffic
+    /// Run a demo: a sample program, a tracker, real traffic
     Demo(demo::DemoArgs),
     /// Create, build, check, test and install adapters
     Adapter(adapter::AdapterArgs),
-    /// Create the first owner
+    /// Invite a member of staff, such as the first owner
     User(user::UserArgs),
-    /// Verify or rebuild the columns that reports are counted from
+    /// Rebuild the packed columns that reports read
     Reports(reports::ReportsArgs),
     /// Copy the SQLite database to a file, also while the server runs
     Backup(backup::BackupArgs),
     /// Replace the database with a backup
     Restore(backup::RestoreArgs),
-    /// Create, rotate and retire the keys that seal secrets
+    /// Rotate or forget the keys that seal secrets
     Secrets(secrets::SecretsArgs),
-    /// Print the description of the API
+    /// Print the OpenAPI description of the API
     Openapi,
-    /// Compile an adapter for a server
+    /// Compile an adapter; the server runs this command as its child process
     #[command(hide = true)]
     CompileAdapter(compile_adapter::CompileArgs),
 }
@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
     if let Some(Command::CompileAdapter(args)) = cli.command {
         return compile_adapter::run(&args);
     }
-    // A server reads first where its spans go.
+    // `serve` starts its log itself, after it has read the endpoint of the collector from the settings.
     if !matches!(cli.command, None | Some(Command::Serve)) {
         telemetry::start_logging(matches!(
             cli.command,

@@ -1,4 +1,4 @@
-//! `postrider reports`: what reports are counted from.
+//! `postrider reports`: the packed columns that reports read.
 
 use clap::{Args, Subcommand};
 
@@ -15,7 +15,7 @@ pub struct ReportsArgs {
 
 #[derive(Subcommand)]
 enum ReportsCommand {
-    /// Forget what is packed of raw rows that are still there; the server packs them anew within minutes
+    /// Delete the packed columns of raw rows that still exist; the server packs these rows again within minutes
     Rebuild,
 }
 
@@ -25,6 +25,6 @@ pub async fn run(args: ReportsArgs, settings: Settings) -> anyhow::Result<()> {
     db.migrate().await?;
     reports::rebuild(&db).await?;
     db.close().await;
-    println!("The server packs clicks and conversions anew; until it is done, reports count raw rows and take longer.");
+    println!("The server packs clicks and conversions again; until then, reports read raw rows and take longer.");
     Ok(())
 }

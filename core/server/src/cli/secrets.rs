@@ -1,4 +1,4 @@
-//! `postrider secrets`: the keys that secrets are sealed with.
+//! `postrider secrets`: the keys that seal secrets.
 
 use clap::{Args, Subcommand};
 
@@ -18,11 +18,11 @@ pub struct SecretsArgs {
 
 #[derive(Subcommand)]
 enum SecretsCommand {
-    /// Seal everything again with the current key, beside running servers; may be broken off and run again
+    /// Seal all secrets again with the current key; servers may run meanwhile, and the command can be interrupted and run again
     Rotate,
-    /// Give up a key that is lost for good: servers start without it, and what it sealed has to be entered again
+    /// Give up a lost key: servers start without it, and the secrets that it sealed must be entered again
     Forget {
-        /// The name of the key, as the refused start says it; "unnamed" where keys have no names yet
+        /// The name of the key, as the error of the refused start shows it; "unnamed" if keys have no names yet
         key: String,
     },
 }
@@ -43,23 +43,23 @@ pub async fn run(args: SecretsArgs, settings: Settings) -> anyhow::Result<()> {
 async fn rotate(db: &Database, settings: &Settings, clock: &Clock) -> anyhow::Result<()> {
     let vault = secret_keys::open_for_rotation(db, settings).await?;
     let rotated = rotation::rotate(db, &vault, clock).await?;
-    tell(&secret_keys::current(&vault).to_string(), &rotated);
+    print_summary(&secret_keys::current(&vault).to_string(), &rotated);
     let in_use: Vec<_> = rotated.in_use.iter().map(String::as_str).collect();
     anyhow::ensure!(
         in_use.is_empty(),
-        "a server goes on sealing with the key {}; start every server with the same current key, then run this again (one \
-         that did not stop by itself counts for {} s)",
+        "a server still seals with the key {}; start every server with the same current key, then run this command again (a \
+         server that crashed counts as running for {} s)",
         in_use.join(", "),
         secret_keys::PRESENT_FOR.as_secs()
     );
     anyhow::ensure!(
         rotated.complete,
-        "other servers go on sealing with another key; start them all with the same current key, then run this again"
+        "other servers still seal with another key; start all servers with the same current key, then run this command again"
     );
     Ok(())
 }
 
-fn tell(current: &str, rotated: &Rotated) {
+fn print_summary(current: &str, rotated: &Rotated) {
     let total: usize = rotated.resealed.values().sum();
     println!("Sealed {total} values again with the key {current}.");
     for (table, count) in &rotated.resealed {
@@ -67,23 +67,23 @@ fn tell(current: &str, rotated: &Rotated) {
     }
     for row in &rotated.unreadable {
         println!(
-            "Not sealed again as a whole, because a part of it is opened by no configured key: {row}; enter its secrets again."
+            "Not sealed again completely, because no configured key opens a part of it: {row}; enter its secrets again."
         );
     }
     for key in &rotated.retired {
-        println!("Nothing is sealed with the key {key} any more; take it out of the settings of all servers.");
+        println!("Nothing is sealed with the key {key} any more; remove it from the settings of all servers.");
     }
 }
 
 async fn forget(db: &Database, key: &str, clock: &Clock) -> anyhow::Result<()> {
     let known = storage::delivery::secret_keys::list(db.reader()).await?;
-    let names: Vec<_> = known.iter().filter(|it| !it.is_given_up()).map(|it| it.id.as_str()).collect();
+    let names: Vec<_> = known.iter().filter(|known| !known.is_given_up()).map(|known| known.id.as_str()).collect();
     anyhow::ensure!(
         secret_keys::forget(db, key, clock.now()).await?,
         "this database has no key \"{key}\"; it has {}",
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     );
-    let which = if key == secret_keys::UNNAMED { "that no name is known of" } else { key };
-    println!("Servers start without the key {which} now. What it sealed has to be entered again.");
+    let key = if key == secret_keys::UNNAMED { "without a name" } else { key };
+    println!("Servers now start without the key {key}. Enter the secrets that it sealed again.");
     Ok(())
 }

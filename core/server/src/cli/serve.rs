@@ -1,4 +1,4 @@
-//! `postrider serve`: until SIGTERM or Ctrl-C.
+//! `postrider serve`: runs the server until SIGTERM or Ctrl-C.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,17 +17,17 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let server = Server::start(settings, Clock::system()).await?;
     tokio::select! {
-        told = told_to_stop() => told?,
-        // Nothing that comes from here on could be stored, and nothing that is in flight be concluded.
+        signal = stop_signal() => signal?,
+        // The database accepts no writes, so neither new requests nor the results of deliveries in flight can be stored.
         sentence = server.broken() => anyhow::bail!(sentence),
     }
-    tracing::info!("Stopping: answering what was asked and sending what is in flight");
+    tracing::info!("Stopping: answering requests in progress and sending deliveries in flight");
     server.stop().await;
     Ok(())
 }
 
-/// SIGTERM or Ctrl-C.
-pub async fn told_to_stop() -> anyhow::Result<()> {
+/// Waits for SIGTERM or Ctrl-C.
+pub async fn stop_signal() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}

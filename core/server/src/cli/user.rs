@@ -1,4 +1,4 @@
-//! `postrider user create`: the first owner, and a way back in for operators who locked themselves out.
+//! `postrider user create`: invites the first owner, or a new owner if the others cannot sign in any more.
 
 use clap::{Args, Subcommand};
 
@@ -19,15 +19,16 @@ pub struct UserArgs {
 
 #[derive(Subcommand)]
 enum UserCommand {
-    /// Invite somebody; prints the link with which to choose a password
+    /// Invite a member of staff; prints the link with which they choose a password
     Create(CreateArgs),
 }
 
 #[derive(Args)]
 struct CreateArgs {
+    /// The address with which they sign in
     #[arg(long)]
     email: String,
-    /// What to call them; the address when absent
+    /// Their name; the address if absent
     #[arg(long)]
     name: Option<String>,
     /// owner, admin, finance or support
@@ -35,17 +36,17 @@ struct CreateArgs {
     role: String,
 }
 
-/// Beside a running server or without one: it adds rows and takes no work from the queues.
+/// A server may run meanwhile: the command adds rows and claims no work.
 pub async fn run(args: UserArgs, settings: Settings) -> anyhow::Result<()> {
     let UserCommand::Create(args) = args.command;
     let role = Role::from_word(&args.role).filter(|role| role.is_staff());
     let role =
-        role.ok_or_else(|| anyhow::anyhow!("\"{}\" is no role; use owner, admin, finance or support", args.role))?;
+        role.ok_or_else(|| anyhow::anyhow!("\"{}\" is not a role; use owner, admin, finance or support", args.role))?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
     let (app, writers) = App::start(settings, Clock::system(), public_url).await?;
     let actor = Actor::command_line();
     let name = args.name.unwrap_or_else(|| args.email.clone());
-    let wanted = NewUser { email: args.email, name, role, affiliate_id: None };
+    let new_user = NewUser { email: args.email, name, role, affiliate_id: None };
     let change = Change {
         operation: "create_user".to_owned(),
         object: None,
@@ -53,15 +54,15 @@ pub async fn run(args: UserArgs, settings: Settings) -> anyhow::Result<()> {
         address: None,
         request_id: None,
     };
-    let asked = audit::begin(&app, actor, change).await?;
-    let (user, link) = users::create(&app, actor, wanted).await?;
+    let audit_entry = audit::begin(&app, actor, change).await?;
+    let (user, link) = users::create(&app, actor, new_user).await?;
     audit::conclude(
         &app,
-        asked,
+        audit_entry,
         Ending { object: Some(user.id.to_string()), ..Ending::of(Outcome::Done, app.clock.now()) },
     )
     .await?;
-    println!("Made the {role} {}. Choose a password within seven days at:\n\n{link}\n", user.id);
+    println!("Created the {role} {}. Choose a password within seven days at:\n\n{link}\n", user.id);
     let db = app.db.clone();
     drop(app);
     for writer in writers {

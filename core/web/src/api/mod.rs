@@ -10,7 +10,7 @@ pub mod tracking;
 
 use std::collections::BTreeMap;
 
-use engine::delivery::templates::MadeOf;
+use engine::delivery::templates::AdapterChoice;
 use engine::{Error, FieldIssue};
 
 /// The problems of a request body, collected so that one response lists all of them.
@@ -43,21 +43,21 @@ impl Issues {
 }
 
 /// Either an adapter with its configuration, or a template with its fields.
-fn made_of(
+fn adapter_choice(
     adapter: Option<String>,
     config: Option<serde_json::Value>,
     template: Option<String>,
     fields: BTreeMap<String, String>,
-) -> Result<MadeOf, Error> {
+) -> Result<AdapterChoice, Error> {
     match (template, adapter, config) {
-        (Some(id), None, None) => Ok(MadeOf::Template { id, fields }),
+        (Some(id), None, None) => Ok(AdapterChoice::Template { id, fields }),
         (Some(_), Some(_), _) => Err(Error::invalid("/adapter", "remove it; the template decides")),
         (Some(_), None, Some(_)) => Err(Error::invalid("/config", "remove it; the template and its fields decide")),
         (None, ..) if !fields.is_empty() => Err(Error::invalid(
             "/fields",
             "fields are the values of a template; send its id as template, or remove fields",
         )),
-        (None, Some(adapter), Some(config)) => Ok(MadeOf::Adapter { adapter, config }),
+        (None, Some(adapter), Some(config)) => Ok(AdapterChoice::Adapter { adapter, config }),
         (None, None, _) => Err(Error::invalid("", "send either adapter and config, or template and fields")),
         (None, Some(_), None) => Err(Error::invalid("", "config is missing; send the configuration of the adapter")),
     }

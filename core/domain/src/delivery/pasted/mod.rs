@@ -86,7 +86,7 @@ fn plain(text: &str) -> String {
 }
 
 /// A pasted URL without the parameters of these names: the template adds them itself.
-pub fn without_parameters(url: &str, names: &[&str]) -> String {
+pub(crate) fn without_parameters(url: &str, names: &[&str]) -> String {
     let url = plain(url);
     let Some((address, query)) = url.split_once('?') else { return url };
     let is_other = |pair: &&str| !names.contains(&decoded(pair.split('=').next().unwrap_or_default()).as_str());

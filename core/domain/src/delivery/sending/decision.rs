@@ -18,12 +18,19 @@ const WAIT_FOR_PREDECESSOR: Duration = Duration::from_secs(1);
 /// Another delivery of a conversion.
 #[derive(Clone, Debug)]
 pub struct Sibling {
+    /// The id of the delivery.
     pub id: DeliveryId,
+    /// Its postback.
     pub postback_id: PostbackId,
+    /// Its conversion, the same for all siblings.
     pub conversion_id: ConversionId,
+    /// The revision of the conversion of which its event informs. Later states have higher revisions.
     pub revision: i32,
+    /// Its state now.
     pub state: DeliveryState,
+    /// When it is due, if it is pending.
     pub due_at: Timestamp,
+    /// The end of the lease of the process that sends it. `None`: no process has leased it.
     pub lease_until: Option<Timestamp>,
     /// The lane in which it is parked, and its rank there.
     pub waits_in: Option<(LaneId, i64)>,
@@ -42,13 +49,16 @@ pub struct DeliveryContext<'a> {
     pub batch: &'a HashSet<DeliveryId>,
 }
 
+/// The next step for a due delivery.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decision {
+    /// Send it now.
     Send,
     /// Wait for a predecessor until this time.
     Wait(Timestamp),
     /// Park it in the lane in which its predecessor is parked, behind the predecessor's rank.
     WaitIn(LaneId, i64),
+    /// It ends in this state without an attempt, for this reason.
     End(DeliveryState, Reason),
 }
 
@@ -124,12 +134,12 @@ fn cancelled_because(event: &Event, postback: &Postback, status: Option<&Status>
     let then = event.facts.conversion.as_ref().map(|it| &it.status);
     match (then, status) {
         (Some(then), Some(now)) if then != now => {
-            let why = now.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let reason = now.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
             let (code, when) = match postback.rule.delay {
                 Some(_) => ("during_delay", "during delay"),
                 None => ("before_sent", "before this was sent"),
             };
-            Reason::new(format!("{}_{code}", now.word()), format!("{} {when}{why}: {objection}", now.word()))
+            Reason::new(format!("{}_{code}", now.word()), format!("{} {when}{reason}: {objection}", now.word()))
         }
         _ => Reason::new("rules_changed", format!("the rules were changed: {objection}")),
     }

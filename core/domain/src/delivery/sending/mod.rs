@@ -1,4 +1,4 @@
-//! Rules of sending: what happens to a due delivery, and what an attempt means for it.
+//! Rules of sending: the next step for a due delivery, and the result of an attempt.
 
 pub mod decision;
 pub mod state_change;

@@ -3,13 +3,18 @@
 use crate::delivery::delivery::{Delivery, DeliveryState, Reason};
 use crate::timestamp::Timestamp;
 
+/// The fields of a delivery that a step changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StateChange {
+    /// The new state.
     pub state: DeliveryState,
+    /// The reason of the state. `None`: a success, or a pending delivery without a remark.
     pub reason: Option<Reason>,
     /// When a pending delivery is due again.
     pub due_at: Timestamp,
+    /// The number of attempts so far, including those before a manual retry.
     pub attempts: i32,
+    /// When it reached a final state. `None`: it is pending.
     pub settled_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! What an answer, or a missing answer, means for a delivery.
+//! The meaning of an answer, or of a missing answer, for a delivery.
 
 use std::time::Duration;
 
@@ -11,16 +11,22 @@ use super::state_change::StateChange;
 /// The result of one attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
+    /// The destination accepted the request.
     Accepted,
-    /// A later attempt may succeed. `after` is the wait that the destination asked for.
+    /// A later attempt may succeed.
     Retry {
+        /// The stable code of the reason, such as `http_503`.
         code: String,
+        /// The reason as a sentence.
         sentence: String,
+        /// The delay that the destination requested (`Retry-After`).
         after: Option<Duration>,
     },
     /// No attempt can succeed.
     Refused {
+        /// The stable code of the reason, such as `http_404`.
         code: String,
+        /// The reason as a sentence.
         sentence: String,
     },
 }

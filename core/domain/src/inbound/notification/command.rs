@@ -13,15 +13,19 @@ use super::{Issue, Notification, NotificationAmount, fingerprint};
 /// The click or conversion to which a notification belongs.
 #[derive(Debug)]
 pub enum Matched {
+    /// A click. Its conversion may not exist yet.
     Click {
+        /// The click.
         click: Box<Click>,
         /// The click was found by the beginning of its id.
         truncated: bool,
     },
+    /// A conversion, found by the network's transaction id.
     Conversion(Box<Conversion>),
 }
 
 impl Matched {
+    /// The click, or the click of the conversion. `None`: the conversion has no click.
     pub fn click_id(&self) -> Option<ClickId> {
         match self {
             Self::Click { click, .. } => Some(click.id),
@@ -29,6 +33,7 @@ impl Matched {
         }
     }
 
+    /// The conversion. `None`: the notification was matched to a click.
     pub fn conversion_id(&self) -> Option<ConversionId> {
         match self {
             Self::Click { .. } => None,
@@ -53,7 +58,12 @@ impl Matched {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
     /// Status and amounts of the conversion of this click.
-    Amounts { click: ClickId, offer: OfferId },
+    Amounts {
+        /// The click.
+        click: ClickId,
+        /// The offer of the click or conversion.
+        offer: OfferId,
+    },
     /// The status of this conversion.
     Status(ConversionId),
 }

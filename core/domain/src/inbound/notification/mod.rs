@@ -19,7 +19,7 @@ use super::source::{Amounts, CommissionIs};
 
 pub use command::{Fingerprints, Matched, Target};
 pub use issue::Issue;
-pub use placeholders::is_literal_macro;
+pub(crate) use placeholders::is_literal_macro;
 pub use reference::ClickReference;
 
 use placeholders::is_test_word;
@@ -29,7 +29,7 @@ pub const PREFIX_MIN_CHARS: usize = 10;
 /// How long a notification waits for its click or conversion.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(24 * 3_600);
 /// How long a notification waits for a meaning of its status word, or for its adapter.
-pub const PATIENCE_FOR_PEOPLE: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3_600);
+pub(crate) const PATIENCE_FOR_PEOPLE: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3_600);
 /// A byte-identical request within this time is a retry of the network, not a second sale.
 pub const SECOND_TRY: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 
@@ -67,7 +67,7 @@ text_enum!(Outcome {
 
 impl Outcome {
     /// The outcome of a request with several notifications: the most important one. `None` if there are none.
-    pub fn of_all(outcomes: impl IntoIterator<Item = Self>) -> Option<Self> {
+    pub(crate) fn of_all(outcomes: impl IntoIterator<Item = Self>) -> Option<Self> {
         use Outcome::{Accepted, Duplicate, Failed, Ignored, Refused, Waiting};
         let order = [Waiting, Failed, Refused, Accepted, Duplicate, Ignored];
         let found: Vec<_> = outcomes.into_iter().collect();
@@ -78,6 +78,7 @@ impl Outcome {
 /// The raw fields of one notification, as the adapter found them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notification {
+    /// The network's transaction id.
     pub transaction_id: Option<String>,
     /// The click id, or the session id of a tracker.
     pub click_id: Option<String>,
@@ -93,6 +94,7 @@ pub struct Notification {
     pub revenue: Option<NotificationAmount>,
     /// The amount of the sale.
     pub sale: Option<NotificationAmount>,
+    /// The time of the sale, as the network wrote it.
     pub occurred_at: Option<String>,
     /// Names and values of other fields.
     pub attributes: Vec<(String, String)>,
@@ -101,6 +103,7 @@ pub struct Notification {
 /// An amount as the network wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotificationAmount {
+    /// The number, as the network wrote it.
     pub text: String,
     /// The currency code.
     pub currency: Option<String>,
@@ -229,7 +232,7 @@ pub fn fingerprint(parts: &[&str]) -> String {
 }
 
 /// The wait after the `tries`-th try: 2 s, doubled each time, up to 900 s.
-pub fn next_try(tries: u32) -> std::time::Duration {
+pub(crate) fn next_try(tries: u32) -> std::time::Duration {
     std::time::Duration::from_secs(2_u64.saturating_pow(tries.clamp(1, 10)).min(900))
 }
 

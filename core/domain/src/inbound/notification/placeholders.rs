@@ -1,7 +1,7 @@
 //! Recognizes values that are not real: placeholders that were not filled in, and the words of a test.
 
 /// Whether a value is a placeholder in one of the notations of networks.
-pub fn is_literal_macro(text: &str) -> bool {
+pub(crate) fn is_literal_macro(text: &str) -> bool {
     const BARE: [&str; 8] =
         ["session_id", "sessionid", "click_id", "clickid", "subid", "sub_id", "transaction_id", "commission"];
     if BARE.iter().any(|name| name.eq_ignore_ascii_case(text)) {

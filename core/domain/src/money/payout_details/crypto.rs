@@ -4,7 +4,7 @@
 use sha3::{Digest, Keccak256};
 
 /// Bitcoin mainnet: Base58Check (P2PKH, P2SH), or Bech32 and Bech32m (BIP 173, BIP 350).
-pub fn check_bitcoin(address: &str) -> Result<(), String> {
+pub(crate) fn check_bitcoin(address: &str) -> Result<(), String> {
     const P2PKH: u8 = 0x00;
     const P2SH: u8 = 0x05;
     let by_hash = || base58(address).is_some_and(|bytes| matches!(bytes[0], P2PKH | P2SH));
@@ -13,13 +13,13 @@ pub fn check_bitcoin(address: &str) -> Result<(), String> {
 }
 
 /// Tron: `T…`, Base58Check with the prefix 0x41.
-pub fn check_tron(address: &str) -> Result<(), String> {
+pub(crate) fn check_tron(address: &str) -> Result<(), String> {
     const MAINNET: u8 = 0x41;
     wrong_unless(base58(address).is_some_and(|bytes| bytes[0] == MAINNET), "Tron", "T…")
 }
 
 /// Ethereum: `0x` and 40 hexadecimal digits. In mixed case they carry a checksum (EIP-55), which must be right.
-pub fn check_ethereum(address: &str) -> Result<(), String> {
+pub(crate) fn check_ethereum(address: &str) -> Result<(), String> {
     let digits = address.strip_prefix("0x").unwrap_or_default();
     let is_hex = digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let has_case = digits.bytes().any(|b| b.is_ascii_lowercase()) && digits.bytes().any(|b| b.is_ascii_uppercase());

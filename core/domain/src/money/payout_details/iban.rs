@@ -107,7 +107,7 @@ pub fn check(iban: &str) -> Result<(), String> {
 }
 
 /// Like [`check`], and the account can be reached by SEPA credit transfer.
-pub fn check_sepa(iban: &str) -> Result<(), String> {
+pub(crate) fn check_sepa(iban: &str) -> Result<(), String> {
     check(iban)?;
     let country = &iban[..2];
     if SEPA.contains(&country) {

@@ -15,7 +15,7 @@ use super::pool::{Line, Pool};
 /// # Errors
 ///
 /// The adapter could not check it.
-pub async fn config_issues(
+pub(crate) async fn config_issues(
     pool: &Pool,
     owner: Option<AffiliateId>,
     adapter: &Arc<Adapter>,

@@ -67,25 +67,25 @@ impl Subject {
     }
 }
 
-/// A postback or source that uses a version.
+/// A postback or source, with the adapter version that it uses.
 #[derive(Clone, Copy, Debug)]
-pub struct User<'a> {
+pub struct AdapterUse<'a> {
     adapter: &'a str,
     version: &'a str,
-    subject: Used<'a>,
+    subject: SubjectRef<'a>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Used<'a> {
+enum SubjectRef<'a> {
     Postback(&'a Arc<Postback>),
     Source(&'a Source),
 }
 
-impl<'a> User<'a> {
+impl<'a> AdapterUse<'a> {
     /// A source, with the version of the called adapter, because a source may pin no version.
     pub fn source(source: &'a Source, adapter: &'a Adapter) -> Self {
         let descriptor = adapter.descriptor();
-        Self { adapter: &descriptor.id, version: &descriptor.version, subject: Used::Source(source) }
+        Self { adapter: &descriptor.id, version: &descriptor.version, subject: SubjectRef::Source(source) }
     }
 
     fn key(self) -> Key {
@@ -94,15 +94,15 @@ impl<'a> User<'a> {
 
     fn subject(self) -> Subject {
         match self.subject {
-            Used::Postback(postback) => Subject::Postback(postback.clone()),
-            Used::Source(source) => Subject::Source(Arc::new(source.clone())),
+            SubjectRef::Postback(postback) => Subject::Postback(postback.clone()),
+            SubjectRef::Source(source) => Subject::Source(Arc::new(source.clone())),
         }
     }
 }
 
-impl<'a> From<&'a Arc<Postback>> for User<'a> {
+impl<'a> From<&'a Arc<Postback>> for AdapterUse<'a> {
     fn from(postback: &'a Arc<Postback>) -> Self {
-        Self { adapter: &postback.adapter, version: &postback.adapter_version, subject: Used::Postback(postback) }
+        Self { adapter: &postback.adapter, version: &postback.adapter_version, subject: SubjectRef::Postback(postback) }
     }
 }
 
@@ -128,18 +128,18 @@ struct Suspension {
 
 impl Faults {
     /// Counts the outcome of a call for a postback or a source.
-    pub fn count<'a, T>(&self, call: Call, user: impl Into<User<'a>>, outcome: &Result<T, AdapterError>) {
-        let user = user.into();
+    pub fn count<'a, T>(&self, call: Call, used_by: impl Into<AdapterUse<'a>>, outcome: &Result<T, AdapterError>) {
+        let used = used_by.into();
         match outcome {
             Err(error) if error.is_fault() => {
-                metrics::counter!("postrider_adapter_faults_total", "adapter" => user.adapter.to_owned(), "version" => user.version.to_owned(), "code" => error.code())
+                metrics::counter!("postrider_adapter_faults_total", "adapter" => used.adapter.to_owned(), "version" => used.version.to_owned(), "code" => error.code())
                     .increment(1);
-                self.count_fault((user.key(), call), user.subject(), error.to_string());
+                self.count_fault((used.key(), call), used.subject(), error.to_string());
             }
             // Neither a fault nor a success: the machine was busy, or an event was too large.
             Err(AdapterError::Busy | AdapterError::OutputTooLarge { .. }) => {}
             Ok(_) | Err(_) if self.0.any.load(Ordering::Relaxed) => {
-                self.count_success(&(user.key(), call));
+                self.count_success(&(used.key(), call));
             }
             Ok(_) | Err(_) => {}
         }
@@ -176,7 +176,7 @@ impl Faults {
     }
 
     /// The end of the suspension of this postback's owner, whose calls of the version failed too often.
-    pub fn suspended_until(&self, postback: &Postback, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn suspended_until(&self, postback: &Postback, now: Timestamp) -> Option<Timestamp> {
         let key = || key_of(postback);
         let is_settling = self.any() && {
             let key = key();
@@ -253,7 +253,7 @@ impl Faults {
     }
 
     /// Ends the suspension of an owner.
-    pub fn resume(&self, key: &Key, owner: Option<AffiliateId>) {
+    pub(crate) fn resume(&self, key: &Key, owner: Option<AffiliateId>) {
         let mut suspensions = held(&self.0.suspensions);
         suspensions.remove(&(key.clone(), owner));
         self.0.any_suspended.store(!suspensions.is_empty(), Ordering::Relaxed);

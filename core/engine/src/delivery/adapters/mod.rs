@@ -28,8 +28,8 @@ use host::{Adapter, AdapterError, BuiltIn, Host};
 use storage::Database;
 use storage::clock::Clock;
 
-pub use config::config_issues;
-pub use faults::{Call, Faults, Subject, User};
+pub(crate) use config::config_issues;
+pub use faults::{AdapterUse, Call, Faults, Subject};
 pub use install::{disable, enable, install};
 pub use pool::{Batch, Group, Line, Pool, Speed};
 pub use upgrade::{Difference, PostbackCheck, Upgrade, upgrade};
@@ -210,7 +210,7 @@ impl Registry {
     }
 
     /// Whether a version can be used now.
-    pub async fn availability(&self, key: &Key) -> Result<Availability, DbErr> {
+    pub(crate) async fn availability(&self, key: &Key) -> Result<Availability, DbErr> {
         let Some(version) = self.state(key).await? else {
             return Ok(Availability::Waits(AdapterVersion::missing(&key.0, &key.1)));
         };
@@ -278,7 +278,7 @@ impl Registry {
 
     /// The time at which a delivery that waits for its adapter is due again: `earliest` or later, at most `per_second`
     /// deliveries per second.
-    pub fn place_in_line(
+    pub(crate) fn place_in_line(
         &self,
         postback: &Postback,
         earliest: Timestamp,

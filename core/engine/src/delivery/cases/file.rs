@@ -187,7 +187,7 @@ fn at_path<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(path: &str, fr
 }
 
 /// Replaces `expect` in the text of a case, or adds it. The rest of the text is unchanged.
-pub fn with_expectation(text: &str, answer: &Value) -> Result<String, String> {
+pub(crate) fn with_expectation(text: &str, answer: &Value) -> Result<String, String> {
     #[derive(Deserialize)]
     struct Place<'a> {
         #[serde(borrow)]

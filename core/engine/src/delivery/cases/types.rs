@@ -373,7 +373,7 @@ pub enum ErrorKind {
 }
 
 /// The value as answers are written and compared: without absent values and empty lists.
-pub fn normalized(value: &impl Serialize) -> Value {
+pub(crate) fn normalized(value: &impl Serialize) -> Value {
     let mut value = serde_json::to_value(value).expect("the types are plain data with text keys");
     remove_empty(&mut value);
     value

@@ -52,7 +52,7 @@ impl Admissions<'_> {
     }
 
     /// Admits a delivery that was claimed from the table.
-    pub fn admit_claimed(&mut self, postback: PostbackId) -> Admission {
+    pub(crate) fn admit_claimed(&mut self, postback: PostbackId) -> Admission {
         let admission = self.lanes.admission(postback, &mut self.by_lane, self.now);
         admission.unwrap_or(Admission::Take)
     }
@@ -60,7 +60,7 @@ impl Admissions<'_> {
 
 impl Lanes {
     /// Begins the admission of a batch.
-    pub fn admissions(&self, now: Timestamp) -> Admissions<'_> {
+    pub(crate) fn admissions(&self, now: Timestamp) -> Admissions<'_> {
         Admissions { lanes: self, now, by_lane: HashMap::new(), unknown: HashMap::new() }
     }
 
@@ -85,18 +85,18 @@ impl Lanes {
     }
 
     /// Forgets the lane of a postback, because its configuration changed.
-    pub fn forget_postback(&self, postback: PostbackId) {
+    pub(crate) fn forget_postback(&self, postback: PostbackId) {
         self.state().postback_lanes.remove(&postback);
         self.0.wake.notify_one();
     }
 
     /// Takes the destinations of postbacks that are not stored yet.
-    pub fn take_new_destinations(&self) -> Vec<(PostbackId, Arc<str>)> {
+    pub(crate) fn take_new_destinations(&self) -> Vec<(PostbackId, Arc<str>)> {
         std::mem::take(&mut self.state().new_destinations)
     }
 
     /// Returns destinations that could not be stored.
-    pub fn return_new_destinations(&self, destinations: Vec<(PostbackId, Arc<str>)>) {
+    pub(crate) fn return_new_destinations(&self, destinations: Vec<(PostbackId, Arc<str>)>) {
         self.state().new_destinations.extend(destinations);
     }
 }

@@ -77,7 +77,7 @@ impl Lanes {
 
     /// Lists up to `limit` lanes with waiting deliveries that may be probed now. Ends the probes of this process that
     /// can no longer succeed.
-    pub fn due_probes(&self, limit: usize, now: Timestamp) -> Vec<LaneId> {
+    pub(crate) fn due_probes(&self, limit: usize, now: Timestamp) -> Vec<LaneId> {
         let mut guard = self.state();
         let state = &mut *guard;
         let mut due = Vec::new();
@@ -97,7 +97,7 @@ impl Lanes {
     }
 
     /// Half opens the breakers of lanes for which this process got the right to a probe, until `until`.
-    pub fn start_probes(&self, lanes: &[LaneId], now: Timestamp, until: Timestamp) {
+    pub(crate) fn start_probes(&self, lanes: &[LaneId], now: Timestamp, until: Timestamp) {
         let mut state = self.state();
         for id in lanes {
             if let Some(lane) = state.lanes.get_mut(id)
@@ -116,7 +116,7 @@ impl Lanes {
 
     /// Removes the oldest change, because it is stored. `stored` is the breaker in the table now, which may be the
     /// work of another process.
-    pub fn change_stored(&self, stored: Option<Breaker>) {
+    pub(crate) fn change_stored(&self, stored: Option<Breaker>) {
         let mut state = self.state();
         let Some(change) = state.changes.pop_front() else { return };
         let id = &change.breaker().lane;
@@ -130,7 +130,7 @@ impl Lanes {
 
     /// Whether the stored breakers must be loaded now: once per `every`, and after [`Self::refresh_soon`]. If so,
     /// [`Self::load`] must follow.
-    pub fn should_refresh(&self, now: Timestamp, every: Duration) -> bool {
+    pub(crate) fn should_refresh(&self, now: Timestamp, every: Duration) -> bool {
         let mut state = self.state();
         let due = state.refresh_at.is_none_or(|at| at <= now);
         if due {
@@ -141,7 +141,7 @@ impl Lanes {
     }
 
     /// Wakes the worker to load the stored breakers, because they changed.
-    pub fn refresh_soon(&self) {
+    pub(crate) fn refresh_soon(&self) {
         self.state().refresh_at = None;
         self.0.wake.notify_one();
     }

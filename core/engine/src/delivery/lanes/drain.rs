@@ -22,7 +22,7 @@ pub struct Drainable {
 
 impl Lanes {
     /// Records that deliveries wait in the table for these lanes.
-    pub fn set_waiting_in_table<'a>(&self, lanes: impl IntoIterator<Item = &'a LaneId>, now: Timestamp) {
+    pub(crate) fn set_waiting_in_table<'a>(&self, lanes: impl IntoIterator<Item = &'a LaneId>, now: Timestamp) {
         let mut state = self.state();
         for id in lanes {
             state.lane(id, self.0.places.per_destination, now).waiting_in_table = true;
@@ -31,7 +31,7 @@ impl Lanes {
 
     /// The lanes of one round whose waiting deliveries may be claimed, and whether there are more lanes. Rounds take
     /// the lanes in turn.
-    pub fn drainable(&self, now: Timestamp) -> (Vec<Drainable>, bool) {
+    pub(crate) fn drainable(&self, now: Timestamp) -> (Vec<Drainable>, bool) {
         let mut guard = self.state();
         let state = &mut *guard;
         let (max_rate, queued) = (self.0.drain_rate, state.queued);
@@ -52,7 +52,7 @@ impl Lanes {
     }
 
     /// Records the deliveries that were claimed for a lane.
-    pub fn record_drained(&self, asked: &Drainable, found: &[DeliveryId], now: Timestamp) {
+    pub(crate) fn record_drained(&self, asked: &Drainable, found: &[DeliveryId], now: Timestamp) {
         let mut guard = self.state();
         let state = &mut *guard;
         let Some(lane) = state.lanes.get_mut(&asked.lane) else { return };

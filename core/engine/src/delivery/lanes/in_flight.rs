@@ -51,7 +51,7 @@ impl Lanes {
     }
 
     /// Takes the next queued delivery that gets a place. Lanes take turns.
-    pub fn start_one(&self, now: Timestamp) -> Option<Placed> {
+    pub(crate) fn start_one(&self, now: Timestamp) -> Option<Placed> {
         let mut guard = self.state();
         let state = &mut *guard;
         for _ in 0..state.turns.len() {

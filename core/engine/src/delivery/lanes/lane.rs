@@ -67,7 +67,7 @@ impl Probe {
     }
 
     /// Whether no delivery could be sent in several tries, or before the right ended.
-    pub fn has_failed(&self, now: Timestamp) -> bool {
+    pub(crate) fn has_failed(&self, now: Timestamp) -> bool {
         self.tries >= PROBE_TRIES || self.until <= now
     }
 }
@@ -121,7 +121,7 @@ impl Lane {
     /// The number of queued deliveries of all lanes up to which this lane may queue more. The part above
     /// [`QUEUE_OF_ALL`] is reserved for idle lanes, and its end for idle lanes that answer. So memory is bounded, and
     /// many busy lanes do not block an idle one.
-    pub fn queue_limit(&self, now: Timestamp) -> usize {
+    pub(crate) fn queue_limit(&self, now: Timestamp) -> usize {
         match (self.answers.liveness(now), self.is_idle()) {
             (Liveness::Quick | Liveness::Slow, false) => QUEUE_OF_ALL,
             (Liveness::New | Liveness::Silent, false) => QUEUE_OF_ALL / 2,
@@ -152,7 +152,7 @@ impl Lane {
 
     /// How many waiting deliveries may be claimed from the table now. `max_rate`: the configured number per second
     /// after the breaker closed; `queued`: the queued deliveries of all lanes.
-    pub fn drainable(&mut self, max_rate: u32, queued: usize, now: Timestamp) -> usize {
+    pub(crate) fn drainable(&mut self, max_rate: u32, queued: usize, now: Timestamp) -> usize {
         let room = self.room(now).min(self.queue_limit(now).saturating_sub(queued));
         match (&self.breaker, self.state()) {
             (_, BreakerState::HalfOpen) => usize::from(self.needs_probe_delivery()),

@@ -50,7 +50,7 @@ impl PostbackLane {
     }
 
     /// Whether a request was rendered recently, so that the lane is assumed even if it is paused.
-    pub fn is_recent(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_recent(&self, now: Timestamp) -> bool {
         now.since(self.seen_at) < MAX_AGE
     }
 }

@@ -11,7 +11,7 @@ use super::Lanes;
 
 impl Lanes {
     /// Queues prepared deliveries by lane. Returns those without room.
-    pub fn enqueue(&self, ready: Vec<Prepared>, now: Timestamp) -> Vec<(Prepared, Waiting)> {
+    pub(crate) fn enqueue(&self, ready: Vec<Prepared>, now: Timestamp) -> Vec<(Prepared, Waiting)> {
         let mut state = self.state();
         let mut refused = Vec::new();
         for prepared in ready {
@@ -38,7 +38,7 @@ impl Lanes {
     }
 
     /// Removes the queued deliveries of lanes that were paused meanwhile, and returns them.
-    pub fn take_paused(&self) -> Vec<(Prepared, Waiting)> {
+    pub(crate) fn take_paused(&self) -> Vec<(Prepared, Waiting)> {
         let mut state = self.state();
         let mut paused = Vec::new();
         for (id, lane) in &mut state.lanes {
@@ -52,7 +52,7 @@ impl Lanes {
     }
 
     /// Records claimed deliveries that were not sent, each with whether it waits again.
-    pub fn record_unsent(&self, deliveries: impl IntoIterator<Item = (DeliveryId, bool)>) {
+    pub(crate) fn record_unsent(&self, deliveries: impl IntoIterator<Item = (DeliveryId, bool)>) {
         let mut state = self.state();
         for (delivery, waits_again) in deliveries {
             state.probe_unsent(delivery, waits_again);

@@ -88,7 +88,7 @@ impl State {
     }
 
     /// Records that a request of a postback was rendered for a lane.
-    pub fn record_lane(&mut self, postback: PostbackId, lane: &LaneId, now: Timestamp) {
+    pub(crate) fn record_lane(&mut self, postback: PostbackId, lane: &LaneId, now: Timestamp) {
         if self.postback_lanes.len() >= REMOVE_FROM && !self.postback_lanes.contains_key(&postback) {
             self.postback_lanes.clear();
         }
@@ -99,12 +99,12 @@ impl State {
     }
 
     /// Whether a change of this lane's breaker is not stored yet.
-    pub fn has_change_of(&self, lane: &LaneId) -> bool {
+    pub(crate) fn has_change_of(&self, lane: &LaneId) -> bool {
         self.changes.iter().any(|change| change.breaker().lane == *lane)
     }
 
     /// A claimed delivery was not sent. If it was claimed as a probe, the lane can claim another one.
-    pub fn probe_unsent(&mut self, delivery: DeliveryId, waits_again: bool) {
+    pub(crate) fn probe_unsent(&mut self, delivery: DeliveryId, waits_again: bool) {
         let lane = self.probes.remove(&delivery).and_then(|id| self.lanes.get_mut(&id));
         if let Some(probe) = lane.and_then(|lane| lane.probe.as_mut()) {
             probe.unsent(delivery, waits_again);

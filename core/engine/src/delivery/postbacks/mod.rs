@@ -1,7 +1,7 @@
 //! Postbacks: creates, changes and tests them, and parses pasted URLs.
 
 mod rules;
-mod trial;
+mod test_request;
 
 use std::sync::Arc;
 
@@ -27,16 +27,16 @@ use storage::base::page::{Page, PageRequest};
 
 use super::destinations;
 use super::secrets;
-use super::templates::{self, MadeOf};
+use super::templates::{self, AdapterChoice};
 pub(crate) use rules::issues;
-pub(crate) use trial::bind_secrets;
-use trial::{refuse_unbound, require_accepted, trial, verify};
+pub(crate) use test_request::bind_secrets;
+use test_request::{refuse_unbound, render_test_request, require_accepted, verify};
 
 /// The data of a new postback.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct NewPostback {
     pub name: String,
-    pub made_of: MadeOf,
+    pub adapter_choice: AdapterChoice,
     pub rule: Rule,
     pub ordering: Ordering,
     pub enabled: bool,
@@ -44,11 +44,11 @@ pub struct Wanted {
 }
 
 /// Saves a postback after its destination accepted a test request. An admin may save a disabled one untested.
-pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback, Error> {
+pub async fn create(app: &App, actor: Actor, new: NewPostback) -> Result<Postback, Error> {
     let now = app.clock.now();
-    let (template, adapter_id, config) = match wanted.made_of {
-        MadeOf::Adapter { adapter, config } => (None, adapter, config),
-        MadeOf::Template { id, fields } => {
+    let (template, adapter_id, config) = match new.adapter_choice {
+        AdapterChoice::Adapter { adapter, config } => (None, adapter, config),
+        AdapterChoice::Template { id, fields } => {
             let (adapter, config) = templates::postback_of(&id, &fields)?;
             (Some(id), adapter, config)
         }
@@ -56,16 +56,16 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback,
     let adapter = newest(app, &adapter_id).await?;
     let mut postback = Postback {
         id: PostbackId::new(now),
-        name: wanted.name,
+        name: new.name,
         template,
         adapter: adapter_id,
         adapter_version: adapter.descriptor().version.clone(),
         config,
         secret_origins: Vec::new(),
-        rule: wanted.rule,
-        ordering: wanted.ordering,
-        enabled: wanted.enabled,
-        owner: wanted.owner,
+        rule: new.rule,
+        ordering: new.ordering,
+        enabled: new.enabled,
+        owner: new.owner,
         verified_at: None,
         created_at: now,
         updated_at: now,
@@ -147,9 +147,9 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
     match config_change {
         // The secrets stay bound to the origins for which they were entered.
         ConfigChange::SecretsKept if !postback.secret_origins.is_empty() => {
-            trial(app, &adapter, &postback).await?.check_destination(&postback)?;
+            render_test_request(app, &adapter, &postback).await?.check_destination(&postback)?;
         }
-        ConfigChange::SecretsKept => refuse_unbound(trial(app, &adapter, &postback).await?)?,
+        ConfigChange::SecretsKept => refuse_unbound(render_test_request(app, &adapter, &postback).await?)?,
         ConfigChange::Full => {
             postback.secret_origins.clear();
             bind_secrets(app, &adapter, &mut postback, test_it).await?;

@@ -66,7 +66,7 @@ pub struct Resealed<T> {
 
 impl<T> Resealed<T> {
     /// The result for a value that is sealed as a whole.
-    pub fn of_whole(resealed: Result<Option<T>, SecretError>) -> Self {
+    pub(crate) fn of_whole(resealed: Result<Option<T>, SecretError>) -> Self {
         let opened = resealed.is_ok();
         Self { new: resealed.ok().flatten(), opened, unreadable: !opened }
     }
@@ -105,7 +105,7 @@ impl Vault {
     }
 
     /// A vault that seals with `current` and also opens values that a key of `previous` sealed.
-    pub fn with_keys(current: [u8; 32], previous: impl IntoIterator<Item = [u8; 32]>) -> Self {
+    pub(crate) fn with_keys(current: [u8; 32], previous: impl IntoIterator<Item = [u8; 32]>) -> Self {
         Self { keys: iter::once(current).chain(previous).map(Key::new).collect() }
     }
 
@@ -137,7 +137,7 @@ impl Vault {
     }
 
     /// Like [`Self::seal`], with the key `id`. The current key if the vault does not have it.
-    pub fn seal_with(&self, id: KeyId, secret: &str, holder: &str) -> String {
+    pub(crate) fn seal_with(&self, id: KeyId, secret: &str, holder: &str) -> String {
         self.keys.iter().find(|key| key.id == id).unwrap_or(self.current()).seal(secret, holder)
     }
 
@@ -155,7 +155,7 @@ impl Vault {
     }
 
     /// Seals a sealed secret again with the current key. `None` if the current key already sealed it.
-    pub fn reseal(&self, sealed: &str, holder: &str) -> Result<Option<String>, SecretError> {
+    pub(crate) fn reseal(&self, sealed: &str, holder: &str) -> Result<Option<String>, SecretError> {
         let current = self.current();
         if current.id.sealed(sealed) && current.open(sealed, holder).is_some() {
             return Ok(None);
@@ -165,7 +165,7 @@ impl Vault {
 
     /// Seals the sealed parts of a JSON value again with the current key: those of configurations and of guards. A
     /// part that no key opens is unchanged; the other parts are sealed again.
-    pub fn reseal_parts(&self, value: &Value, holder: &str) -> Resealed<Value> {
+    pub(crate) fn reseal_parts(&self, value: &Value, holder: &str) -> Resealed<Value> {
         let (mut resealed, mut parts) = (value.clone(), Parts::default());
         self.reseal_in(&mut resealed, holder, &mut parts);
         Resealed {
@@ -210,19 +210,19 @@ impl Vault {
     }
 
     /// The configuration with its secrets in plain text.
-    pub fn open_config(&self, config: &Value, holder: &str) -> Result<Value, SecretError> {
+    pub(crate) fn open_config(&self, config: &Value, holder: &str) -> Result<Value, SecretError> {
         replace_sealed(config, &mut |sealed| self.open(sealed, holder).map(Value::String))
     }
 
     /// Seals the secrets of guards that are not sealed yet.
-    pub fn seal_guards(&self, guards: &mut Guards, holder: &str) {
+    pub(crate) fn seal_guards(&self, guards: &mut Guards, holder: &str) {
         for (_, secret) in guards.secrets().filter(|(_, secret)| !secret.starts_with(guards::SEALED)) {
             *secret = format!("{}{}", guards::SEALED, self.seal(secret, holder));
         }
     }
 
     /// The guards with their secrets in plain text.
-    pub fn open_guards(&self, guards: &Guards, holder: &str) -> Result<Guards, SecretError> {
+    pub(crate) fn open_guards(&self, guards: &Guards, holder: &str) -> Result<Guards, SecretError> {
         let mut opened = guards.clone();
         for (_, secret) in opened.secrets() {
             if let Some(sealed) = secret.strip_prefix(guards::SEALED) {
@@ -242,7 +242,7 @@ impl Vault {
 
     /// The configuration with placeholders in place of secrets, as an adapter sees it, and the secrets of the
     /// placeholders.
-    pub fn with_placeholders(&self, config: &Value, holder: &str) -> Result<(Value, Placeholders), SecretError> {
+    pub(crate) fn with_placeholders(&self, config: &Value, holder: &str) -> Result<(Value, Placeholders), SecretError> {
         let mut secrets = Vec::new();
         let config = replace_sealed(config, &mut |sealed| {
             let value = self.open(sealed, holder)?;
@@ -313,7 +313,7 @@ fn sealed_text(value: &Value) -> Option<&str> {
 }
 
 /// Whether a configuration contains the marker of sealed secrets.
-pub fn names_seal(config: &Value) -> bool {
+pub(crate) fn names_seal(config: &Value) -> bool {
     match config {
         Value::Object(members) => members.iter().any(|(name, member)| name == SEALED || names_seal(member)),
         Value::Array(items) => items.iter().any(names_seal),

@@ -63,7 +63,7 @@ impl Destinations<'_> {
 
 impl Placeholders {
     /// Whether a request contains a secret or is signed with one.
-    pub fn uses_secrets(&self, request: &contract::Request) -> bool {
+    pub(crate) fn uses_secrets(&self, request: &contract::Request) -> bool {
         let in_text = |text: &str| self.secrets.iter().any(|it| text.contains(&it.placeholder));
         !request.sign_with.is_empty()
             || in_text(&request.url)
@@ -178,7 +178,7 @@ impl Placeholders {
     }
 
     /// Masks placeholders that an adapter quoted in an error.
-    pub fn redact(&self, error: AdapterError) -> AdapterError {
+    pub(crate) fn redact(&self, error: AdapterError) -> AdapterError {
         let hide = |text: String| self.mask(&text).into_owned();
         match error {
             AdapterError::Refused { kind, message, path } => {
@@ -189,7 +189,7 @@ impl Placeholders {
     }
 
     /// Masks secrets in an answer, which may quote the request.
-    pub fn mask_answer(&self, answer: &mut Answer) {
+    pub(crate) fn mask_answer(&self, answer: &mut Answer) {
         if self.secrets.is_empty() {
             return;
         }

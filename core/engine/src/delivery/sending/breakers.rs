@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use crate::Error;
 use crate::app::App;
 use crate::delivery::lanes::Change;
-use crate::people::mail::Letter;
+use crate::people::mail::MailKind;
 use crate::people::outbox;
 use domain::delivery::breaker::{Breaker, DAY, NOTIFIED_FOR};
 use domain::delivery::lane::LaneId;
@@ -75,7 +75,7 @@ async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Brea
         Change::Opened(breaker) => {
             let first = storage::delivery::breakers::open(&tx, breaker).await?;
             if first && breaker.open_notified_at.is_none() {
-                notify(app, &tx, Letter::DestinationPaused, lane).await?;
+                notify(app, &tx, MailKind::DestinationPaused, lane).await?;
                 storage::delivery::breakers::mark_open_notified(&tx, lane, now).await?;
             }
             first
@@ -89,7 +89,7 @@ async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Brea
             if first
                 && before.is_some_and(|it| it.day_notified || it.open_notified_at.is_some_and(|at| at >= it.opened_at))
             {
-                notify(app, &tx, Letter::DestinationResumed, lane).await?;
+                notify(app, &tx, MailKind::DestinationResumed, lane).await?;
             }
             first
         }
@@ -128,7 +128,7 @@ async fn refresh(app: &App, now: Timestamp) -> Result<(), Error> {
         if !breaker.is_closed() && !breaker.day_notified && breaker.opened_at.plus(DAY) <= now {
             let tx = app.db.begin().await?;
             if storage::delivery::breakers::mark_day_notified(&tx, &breaker.lane).await? {
-                notify(app, &tx, Letter::DestinationStillPaused, &breaker.lane).await?;
+                notify(app, &tx, MailKind::DestinationStillPaused, &breaker.lane).await?;
             }
             tx.commit().await?;
             outbox::wake_worker(app);
@@ -140,12 +140,12 @@ async fn refresh(app: &App, now: Timestamp) -> Result<(), Error> {
 
 /// Sends a mail to the people of the lane's owner, if a live postback sends there. The people are those of the
 /// affiliate, or the owners and admins of the program.
-async fn notify(app: &App, tx: &impl ConnectionTrait, letter: Letter, lane: &LaneId) -> Result<(), Error> {
+async fn notify(app: &App, tx: &impl ConnectionTrait, kind: MailKind, lane: &LaneId) -> Result<(), Error> {
     if !storage::delivery::breakers::is_in_use(tx, lane).await? {
         return Ok(());
     }
     for user in storage::people::users::list_of_owners(tx, &[lane.owner], MAX_NOTIFIED).await? {
-        outbox::add(app, tx, letter, &user.email, &user.name, &lane.destination).await?;
+        outbox::add(app, tx, kind, &user.email, &user.name, &lane.destination).await?;
     }
     Ok(())
 }

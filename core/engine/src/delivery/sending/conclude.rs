@@ -44,7 +44,7 @@ pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
 
 impl Concluded {
     /// The results of deliveries that end or are postponed without a request.
-    pub fn by_rules(finished: Vec<Finish>) -> Self {
+    pub(crate) fn by_rules(finished: Vec<Finish>) -> Self {
         Self { finished, ..Self::default() }
     }
 
@@ -62,7 +62,7 @@ impl Concluded {
     /// # Errors
     ///
     /// The database is unavailable. Results that are not stored yet are kept.
-    pub async fn store_one_by_one(&mut self, app: &App) -> Result<(), DbErr> {
+    pub(crate) async fn store_one_by_one(&mut self, app: &App) -> Result<(), DbErr> {
         while let (Some(attempt), Some(finish)) = (self.attempts.last(), self.finished.last()) {
             match store(app, std::slice::from_ref(attempt), std::slice::from_ref(finish)).await {
                 Ok(()) => {}

@@ -5,7 +5,7 @@ use crate::delivery::wire;
 use host::wire as contract;
 
 /// Maximum number of bytes of a body or a URL in the log.
-pub const BODY_LOG_BYTES: usize = 16 * 1024;
+pub(crate) const BODY_LOG_BYTES: usize = 16 * 1024;
 /// Maximum number of headers in the log.
 const HEADERS_MAX: usize = 64;
 /// Maximum number of bytes of a header's name in the log.
@@ -54,7 +54,7 @@ fn kept(mut text: String, bytes: usize) -> (String, bool) {
 
 /// The headers as the log keeps them, and whether something was cut. A cut value ends with its original length; the
 /// last entry says how many headers are left out.
-pub fn kept_headers(headers: Vec<(String, String)>) -> (Vec<(String, String)>, bool) {
+pub(crate) fn kept_headers(headers: Vec<(String, String)>) -> (Vec<(String, String)>, bool) {
     let (all, mut cut, mut bytes) = (headers.len(), false, 0);
     let mut logged = Vec::with_capacity(all.min(HEADERS_MAX));
     for (name, value) in headers {

@@ -40,10 +40,12 @@ pub use breakers::settle as settle_breakers;
 pub use classify::Later;
 pub use conclude::{Concluded, conclude};
 pub use late::Late;
-pub use log::{BODY_LOG_BYTES, Logged, kept_headers, text};
+pub(crate) use log::{BODY_LOG_BYTES, kept_headers};
+pub use log::{Logged, text};
 pub use preparation::Preparation;
-pub use prepare::{prepare, with_events};
-pub use verdict::classify_test;
+pub use prepare::prepare;
+pub(crate) use prepare::with_events;
+pub(crate) use verdict::classify_test;
 
 /// A sent delivery with its answer. There is no request if the adapter could not render one.
 pub struct Sent {

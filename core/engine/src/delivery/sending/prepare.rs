@@ -37,7 +37,7 @@ const WAIT_FOR_TURN: Duration = Duration::from_secs(1);
 const CALLS: u32 = 3;
 
 /// Adds the events to deliveries that were claimed from the table.
-pub async fn with_events(
+pub(crate) async fn with_events(
     app: &App,
     deliveries: Vec<Delivery>,
     lease: Lease,

@@ -116,7 +116,7 @@ fn decide(plan: &Plan, it: &ToRender, decision: contract::Decision, now: Timesta
 }
 
 fn skipped(plan: &Plan, decision: contract::Decision) -> Reason {
-    let why = decision.checks.into_iter().find(|check| !check.passed).map(|check| check.detail);
-    let why = why.unwrap_or_else(|| "it does not want this event".to_owned());
-    Reason::new("adapter_skipped", format!("the adapter skipped it: {}", plan.secrets.mask(&why)))
+    let reason = decision.checks.into_iter().find(|check| !check.passed).map(|check| check.detail);
+    let reason = reason.unwrap_or_else(|| "it does not accept this event".to_owned());
+    Reason::new("adapter_skipped", format!("the adapter skipped the event: {}", plan.secrets.mask(&reason)))
 }

@@ -38,7 +38,7 @@ pub(super) fn classify(session: &mut Session, faults: &Faults, sent: &mut Sent, 
 }
 
 /// Has the adapter classify the answer to a test request.
-pub fn classify_test(
+pub(crate) fn classify_test(
     plan: &Plan,
     context: &contract::Context,
     request: &contract::Request,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::app::App;
-use crate::people::mail::Letter;
+use crate::people::mail::MailKind;
 use domain::ids::UserId;
 use domain::people::auth_error::AuthError;
 use domain::people::user::{User, UserStatus};
@@ -41,7 +41,7 @@ impl MailRequest {
 
 /// A message and its recipient.
 pub struct Draft {
-    pub letter: Letter,
+    pub kind: MailKind,
     pub to: String,
     pub name: String,
     pub link: Option<Link>,
@@ -78,17 +78,17 @@ pub async fn draft(app: &App, request: MailRequest) -> Result<Option<Draft>, Err
         (MailRequest::Registration { name, email }, None) => {
             let purpose = Purpose::Register { name: name.clone(), email: email.clone() };
             let link = Link { purpose, valid: REGISTER, page: "set-password" };
-            Some(Draft { letter: Letter::Register, to: email, name, link: Some(link) })
+            Some(Draft { kind: MailKind::Register, to: email, name, link: Some(link) })
         }
         (MailRequest::NewEmail { user, email }, None) => {
             let name = account::get(app, user).await?.name;
             let purpose = Purpose::ConfirmEmail { user, email: email.clone() };
             let link = Link { purpose, valid: CONFIRM_EMAIL, page: "confirm-email" };
-            Some(Draft { letter: Letter::ConfirmEmail, to: email, name, link: Some(link) })
+            Some(Draft { kind: MailKind::ConfirmEmail, to: email, name, link: Some(link) })
         }
         // Only the owner of the mailbox learns that the address has an account.
         (MailRequest::Registration { email, .. } | MailRequest::NewEmail { email, .. }, Some(user)) => {
-            Some(Draft { letter: Letter::Known, to: email, name: user.name, link: None })
+            Some(Draft { kind: MailKind::Known, to: email, name: user.name, link: None })
         }
     })
 }
@@ -96,7 +96,7 @@ pub async fn draft(app: &App, request: MailRequest) -> Result<Option<Draft>, Err
 fn new_password(user: User) -> Draft {
     let purpose = Purpose::SetPassword { user: user.id, invited: false };
     let link = Link { purpose, valid: RESET, page: "set-password" };
-    Draft { letter: Letter::Reset, to: user.email, name: user.name, link: Some(link) }
+    Draft { kind: MailKind::Reset, to: user.email, name: user.name, link: Some(link) }
 }
 
 async fn mailbox_has_room(app: &App, email: &str) -> Result<bool, Error> {

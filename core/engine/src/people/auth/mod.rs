@@ -2,14 +2,14 @@
 
 pub mod account;
 pub mod known_device;
-pub mod mail_requests;
+pub(crate) mod mail_requests;
 pub mod own;
 pub mod registration;
 pub mod second_factor;
 pub mod sessions;
 pub mod sign_in;
 pub mod step_up;
-pub mod throttling;
+pub(crate) mod throttling;
 
 use std::time::Duration;
 

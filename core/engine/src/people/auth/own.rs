@@ -5,7 +5,7 @@ use sea_orm::ConnectionTrait;
 use crate::app::App;
 use crate::error::is_taken;
 use crate::people::audit::{self, Change};
-use crate::people::mail::Letter;
+use crate::people::mail::MailKind;
 use crate::people::outbox;
 use crate::{Error, FieldIssue};
 use domain::ids::{SessionId, UserId};
@@ -53,7 +53,7 @@ pub async fn change_password(
     if end_keys {
         storage::people::api_keys::revoke_of(&tx, id, now).await?;
     }
-    outbox::add(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
+    outbox::add(app, &tx, MailKind::PasswordChanged, &user.email, &user.name, "").await?;
     tx.commit().await?;
     outbox::wake_worker(app);
     app.catalog.people_changed();
@@ -102,7 +102,7 @@ pub async fn confirm_email(app: &App, visitor: &Visitor, token: &str) -> Result<
     // A link that was sent to the former mailbox must no longer give access to the account.
     storage::people::tokens::revoke_of(&tx, id, now).await?;
     record(app, &tx, &user, Change::by(visitor, "confirm_email", None)).await?;
-    outbox::add(app, &tx, Letter::EmailChanged, &former, &user.name, "").await?;
+    outbox::add(app, &tx, MailKind::EmailChanged, &former, &user.name, "").await?;
     tx.commit().await?;
     outbox::wake_worker(app);
     app.catalog.people_changed();

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::config::Registration;
 use crate::error::is_taken;
 use crate::people::audit::Change;
-use crate::people::mail::Letter;
+use crate::people::mail::MailKind;
 use crate::people::outbox;
 use crate::program::affiliates;
 use domain::ids::UserId;
@@ -24,7 +24,7 @@ use super::throttling::{self, Attempt};
 use super::{Visitor, account, own};
 
 /// The lifetime of an invitation.
-pub const INVITE: Duration = Duration::from_secs(7 * 24 * 3_600);
+pub(crate) const INVITE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Sends a link for confirming the address and choosing a password. The account is created when the link is used.
 ///
@@ -131,7 +131,7 @@ pub async fn set_password(
                 storage::people::api_keys::revoke_of(&tx, id, now).await?;
             }
             if !invited {
-                outbox::add(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
+                outbox::add(app, &tx, MailKind::PasswordChanged, &user.email, &user.name, "").await?;
             }
             user
         }

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::app::App;
 use crate::delivery::sealed;
 use crate::delivery::secrets;
-use crate::people::mail::Letter;
+use crate::people::mail::MailKind;
 use crate::people::outbox;
 use domain::ids::UserId;
 use domain::people::auth_error::AuthError;
@@ -78,7 +78,7 @@ pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, E
     user.totp_secret = Some(sealed);
     user.updated_at = now;
     storage::people::users::save(&tx, &user).await?;
-    outbox::add(app, &tx, Letter::SecondFactorOn, &user.email, &user.name, "").await?;
+    outbox::add(app, &tx, MailKind::SecondFactorOn, &user.email, &user.name, "").await?;
     tx.commit().await?;
     outbox::wake_worker(app);
     throttling::succeeded(app, &attempt).await?;
@@ -103,7 +103,7 @@ pub async fn renew_recovery_codes(app: &App, id: UserId, password: String, code:
         return Err(AuthError::NoSecondFactor.into());
     }
     let codes = new_recovery_codes(&tx, id).await?;
-    outbox::add(app, &tx, Letter::RecoveryCodesRenewed, &user.email, &user.name, "").await?;
+    outbox::add(app, &tx, MailKind::RecoveryCodesRenewed, &user.email, &user.name, "").await?;
     tx.commit().await?;
     outbox::wake_worker(app);
     Ok(codes)
@@ -131,7 +131,7 @@ pub async fn remove(app: &App, id: UserId, password: String, code: &str) -> Resu
     user.updated_at = app.clock.now();
     storage::people::users::save(&tx, &user).await?;
     storage::people::recovery_codes::replace(&tx, id, &[]).await?;
-    outbox::add(app, &tx, Letter::SecondFactorOff, &user.email, &user.name, "").await?;
+    outbox::add(app, &tx, MailKind::SecondFactorOff, &user.email, &user.name, "").await?;
     tx.commit().await?;
     outbox::wake_worker(app);
     Ok(())

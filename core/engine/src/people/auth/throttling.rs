@@ -16,7 +16,7 @@ pub struct Attempt(Vec<(Kind, String)>);
 impl Attempt {
     /// A sign-in. The e-mail address is stored as a hash, so that the table is not a list of people. A known device is
     /// counted separately, so that attempts of others do not affect it, also attempts from the same IP address.
-    pub fn of_account(app: &App, email: &str, visitor: &Visitor) -> Self {
+    pub(crate) fn of_account(app: &App, email: &str, visitor: &Visitor) -> Self {
         let account = api_key::hash(email);
         match known_device::nonce(app, visitor, email) {
             Some(nonce) => Self(vec![account_subject(&format!("{account}:{}", api_key::hash(nonce)))]),
@@ -25,19 +25,19 @@ impl Attempt {
     }
 
     /// A password of a person who is signed in. It is counted separately, so that strangers cannot lock the person out.
-    pub fn of_own_password(email: &str) -> Self {
+    pub(crate) fn of_own_password(email: &str) -> Self {
         Self(vec![account_subject(&format!("{}:own", api_key::hash(email)))])
     }
 
     /// A request for a message. There may be no account, so it is counted for its origin only.
-    pub fn of_origin(origin: Origin) -> Self {
+    pub(crate) fn of_origin(origin: Origin) -> Self {
         let (kind, of) = origin.counts_as();
         let kind = if kind == Kind::Unnamed { Kind::Shared } else { kind };
         Self(vec![(kind, kind.subject(&of))])
     }
 
     /// A message to a mailbox.
-    pub fn of_mailbox(email: &str) -> Self {
+    pub(crate) fn of_mailbox(email: &str) -> Self {
         Self(vec![(Kind::Mail, Kind::Mail.subject(&api_key::hash(email)))])
     }
 }

@@ -45,7 +45,7 @@ impl Attributed<'_> {
 
     /// Whether the report names another click than the known conversion of its transaction has. A sale has one click. A
     /// click that the report does not name is not compared.
-    pub fn is_of_another_click(&self, known: &Conversion) -> bool {
+    pub(crate) fn is_of_another_click(&self, known: &Conversion) -> bool {
         let (Some(named), Some(click)) = (self.report.claims.click, known.click_id) else { return false };
         Some(click) != self.click_id() && !known.was_reported_with(named)
     }

@@ -1,4 +1,4 @@
-//! `postrider adapter check`: what a component is, or the plain reason why it can't be an adapter.
+//! `postrider adapter check`: shows what a component declares, or the reason why it can't be an adapter.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,11 +26,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let schema: Value = serde_json::from_str(&descriptor.config_schema)?;
     let problems = problems(descriptor, &schema);
     ensure!(problems.is_empty(), "{} is not ready:\n  {}", shown(&file), problems.join("\n  "));
-    tell(&file, &wasm, descriptor, &schema);
+    print_summary(&file, &wasm, descriptor, &schema);
     Ok(())
 }
 
-/// Refuses what is too large before it is read.
+/// Reads a component. A file that is too large is refused before it is read.
 pub fn read_component(file: &Path) -> anyhow::Result<Vec<u8>> {
     let bytes = std::fs::metadata(file).with_context(|| format!("{} can't be read", shown(file)))?.len();
     let max = limits::COMPONENT_BYTES as u64;
@@ -38,7 +38,7 @@ pub fn read_component(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("{} can't be read", shown(file)))
 }
 
-/// What the host would run but a person could not use.
+/// Reasons why people could not use an adapter that the host accepts.
 fn problems(descriptor: &wire::Descriptor, schema: &Value) -> Vec<String> {
     let mut problems = Vec::new();
     let can = |capability| descriptor.capabilities.contains(capability);
@@ -52,28 +52,28 @@ fn problems(descriptor: &wire::Descriptor, schema: &Value) -> Vec<String> {
         problems.push("it sends but its rules name no action".to_owned());
     }
     for property in nameless_properties("", schema) {
-        problems.push(format!("the setting {property} has neither title nor description, so no form can name it"));
+        problems.push(format!("the setting {property} has neither title nor description, so a form cannot name it"));
     }
     problems
 }
 
-/// The JSON pointers of settings that a form could show no words for.
-pub fn nameless_properties(at: &str, schema: &Value) -> Vec<String> {
+/// The JSON pointers of settings without a title and without a description, below the pointer `parent`.
+pub fn nameless_properties(parent: &str, schema: &Value) -> Vec<String> {
     let mut nameless = Vec::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        let place = format!("{at}/{name}");
+        let pointer = format!("{parent}/{name}");
         if property.get("title").or(property.get("description")).is_none() {
-            nameless.push(place.clone());
+            nameless.push(pointer.clone());
         }
-        nameless.extend(nameless_properties(&place, property));
+        nameless.extend(nameless_properties(&pointer, property));
     }
     if let Some(items) = schema.get("items") {
-        nameless.extend(nameless_properties(&format!("{at}/*"), items));
+        nameless.extend(nameless_properties(&format!("{parent}/*"), items));
     }
     nameless
 }
 
-fn tell(file: &Path, wasm: &[u8], descriptor: &wire::Descriptor, schema: &Value) {
+fn print_summary(file: &Path, wasm: &[u8], descriptor: &wire::Descriptor, schema: &Value) {
     println!("{} {}: {}", descriptor.id, descriptor.version, descriptor.title);
     if !descriptor.summary.is_empty() {
         println!("  {}", descriptor.summary);
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_without_words_are_found_at_any_depth() {
+    fn settings_without_a_name_are_found_at_any_depth() {
         let schema = json!({"properties": {
             "url": {"title": "URL"},
             "secret": {"type": "string"},
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_told_in_their_largest_whole_unit() {
+    fn durations_are_shown_in_their_largest_whole_unit() {
         for (duration_ms, text) in
             [(0, "0"), (120_000, "2 min"), (90_000, "90 s"), (7_200_000, "2 h"), (2_592_000_000, "30 d")]
         {

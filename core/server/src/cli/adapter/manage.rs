@@ -1,4 +1,4 @@
-//! `postrider adapter install`, `list`, `disable`, `enable`, `upgrade`: over HTTP, with a running server.
+//! `postrider adapter install`, `list`, `disable`, `enable`, `upgrade`: they call the API of a running server.
 
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,15 @@ use crate::cli::api::{Api, text};
 use egress::Egress;
 use engine::config::Settings;
 
-/// Of an answer: descriptors of all adapters with their schemas and macros.
+/// The list of adapters contains all descriptors with their schemas and macros, so answers are larger than usual.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 #[derive(clap::Args)]
 pub struct ServerArgs {
-    /// Where the server is
+    /// The URL of the server
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// An admin key; without it the file admin-api-key in the data folder
+    /// An admin key; if absent, the file admin-api-key in the data folder
     #[arg(long, env = "POSTRIDER_ADMIN_API_KEY", hide_env_values = true)]
     key: Option<String>,
 }
@@ -36,6 +36,7 @@ pub struct InstallArgs {
 pub struct VersionArgs {
     /// The adapter's id
     id: String,
+    /// The version, for example 0.2.0
     version: String,
     #[command(flatten)]
     server: ServerArgs,
@@ -48,7 +49,7 @@ pub struct UpgradeArgs {
     /// The version to move its postbacks to
     #[arg(long, value_name = "VERSION")]
     to: String,
-    /// Do it; without this only what would change is shown
+    /// Move the postbacks; without this option the command only shows the changes
     #[arg(long)]
     apply: bool,
     #[command(flatten)]
@@ -61,9 +62,9 @@ impl ServerArgs {
             Some(key) => key,
             None => key_in_data_folder(settings_file)?,
         };
-        // The address is the operator's own choice, as are the networks behind it.
-        let anywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
-        let client = Egress::new(anywhere.into())?.with_max_answer_bytes(MAX_ANSWER_BYTES);
+        // The operator chooses the URL, so it may lead to any network.
+        let all_networks = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
+        let client = Egress::new(all_networks.into())?.with_max_answer_bytes(MAX_ANSWER_BYTES);
         Ok(Api::new(client, self.url.trim_end_matches('/').to_owned(), key))
     }
 }
@@ -75,7 +76,7 @@ fn key_in_data_folder(settings_file: &Path) -> anyhow::Result<String> {
     }
     let file = settings.data_dir.join("admin-api-key");
     let key = std::fs::read_to_string(&file)
-        .with_context(|| format!("there is no key in {}; give one with --key", file.display()))?;
+        .with_context(|| format!("there is no key in {}; pass one with --key", file.display()))?;
     Ok(key.trim().to_owned())
 }
 
@@ -102,7 +103,7 @@ pub async fn list(args: ServerArgs, settings_file: &Path) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Id, version, where it is from, its state, and why.
+/// One line with id, version, origin, state and reason.
 fn row(version: &Value) -> String {
     let field = |name: &str| version[name].as_str().unwrap_or_default();
     let origin = field("origin").replace('_', " ");
@@ -133,22 +134,24 @@ pub async fn upgrade(args: UpgradeArgs, settings_file: &Path) -> anyhow::Result<
     let upgrade = args.server.api(settings_file)?.post(&path, body).await?;
     let postbacks = upgrade["postbacks"].as_array().map(Vec::as_slice).unwrap_or_default();
     for postback in postbacks {
-        judged(postback).iter().for_each(|line| println!("{line}"));
+        upgrade_lines(postback).iter().for_each(|line| println!("{line}"));
     }
     let moved = postbacks.iter().filter(|postback| postback["moved"] == true).count();
     match (args.apply, postbacks.len()) {
         (_, 0) => println!("No postback uses another version of {}", args.id),
         (true, count) => println!("{moved} of {count} postbacks moved to {}", args.to),
-        (false, count) => println!("Nothing is changed yet; --apply moves what has no issue of {count} postbacks"),
+        (false, count) => {
+            println!("Nothing is changed yet; --apply moves those of {count} postbacks that have no issue")
+        }
     }
     if upgrade["more"] == true {
-        println!("There are more postbacks; run it again for the next ones");
+        println!("There are more postbacks; run the command again for the next ones");
     }
     Ok(())
 }
 
-/// One postback under the new version, with what it objects to and where it first differs.
-fn judged(postback: &Value) -> Vec<String> {
+/// The result of the upgrade for one postback, with the issues of the new version and the first different request.
+fn upgrade_lines(postback: &Value) -> Vec<String> {
     let field = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
     let of = |name: &str| field(postback, name);
     let mut lines = vec![format!(
@@ -170,7 +173,7 @@ fn judged(postback: &Value) -> Vec<String> {
     lines
 }
 
-/// Hyphens stay, as ids have them and messages show the path.
+/// Hyphens are not encoded: ids contain them, and messages show the path.
 const IN_SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-');
 
 fn segment(text: &str) -> String {
@@ -182,14 +185,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_judged_postback_is_told_in_lines() {
+    fn an_upgraded_postback_is_shown_in_lines() {
         let postback = json!({
             "postback_id": "pbk_1", "name": "Tracker", "from": "1.0.0", "result": "differs",
             "summary": "1 of 7 events render differently", "issues": [{"path": "/url", "message": "is too long"}],
             "first_difference": {"event_id": "evt_1", "what": "url", "before": "https://a", "after": "https://b"},
         });
         assert_eq!(
-            judged(&postback),
+            upgrade_lines(&postback),
             [
                 "differs  pbk_1 Tracker, from 1.0.0: 1 of 7 events render differently",
                 "         /url: is too long",

@@ -1,6 +1,6 @@
-//! `postrider adapter …`: what the author of an adapter needs, from the first file to the installed component.
+//! `postrider adapter …`: the commands for authors of adapters, from the first file to the installed component.
 //!
-//! docs/adapters.md is the tutorial. Nothing here knows how an adapter runs; that is the host's business.
+//! docs/adapters.md is the tutorial. These commands do not run adapters themselves; the host does.
 
 mod build;
 mod check;
@@ -25,11 +25,11 @@ pub struct AdapterArgs {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a new adapter in ./<slug> that builds and passes its cases
+    /// Create a new adapter in ./<slug> that builds and passes its cases
     New(new::NewArgs),
     /// Build the component into dist/<slug>.wasm
     Build(build::BuildArgs),
-    /// Say what a component is, or why it can't be an adapter
+    /// Show what a component declares, or why it can't be an adapter
     Check(check::CheckArgs),
     /// Run all cases in the real host under the real limits
     Test(test::TestArgs),
@@ -37,13 +37,13 @@ enum Command {
     Run(test::RunArgs),
     /// Install a component into a running server
     Install(manage::InstallArgs),
-    /// The adapters of a running server
+    /// List the adapters of a running server
     List(manage::ServerArgs),
     /// Take one version out of service; its deliveries wait
     Disable(manage::VersionArgs),
     /// Put one version back into service
     Enable(manage::VersionArgs),
-    /// Show what another version would change, and with --apply move to it
+    /// Show what another version would change; with --apply, move the postbacks to it
     Upgrade(manage::UpgradeArgs),
 }
 
@@ -63,7 +63,7 @@ pub async fn run(args: AdapterArgs, settings_file: &Path) -> anyhow::Result<Exit
     }
 }
 
-/// The host as a server has it. Compiled code is kept in the user's own cache, or not at all.
+/// A host with the limits of a server. It keeps compiled code in the user's cache folder.
 fn host() -> anyhow::Result<Host> {
     Ok(Host::start(&cache_dir())?)
 }
@@ -73,18 +73,18 @@ fn cache_dir() -> PathBuf {
     let cache = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
     match cache {
         Some(cache) => cache.join("postrider").join("adapters"),
-        // Nobody can have prepared a folder whose name nobody knew.
+        // Another user cannot have prepared a folder with a random name.
         None => std::env::temp_dir().join(format!("postrider-adapters-{:032x}", rand::random::<u128>())),
     }
 }
 
-/// A path as a person would type it here.
+/// The path relative to the current folder if it is inside it.
 fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
-/// 1234567 as 1,234,567.
+/// Formats 1234567 as 1,234,567.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! `postrider adapter new`: a crate in `./SLUG` that builds and passes its cases as it is.
+//! `postrider adapter new`: creates a crate in `./SLUG` that builds and passes its cases without changes.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use host::limits;
 pub struct NewArgs {
     /// The adapter's id and folder, for example acme-ads
     slug: String,
-    /// The SDK: its folder or a version; in a checkout of Postrider its own
+    /// The SDK: its folder or a version; by default the SDK of the checkout of Postrider around the current folder
     #[arg(long, value_name = "PATH OR VERSION")]
     sdk: Option<String>,
 }
 
-/// The files, with `{{slug}}`, `{{type}}`, `{{title}}` and `{{sdk}}` to be filled in.
+/// The files of a new adapter. `{{slug}}`, `{{type}}`, `{{title}}` and `{{sdk}}` are replaced.
 const FILES: [(&str, &str); 7] = [
     ("Cargo.toml", include_str!("scaffold/Cargo.toml.txt")),
     (".gitignore", include_str!("scaffold/gitignore.txt")),
@@ -31,14 +31,14 @@ pub fn run(args: &NewArgs) -> anyhow::Result<()> {
     check(slug)?;
     let here = std::env::current_dir()?;
     let folder = Path::new(slug);
-    // It may be a link that leads nowhere.
+    // A dangling symbolic link counts as well.
     ensure!(folder.symlink_metadata().is_err(), "{slug} exists already; choose another name or remove it");
     let sdk = match &args.sdk {
         Some(given) => sdk_from(given)?,
         None => sdk_around(&here).with_context(|| {
             format!(
-                "this is no checkout of Postrider, and the SDK is on no registry; name its folder in one: `postrider \
-                 adapter new {slug} --sdk <folder>`"
+                "this folder is not in a checkout of Postrider, and the SDK is on no registry; name the folder sdk of a \
+                 checkout: `postrider adapter new {slug} --sdk <folder>`"
             )
         })?,
     };
@@ -50,7 +50,7 @@ pub fn run(args: &NewArgs) -> anyhow::Result<()> {
             .replace("{{sdk}}", &sdk);
         let path = folder.join(name);
         let parent = path.parent().context("every file has a folder")?;
-        std::fs::create_dir_all(parent).with_context(|| format!("{} can't be made", parent.display()))?;
+        std::fs::create_dir_all(parent).with_context(|| format!("{} can't be created", parent.display()))?;
         std::fs::write(&path, filled).with_context(|| format!("{} can't be written", path.display()))?;
         println!("{}", path.display());
     }
@@ -58,7 +58,7 @@ pub fn run(args: &NewArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What would make a crate or a type that Rust does not take.
+/// Slugs from which Rust would not accept the name of the crate or of the type.
 const RESERVED: [&str; 22] = [
     "adapter",
     "alloc",
@@ -85,21 +85,21 @@ const RESERVED: [&str; 22] = [
 ];
 
 fn check(slug: &str) -> anyhow::Result<()> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let well_formed = slug.chars().all(plain)
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let well_formed = slug.chars().all(is_allowed)
         && slug.starts_with(|c: char| c.is_ascii_lowercase())
         && !slug.ends_with('-')
         && !slug.contains("--")
         && slug.len() <= limits::CODE_CHARS;
     ensure!(
         well_formed,
-        "\"{slug}\" is no name for an adapter; use up to {} lower-case letters, digits and single hyphens, beginning \
+        "\"{slug}\" is not a valid name of an adapter; use up to {} lower-case letters, digits and single hyphens, beginning \
          with a letter, such as acme-ads",
         limits::CODE_CHARS
     );
     ensure!(
         !RESERVED.contains(&slug) && !slug.starts_with("postrider"),
-        "\"{slug}\" is taken by Rust or by Postrider; name the adapter after its network, such as acme-ads"
+        "\"{slug}\" is reserved by Rust or Postrider; name the adapter after its network, such as acme-ads"
     );
     Ok(())
 }
@@ -114,7 +114,7 @@ fn sdk_from(given: &str) -> anyhow::Result<String> {
     Ok(format!("\"{given}\""))
 }
 
-/// The SDK of the checkout that `here` is in, relative to the new folder: the checkout may move.
+/// The SDK of the checkout around `here`. The path is relative to the new folder, so the checkout can be moved.
 fn sdk_around(here: &Path) -> Option<String> {
     let mut up = PathBuf::from("..");
     for folder in here.ancestors() {
@@ -131,12 +131,12 @@ fn dependency_on(path: &Path) -> String {
     format!("{{ path = \"{}\" }}", path.display())
 }
 
-/// acme-ads as AcmeAds.
+/// AcmeAds for acme-ads.
 fn type_name(slug: &str) -> String {
     slug.split('-').map(capitalised).collect()
 }
 
-/// acme-ads as Acme Ads.
+/// Acme Ads for acme-ads.
 fn title(slug: &str) -> String {
     slug.split('-').map(capitalised).collect::<Vec<_>>().join(" ")
 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_is_a_path_a_version_or_a_mistake() {
+    fn the_sdk_is_a_path_or_a_version() {
         assert_eq!(sdk_from("0.1.0").expect("a version"), "\"0.1.0\"");
         assert!(sdk_from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk")).expect("a path").ends_with("/sdk\" }"));
         for wrong in ["", "latest", "/no/such/folder", "0.1."] {

@@ -1,4 +1,4 @@
-//! An adapter's folder: `Cargo.toml`, `src/`, `cases/*.json` and, once built, `dist/<slug>.wasm`.
+//! The folder of an adapter: `Cargo.toml`, `src/`, `cases/*.json` and, after a build, `dist/<slug>.wasm`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,19 +7,19 @@ use anyhow::{Context, bail, ensure};
 use super::shown;
 
 pub struct Project {
-    /// Absolute.
+    /// An absolute path.
     pub dir: PathBuf,
 }
 
 impl Project {
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
-        let found = dir.canonicalize().with_context(|| format!("{} is no folder", dir.display()))?;
+        let absolute = dir.canonicalize().with_context(|| format!("{} is not a folder", dir.display()))?;
         ensure!(
-            found.join("Cargo.toml").is_file(),
-            "{} has no Cargo.toml; name the folder of an adapter, or make one with `postrider adapter new <slug>`",
+            absolute.join("Cargo.toml").is_file(),
+            "{} has no Cargo.toml; name the folder of an adapter, or create one with `postrider adapter new <slug>`",
             dir.display()
         );
-        Ok(Self { dir: found })
+        Ok(Self { dir: absolute })
     }
 
     pub fn manifest(&self) -> PathBuf {
@@ -34,7 +34,10 @@ impl Project {
         self.dir.join("dist")
     }
 
-    /// The one component in `dist`.
+    /// The component in `dist`.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
     pub fn component(&self) -> anyhow::Result<PathBuf> {
         let entries = std::fs::read_dir(self.dist()).into_iter().flatten().flatten();
         let mut components: Vec<PathBuf> = entries
@@ -46,18 +49,18 @@ impl Project {
                 self.warn_if_stale(&component);
                 Ok(component)
             }
-            (Some(_), false) => bail!("{} has several components; remove the old ones", shown(&self.dist())),
+            (Some(_), false) => bail!("{} has more than one component; remove the old ones", shown(&self.dist())),
             (None, _) => bail!("{} has no component; run `postrider adapter build`", shown(&self.dist())),
         }
     }
 
-    /// Whoever forgets to build would test yesterday's adapter and not know it.
+    /// Prints a warning if a source file is newer than the component, so that authors do not test an old build unnoticed.
     fn warn_if_stale(&self, component: &Path) {
-        let changed = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
-        let built = changed(component);
+        let modified_at = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        let built_at = modified_at(component);
         let mut sources = vec![self.manifest(), self.dir.join("config.schema.json")];
         list_files(&self.dir.join("src"), &mut sources);
-        if let Some(newer) = sources.iter().find(|source| changed(source) > built) {
+        if let Some(newer) = sources.iter().find(|source| modified_at(source) > built_at) {
             let newer = newer.strip_prefix(&self.dir).unwrap_or(newer);
             eprintln!("{} has changed since the component was built; run `postrider adapter build`", newer.display());
         }

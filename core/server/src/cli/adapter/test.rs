@@ -1,4 +1,4 @@
-//! `postrider adapter test` and `run`: the cases of an adapter, in the real host under the real limits.
+//! `postrider adapter test` and `run`: run the cases of an adapter in the real host under the real limits.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,10 +20,10 @@ pub struct TestArgs {
     /// The adapter's folder
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// The component; the one in dist/ without it
+    /// The component; by default the one in dist/
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
-    /// Write what came as what is expected; look at the difference before you commit it
+    /// Write the actual results into the cases as expected results; review the differences before you commit them
     #[arg(long)]
     update: bool,
 }
@@ -32,7 +32,7 @@ pub struct TestArgs {
 pub struct RunArgs {
     /// A file in an adapter's folder cases/
     case: PathBuf,
-    /// The component; the one in dist/ without it
+    /// The component; by default the one in dist/
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
 }
@@ -40,11 +40,11 @@ pub struct RunArgs {
 pub fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.dir)?;
     let cases = Case::load_all(&project.cases())?;
-    ensure!(!cases.is_empty(), "{} has no *.json; docs/adapters.md says how to write one", shown(&project.cases()));
+    ensure!(!cases.is_empty(), "{} has no *.json; docs/adapters.md shows how to write a case", shown(&project.cases()));
     let adapter = load(&project, args.component.as_deref())?;
     let mut counts = Counts::default();
     for case in &cases {
-        judge(case, &adapter, args.update, &mut counts)?;
+        run_case(case, &adapter, args.update, &mut counts)?;
     }
     println!("{}", counts.summary());
     Ok(if counts.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -64,11 +64,12 @@ impl Counts {
     }
 }
 
-fn judge(case: &Case, adapter: &Arc<Adapter>, update: bool, counts: &mut Counts) -> anyhow::Result<()> {
+/// Runs one case, prints and counts its result; with `update`, writes an unexpected result into the case.
+fn run_case(case: &Case, adapter: &Arc<Adapter>, update: bool, counts: &mut Counts) -> anyhow::Result<()> {
     let run = case.run(adapter);
     let problems = match &run.answer {
         Ok(answer) => case.compare(answer),
-        Err(error) => vec![sentence(error)],
+        Err(error) => vec![error_text(error)],
     };
     if problems.is_empty() {
         counts.passed += 1;
@@ -82,7 +83,7 @@ fn judge(case: &Case, adapter: &Arc<Adapter>, update: bool, counts: &mut Counts)
     } else {
         counts.failed += 1;
         println!("FAILED   {}", title(case));
-        run.log.iter().for_each(|line| println!("    log {}", logged(line)));
+        run.log.iter().for_each(|line| println!("    log {}", log_text(line)));
     }
     for line in problems.iter().flat_map(|problem| problem.lines()) {
         println!("    {line}");
@@ -99,7 +100,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     println!("{}", title(&case));
     println!("call     {}", case.call());
     for line in &run.log {
-        println!("log      {}", logged(line));
+        println!("log      {}", log_text(line));
     }
     show_cost(&run.cost, &adapter);
     let problems = match &run.answer {
@@ -107,7 +108,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             println!("result   {}", pretty(answer));
             case.compare(answer)
         }
-        Err(error) => vec![sentence(error)],
+        Err(error) => vec![error_text(error)],
     };
     for problem in &problems {
         println!("FAILED   {}", problem.replace('\n', "\n         "));
@@ -119,8 +120,8 @@ fn show_cost(cost: &Cost, adapter: &Adapter) {
     let limits = adapter.limits();
     let share = |part: u64, whole: u64| format!("{}.{} %", part * 100 / whole, part * 1000 / whole % 10);
     println!("fuel     {} of {} steps ({})", grouped(cost.fuel), grouped(limits.fuel), share(cost.fuel, limits.fuel));
-    let (held, memory) = (cost.memory_bytes as u64, limits.memory_bytes as u64);
-    println!("memory   {} of {} KiB ({})", grouped(held >> 10), grouped(memory >> 10), share(held, memory));
+    let (used, limit) = (cost.memory_bytes as u64, limits.memory_bytes as u64);
+    println!("memory   {} of {} KiB ({})", grouped(used >> 10), grouped(limit >> 10), share(used, limit));
     let limit_ms = TICK.as_millis() * u128::from(limits.deadline_ticks);
     println!("time     {}.{:03} of {limit_ms} ms", cost.elapsed.as_millis(), cost.elapsed.as_micros() % 1000);
 }
@@ -139,14 +140,14 @@ fn title(case: &Case) -> String {
     format!("{file}: {}", case.name)
 }
 
-fn sentence(error: &CaseError) -> String {
+fn error_text(error: &CaseError) -> String {
     match error {
         CaseError::Stopped(stopped) => format!("{stopped} ({})", stopped.code()),
         other => other.to_string(),
     }
 }
 
-fn logged(line: &LogLine) -> String {
+fn log_text(line: &LogLine) -> String {
     let level = match line.level {
         LogLevel::Debug => "debug",
         LogLevel::Info => "info",

@@ -1,7 +1,7 @@
-//! Which compiler builds for `wasm32-unknown-unknown` on this machine, or what is missing and how to get it.
+//! Chooses the compiler for `wasm32-unknown-unknown` on this machine, or reports what is missing and how to install it.
 //!
-//! Rust's own target is best. Where rustup can't fetch it, Debian's rustc-web and rust-web-src do: the
-//! standard library is then built from its sources.
+//! Rust's own target is preferred. If rustup cannot download it, Debian's rustc-web and rust-web-src replace it: cargo
+//! then builds the standard library from its sources.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,15 +13,16 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust/library";
 
-/// What cargo has to be told.
+/// The compiler, as cargo needs it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Toolchain {
+    /// Environment variables for cargo.
     pub environment: Vec<(&'static str, String)>,
-    /// Where the standard library's sources are, to be kept out of panic messages.
+    /// The folder with the sources of the standard library; panic messages must not contain it.
     pub sysroot: PathBuf,
 }
 
-/// What this machine has.
+/// The parts of a toolchain that are installed on this machine.
 struct Machine {
     sysroot: PathBuf,
     has_target: bool,
@@ -31,9 +32,12 @@ struct Machine {
 }
 
 impl Toolchain {
-    /// `dir` is the crate's, since it may choose a toolchain of its own.
+    /// `dir` is the folder of the crate, which may select a toolchain with rust-toolchain.toml.
+    ///
+    /// # Errors
+    /// Rust, its target or the linker is missing; the error names the command that installs it.
     pub fn find(dir: &Path) -> anyhow::Result<Self> {
-        choose(Machine::look(dir)?)
+        choose(Machine::inspect(dir)?)
     }
 }
 
@@ -58,7 +62,7 @@ fn choose(machine: Machine) -> anyhow::Result<Toolchain> {
 }
 
 impl Machine {
-    fn look(dir: &Path) -> anyhow::Result<Self> {
+    fn inspect(dir: &Path) -> anyhow::Result<Self> {
         let sysroot = sysroot("rustc", dir).context("Rust is missing; install it from https://rustup.rs")?;
         let has_target = sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir();
         let linker = rust_lld(&sysroot).or_else(|| in_path("wasm-ld")).or_else(|| in_path("rust-lld"));
@@ -82,7 +86,7 @@ fn sysroot(rustc: &str, dir: &Path) -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }
 
-/// Rust brings its own linker for its own machine's kind.
+/// The linker that Rust ships for its host target.
 fn rust_lld(sysroot: &Path) -> Option<PathBuf> {
     let machines = std::fs::read_dir(sysroot.join("lib/rustlib")).ok()?;
     machines.flatten().map(|machine| machine.path().join("bin/rust-lld")).find(|path| path.is_file())
@@ -116,15 +120,15 @@ mod tests {
 
     #[test]
     fn the_missing_step_is_named() {
-        let told = |machine| choose(machine).expect_err("something is missing").to_string();
+        let error_of = |machine| choose(machine).expect_err("something is missing").to_string();
         let without_sources = Machine { debian_sysroot: Some("/usr".into()), ..machine() };
         for incomplete in [machine(), without_sources] {
-            let sentence = told(incomplete);
+            let sentence = error_of(incomplete);
             assert!(sentence.contains("rustup target add wasm32-unknown-unknown"), "{sentence}");
             assert!(sentence.contains("apt-get install rustc-web rust-web-src"), "{sentence}");
         }
         let no_linker = Machine { debian_sysroot: Some("/usr".into()), has_debian_sources: true, ..machine() };
-        assert!(told(no_linker).contains("apt-get install lld"));
+        assert!(error_of(no_linker).contains("apt-get install lld"));
     }
 
     #[test]

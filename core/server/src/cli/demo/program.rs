@@ -1,25 +1,25 @@
-//! The demo's program: two offers, three affiliates with a link each, and where their postbacks go.
+//! The demo's program: two offers, three affiliates with a link each, and their postbacks.
 //!
-//! Every postback is pasted, as people do it: a tracker's URL with macros, taken apart by the API.
+//! Every postback is created from a pasted tracker URL with macros, which the API parses.
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use super::console::Console;
+use super::environment::Environment;
 use super::in_debug;
-use super::narrator::Narrator;
-use super::stage::Stage;
-use super::tracker::{GONE, STUMBLING};
+use super::tracker::{FLAKY, GONE};
 use crate::cli::api::{Api, text};
 
-/// How long Katherine's network wants to wait before it hears of a sale.
+/// The delay of the postback to Katherine's network.
 pub const DELAY_SECS: u64 = 4 * in_debug(3);
 
 pub struct Program {
     pub ada: Affiliate,
     pub grace: Affiliate,
     pub katherine: Affiliate,
-    /// From a postback's id to its path at the tracker.
+    /// The tracker's paths by postback id.
     pub destinations: HashMap<String, &'static str>,
 }
 
@@ -30,23 +30,23 @@ pub struct Affiliate {
     pub link: String,
 }
 
-pub async fn create(narrator: &Narrator, stage: &Stage) -> anyhow::Result<Program> {
-    let api = &stage.api;
+pub async fn create(console: &Console, environment: &Environment) -> anyhow::Result<Program> {
+    let api = &environment.api;
     let pro = offer(api, "Pro plan", "pro", "USD", json!({"fixed": "12.50"})).await?;
-    narrator.step("offer", "Pro plan: 12.50 USD for a sale");
+    console.step("offer", "Pro plan: 12.50 USD for a sale");
     let coffee = offer(api, "Coffee club", "coffee", "EUR", json!({"percent": "30"})).await?;
-    narrator.step("offer", "Coffee club: 30 % of a sale, in EUR");
+    console.step("offer", "Coffee club: 30 % of a sale, in EUR");
 
-    let ada = affiliate(narrator, api, "Ada Lovelace", "ada", &pro).await?;
-    let grace = affiliate(narrator, api, "Grace Hopper", "grace", &coffee).await?;
-    let katherine = affiliate(narrator, api, "Katherine Johnson", "katherine", &pro).await?;
+    let ada = affiliate(console, api, "Ada Lovelace", "ada", &pro).await?;
+    let grace = affiliate(console, api, "Grace Hopper", "grace", &coffee).await?;
+    let katherine = affiliate(console, api, "Katherine Johnson", "katherine", &pro).await?;
 
     let key = json!({"name": "Grace's own", "role": "affiliate", "affiliate_id": grace.id});
     let as_grace = api.with_key(text(&api.post("/api/v1/api-keys", key).await?, "key")?);
     let mut destinations = HashMap::new();
-    for wish in wishes(&ada, &grace, &katherine, &coffee) {
-        let owner = if wish.by_grace_herself { &as_grace } else { api };
-        destinations.insert(wish.save(narrator, stage, owner).await?, wish.path);
+    for postback in new_postbacks(&ada, &grace, &katherine, &coffee) {
+        let owner = if postback.is_owned_by_grace { &as_grace } else { api };
+        destinations.insert(postback.save(console, environment, owner).await?, postback.path);
     }
     Ok(Program { ada, grace, katherine, destinations })
 }
@@ -58,7 +58,7 @@ async fn offer(api: &Api, name: &str, page: &str, currency: &str, payout: Value)
 }
 
 async fn affiliate(
-    narrator: &Narrator,
+    console: &Console,
     api: &Api,
     name: &'static str,
     mailbox: &str,
@@ -69,31 +69,32 @@ async fn affiliate(
     let id = text(&created, "id")?;
     let link = api.post("/api/v1/links", json!({"affiliate_id": id, "offer_id": offer_id})).await?;
     let affiliate = Affiliate { name, id, referral_code: text(&created, "referral_code")?, link: text(&link, "url")? };
-    narrator.step("affiliate", &format!("{name}, {}, {}", affiliate.referral_code, affiliate.link));
+    console.step("affiliate", &format!("{name}, {}, {}", affiliate.referral_code, affiliate.link));
     Ok(affiliate)
 }
 
-/// A postback as somebody wants it.
-struct Wish {
+/// A postback to create.
+struct NewPostback {
     name: &'static str,
     path: &'static str,
     method: &'static str,
     query: &'static str,
-    /// In words.
+    /// The rule in words, for the output.
     when: String,
-    /// The same as the API takes it.
+    /// The rule in the fields of the API.
     rule: Value,
-    by_grace_herself: bool,
+    /// Grace creates it with her own key; otherwise the operator creates it.
+    is_owned_by_grace: bool,
 }
 
-impl Wish {
+impl NewPostback {
     fn new(name: &'static str, path: &'static str, query: &'static str, when: impl Into<String>, rule: Value) -> Self {
-        Self { name, path, method: "GET", query, when: when.into(), rule, by_grace_herself: false }
+        Self { name, path, method: "GET", query, when: when.into(), rule, is_owned_by_grace: false }
     }
 
-    /// The server tries the destination before it saves the postback; one that refuses is an error here.
-    async fn save(&self, narrator: &Narrator, stage: &Stage, owner: &Api) -> anyhow::Result<String> {
-        let url = stage.tracker.url(&format!("{}?{}", self.path, self.query));
+    /// Creates the postback; returns its id. The server sends a test request first; if the tracker refuses it, this is an error.
+    async fn save(&self, console: &Console, environment: &Environment, owner: &Api) -> anyhow::Result<String> {
+        let url = environment.tracker.url(&format!("{}?{}", self.path, self.query));
         let parsed = owner.post("/api/v1/postbacks/parse", json!({"url": url})).await?;
         let mut body = self.rule.clone();
         body["name"] = self.name.into();
@@ -105,33 +106,33 @@ impl Wish {
             "custom": parsed["custom"],
         });
         let saved = owner.post("/api/v1/postbacks", body).await?;
-        narrator.step("postback", &format!("{}: {}", self.name, self.when));
-        let glue = if self.method == "GET" { "?" } else { " " };
-        narrator.detail(&format!("{} {}{glue}{}", self.method, self.path, self.query));
+        console.step("postback", &format!("{}: {}", self.name, self.when));
+        let separator = if self.method == "GET" { "?" } else { " " };
+        console.detail(&format!("{} {}{separator}{}", self.method, self.path, self.query));
         text(&saved, "id")
     }
 }
 
-fn wishes(ada: &Affiliate, grace: &Affiliate, katherine: &Affiliate, coffee: &str) -> Vec<Wish> {
+fn new_postbacks(ada: &Affiliate, grace: &Affiliate, katherine: &Affiliate, coffee: &str) -> Vec<NewPostback> {
     let of = |affiliate: &Affiliate| json!({"affiliate_id": affiliate.id});
     vec![
-        Wish::new(
+        NewPostback::new(
             "Sales tracker",
             "/sales",
             "cid={external_click_id}&order={transaction_id}&pay={payout}&cur={currency}",
             "every approved sale",
             json!({"firing_status": "approved"}),
         ),
-        Wish::new(
+        NewPostback::new(
             "Fraud desk",
             "/fraud",
             "order={transaction_id}&reason={rejection_reason}&from=postrider",
             "sales rejected as fraud, and for no other reason",
             json!({"firing_status": "rejected", "rejection_reasons": ["fraud"]}),
         ),
-        Wish {
+        NewPostback {
             method: "POST",
-            ..Wish::new(
+            ..NewPostback::new(
                 "CRM",
                 "/crm",
                 "order={transaction_id}&status={status}&name={customer_name}",
@@ -139,43 +140,43 @@ fn wishes(ada: &Affiliate, grace: &Affiliate, katherine: &Affiliate, coffee: &st
                 json!({"scope": {"offer_id": coffee}, "firing_status": "any", "ordering": "all"}),
             )
         },
-        Wish::new(
+        NewPostback::new(
             "Click counter",
             "/clicks",
             "cid={external_click_id}&sub1={sub1}&device={device}&click={click_id}",
             "Ada's clicks",
             json!({"action": "click", "scope": of(ada)}),
         ),
-        Wish::new(
-            "Stumbling network",
-            STUMBLING,
+        NewPostback::new(
+            "Flaky network",
+            FLAKY,
             "cid={external_click_id}&order={transaction_id}&pay={payout}",
-            "Ada's approved sales; it will answer 503 at first",
+            "Ada's approved sales; its first answer is 503",
             json!({"scope": of(ada), "firing_status": "approved"}),
         ),
-        Wish::new(
-            "Patient network",
-            "/patient",
+        NewPostback::new(
+            "Delayed network",
+            "/delayed",
             "cid={external_click_id}&order={transaction_id}&pay={payout}",
-            format!("Katherine's approved sales, {DELAY_SECS} seconds later if they still are"),
+            format!("Katherine's approved sales, {DELAY_SECS} seconds later if they are still approved"),
             json!({"scope": of(katherine), "firing_status": "approved",
                 "delay": {"value": DELAY_SECS, "unit": "seconds"}}),
         ),
-        Wish {
-            by_grace_herself: true,
-            ..Wish::new(
+        NewPostback {
+            is_owned_by_grace: true,
+            ..NewPostback::new(
                 "Grace's tracker",
                 "/grace",
                 "cid={external_click_id}&sub1={sub1}&order={transaction_id}&pay={payout}",
-                "her approved sales; set up by herself, with her own key",
+                "her approved sales; she created it with her own key",
                 json!({"firing_status": "approved"}),
             )
         },
-        Wish::new(
+        NewPostback::new(
             "Network that closes",
             GONE,
             "cid={external_click_id}&order={transaction_id}",
-            "Grace's approved sales; it accepts the test, then is gone",
+            "Grace's approved sales; it accepts the test request, then answers 410",
             json!({"scope": of(grace), "firing_status": "approved"}),
         ),
     ]

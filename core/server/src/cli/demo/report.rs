@@ -1,20 +1,21 @@
-//! What the demo tells at its end: what arrived, what did not and why, and whether that was the plan.
+//! The demo's report: received requests, deliveries that did not succeed with their reasons, and differences from the
+//! expectations.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::narrator::{Colour, Narrator, seconds};
+use super::console::{Colour, Console, seconds};
+use super::environment::Environment;
 use super::program::Program;
-use super::stage::Stage;
-use super::tracker::Receipt;
-use super::traffic::{Absence, Arrival, Fate, Plan};
+use super::tracker::ReceivedRequest;
+use super::traffic::{Absence, AbsenceKind, Expectations, ExpectedRequest};
 use crate::cli::api::text;
 
-/// Clocks are read at different moments on both sides of a request.
+/// The two sides of a request read the clock at different moments.
 const TOLERANCE: Duration = Duration::from_millis(50);
 
-/// A delivery that its destination did not accept, as the API tells it.
+/// A delivery that did not succeed, as the API returns it.
 struct Undelivered {
     order: String,
     path: String,
@@ -22,61 +23,63 @@ struct Undelivered {
     reason: String,
 }
 
-/// Prints the tables and the verdict; tells whether it is good.
-pub async fn tell(narrator: &Narrator, stage: &Stage, plan: &Plan) -> anyhow::Result<bool> {
-    let receipts = stage.tracker.receipts();
-    let undelivered = undelivered(stage, plan).await?;
-    narrator.heading("What the tracker received");
-    tell_received(narrator, &receipts);
-    narrator.heading("What did not arrive, and why");
-    tell_absent(narrator, &undelivered, plan);
+/// Prints the tables and the differences; returns whether there is no difference.
+pub async fn print(console: &Console, environment: &Environment, expected: &Expectations) -> anyhow::Result<bool> {
+    let received = environment.tracker.received();
+    let undelivered = undelivered(environment, expected).await?;
+    console.heading("What the tracker received");
+    print_received(console, &received);
+    console.heading("What did not arrive, and why");
+    print_undelivered(console, &undelivered, expected);
 
-    let mut differences = compare_arrivals(&plan.arrivals, &receipts);
-    differences.extend(compare_absences(&plan.absences, &undelivered));
+    let mut differences = compare_requests(&expected.requests, &received);
+    differences.extend(compare_absences(&expected.absences, &undelivered));
     if differences.is_empty() {
-        let verdict = format!("All {} requests arrived as expected, and nothing else did.", plan.arrivals.len());
-        narrator.line(&format!("\n{}", narrator.paint(Colour::Green, &verdict)));
+        let summary = format!("All {} requests arrived as expected, and no others.", expected.requests.len());
+        console.line(&format!("\n{}", console.paint(Colour::Green, &summary)));
     } else {
-        narrator.line(&format!("\n{}", narrator.paint(Colour::Red, "Not as expected:")));
+        console.line(&format!("\n{}", console.paint(Colour::Red, "Not as expected:")));
         for difference in &differences {
-            narrator.line(&format!("  - {difference}"));
+            console.line(&format!("  - {difference}"));
         }
     }
     Ok(differences.is_empty())
 }
 
-fn tell_received(narrator: &Narrator, receipts: &[Receipt]) {
-    let row = |it: &Receipt| {
+fn print_received(console: &Console, received: &[ReceivedRequest]) {
+    let row = |it: &ReceivedRequest| {
         let parameters: Vec<_> = it.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        [seconds(it.at), it.path.clone(), it.method.clone(), it.answered.to_string(), parameters.join("  ")]
+        [seconds(it.at), it.path.clone(), it.method.clone(), it.status.to_string(), parameters.join("  ")]
     };
-    let rows: Vec<_> = receipts.iter().map(row).collect();
-    narrator.table(["time", "destination", "method", "answer", "what it said"], &rows);
-    // Names are where encoding goes wrong; show one as it travelled.
-    let encoded = receipts.iter().flat_map(|it| it.raw.split('&')).find(|pair| pair.contains('%'));
+    let rows: Vec<_> = received.iter().map(row).collect();
+    console.table(["time", "destination", "method", "answer", "parameters"], &rows);
+    // Encoding errors show up in names first, so one name is shown as it was sent.
+    let encoded = received.iter().flat_map(|it| it.raw.split('&')).find(|pair| pair.contains('%'));
     if let Some(pair) = encoded {
-        narrator.line(&format!("\n  The customer's name travelled as {pair}"));
+        console.line(&format!("\n  The customer's name was sent as {pair}"));
     }
 }
 
-fn tell_absent(narrator: &Narrator, undelivered: &[Undelivered], plan: &Plan) {
+fn print_undelivered(console: &Console, undelivered: &[Undelivered], expected: &Expectations) {
     let ended = undelivered.iter().map(|it| [it.order.clone(), it.path.clone(), it.state.clone(), it.reason.clone()]);
-    let never_owed = plan.absences.iter().filter_map(|it| match it.fate {
-        Fate::NeverOwed(why) => Some([it.order.to_owned(), it.path.to_owned(), "not owed".to_owned(), why.to_owned()]),
-        Fate::Ended(_) => None,
+    let without_delivery = expected.absences.iter().filter_map(|it| match it.kind {
+        AbsenceKind::NoDelivery(why) => {
+            Some([it.order.to_owned(), it.path.to_owned(), "no delivery".to_owned(), why.to_owned()])
+        }
+        AbsenceKind::Ended(_) => None,
     });
-    let mut rows: Vec<_> = ended.chain(never_owed).collect();
+    let mut rows: Vec<_> = ended.chain(without_delivery).collect();
     rows.sort();
-    narrator.table(["sale", "destination", "state", "reason"], &rows);
+    console.table(["sale", "destination", "state", "reason"], &rows);
 }
 
-async fn undelivered(stage: &Stage, plan: &Plan) -> anyhow::Result<Vec<Undelivered>> {
-    let deliveries = stage.api.list("/api/v1/deliveries").await?;
+async fn undelivered(environment: &Environment, expected: &Expectations) -> anyhow::Result<Vec<Undelivered>> {
+    let deliveries = environment.api.list("/api/v1/deliveries").await?;
     let unaccepted = deliveries.iter().filter(|delivery| delivery["state"] != "success");
     unaccepted
         .map(|delivery| {
-            let order = delivery["conversion_id"].as_str().and_then(|id| plan.orders.get(id));
-            let path = delivery["postback_id"].as_str().and_then(|id| plan.destinations.get(id));
+            let order = delivery["conversion_id"].as_str().and_then(|id| expected.orders.get(id));
+            let path = delivery["postback_id"].as_str().and_then(|id| expected.destinations.get(id));
             Ok(Undelivered {
                 order: order.map_or("a click", |order| order).to_owned(),
                 path: path.map_or("unknown", |path| path).to_owned(),
@@ -87,48 +90,50 @@ async fn undelivered(stage: &Stage, plan: &Plan) -> anyhow::Result<Vec<Undeliver
         .collect()
 }
 
-/// Each expected request once, and no other.
-fn compare_arrivals(expected: &[Arrival], receipts: &[Receipt]) -> Vec<String> {
+/// Each expected request must arrive exactly once, and no other request.
+fn compare_requests(expected: &[ExpectedRequest], received: &[ReceivedRequest]) -> Vec<String> {
     let mut differences = Vec::new();
-    let mut left: Vec<&Receipt> = receipts.iter().collect();
-    for arrival in expected {
-        match left.iter().position(|receipt| arrival.is(receipt)) {
-            Some(found) => {
-                let receipt = left.remove(found);
-                if receipt.at + TOLERANCE < arrival.not_before {
-                    let due = seconds(arrival.not_before);
-                    differences.push(format!("came too early, it was due at {due}: {}", told(receipt)));
+    let mut unmatched: Vec<&ReceivedRequest> = received.iter().collect();
+    for expected_request in expected {
+        match unmatched.iter().position(|request| expected_request.matches(request)) {
+            Some(index) => {
+                let request = unmatched.remove(index);
+                if request.at + TOLERANCE < expected_request.not_before {
+                    let due = seconds(expected_request.not_before);
+                    differences.push(format!("arrived before it was due at {due}: {}", describe_received(request)));
                 }
             }
-            None => differences.push(format!("did not arrive: {arrival}")),
+            None => differences.push(format!("did not arrive: {expected_request}")),
         }
     }
-    differences.extend(left.into_iter().map(|receipt| format!("should not have arrived: {}", told(receipt))));
+    differences.extend(
+        unmatched.into_iter().map(|request| format!("should not have arrived: {}", describe_received(request))),
+    );
     differences
 }
 
-impl Arrival {
-    fn is(&self, receipt: &Receipt) -> bool {
-        self.method == receipt.method
-            && self.path == receipt.path
-            && self.parameters == receipt.parameters
-            && self.answered == receipt.answered
+impl ExpectedRequest {
+    fn matches(&self, request: &ReceivedRequest) -> bool {
+        self.method == request.method
+            && self.path == request.path
+            && self.parameters == request.parameters
+            && self.status == request.status
     }
 }
 
-impl std::fmt::Display for Arrival {
+impl std::fmt::Display for ExpectedRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&sentence(self.method, self.path, &self.parameters, self.answered))
+        f.write_str(&describe(self.method, self.path, &self.parameters, self.status))
     }
 }
 
-fn told(receipt: &Receipt) -> String {
-    sentence(&receipt.method, &receipt.path, &receipt.parameters, receipt.answered)
+fn describe_received(request: &ReceivedRequest) -> String {
+    describe(&request.method, &request.path, &request.parameters, request.status)
 }
 
-fn sentence(method: &str, path: &str, parameters: &[(String, String)], answered: u16) -> String {
+fn describe(method: &str, path: &str, parameters: &[(String, String)], status: u16) -> String {
     let parameters: Vec<_> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("{method} {path} {}, answered with {answered}", parameters.join(" "))
+    format!("{method} {path} {}, answered with {status}", parameters.join(" "))
 }
 
 fn compare_absences(expected: &[Absence], undelivered: &[Undelivered]) -> Vec<String> {
@@ -136,11 +141,11 @@ fn compare_absences(expected: &[Absence], undelivered: &[Undelivered]) -> Vec<St
     for absence in expected {
         let found = undelivered.iter().find(|it| it.order == absence.order && it.path == absence.path);
         let (order, path) = (absence.order, absence.path);
-        match (&absence.fate, found) {
-            (Fate::Ended(state), Some(it)) if it.state != *state => {
+        match (&absence.kind, found) {
+            (AbsenceKind::Ended(state), Some(it)) if it.state != *state => {
                 differences.push(format!("the delivery of {order} to {path} is {}, not {state}", it.state));
             }
-            (Fate::Ended(state), None) => {
+            (AbsenceKind::Ended(state), None) => {
                 differences.push(format!("the delivery of {order} to {path} is not {state}"));
             }
             _ => {}
@@ -148,34 +153,35 @@ fn compare_absences(expected: &[Absence], undelivered: &[Undelivered]) -> Vec<St
     }
     let was_expected = |it: &Undelivered| {
         expected.iter().any(|absence| {
-            matches!(absence.fate, Fate::Ended(_)) && absence.order == it.order && absence.path == it.path
+            matches!(absence.kind, AbsenceKind::Ended(_)) && absence.order == it.order && absence.path == it.path
         })
     };
-    let surprises = undelivered.iter().filter(|it| !was_expected(it));
+    let unexpected = undelivered.iter().filter(|it| !was_expected(it));
     differences.extend(
-        surprises.map(|it| format!("the delivery of {} to {} is {}: {}", it.order, it.path, it.state, it.reason)),
+        unexpected.map(|it| format!("the delivery of {} to {} is {}: {}", it.order, it.path, it.state, it.reason)),
     );
     differences
 }
 
-/// For those who want to go on by hand.
-pub fn where_to_look(narrator: &Narrator, stage: &Stage, program: &Program) {
-    let Stage { url, admin_key, .. } = stage;
+/// Prints the addresses, the admin key and sample commands for the running demo server.
+pub fn print_next_steps(console: &Console, environment: &Environment, program: &Program) {
+    let Environment { url, admin_key, .. } = environment;
     let sale = json!({
         "referral_code": program.ada.referral_code, "transaction_id": "mine-1", "status": "approved", "amount": "99.00",
     });
-    narrator.heading("Where to look");
-    narrator.line(&format!("  The API    {url}/api/docs"));
-    narrator.line(&format!("  Metrics    {url}/metrics"));
-    narrator.line(&format!("  Admin key  {admin_key}"));
-    narrator.line("\n  In another terminal; what the tracker receives is shown here:\n");
-    narrator.line(&format!("  KEY={admin_key}"));
-    narrator.line("  # Click a link; the Location has the click id");
-    narrator.line(&format!("  curl -si '{}?click_id=mine-1&sub1=by-hand'", program.ada.link));
-    narrator.line("  # Report a sale, here by referral code; or send \"click_id\" instead");
-    narrator.line(&format!("  curl -s -H \"Authorization: Bearer $KEY\" {url}/api/v1/conversions \\"));
-    narrator.line(&format!("    -H 'Content-Type: application/json' \\\n    -d '{sale}'"));
-    narrator.line("  # The log: every delivery with its attempts");
-    narrator.line(&format!("  curl -s -H \"Authorization: Bearer $KEY\" '{url}/api/v1/deliveries?limit=5'"));
-    narrator.line("\n  Serving until Ctrl-C; then all of this is removed.\n");
+    console.heading("Next steps");
+    console.line(&format!("  The API    {url}/api/docs"));
+    console.line(&format!("  Metrics    {url}/metrics"));
+    console.line(&format!("  Admin key  {admin_key}"));
+    console
+        .line("\n  Run these commands in another terminal; the requests that the tracker receives are shown here:\n");
+    console.line(&format!("  KEY={admin_key}"));
+    console.line("  # Click a link; the Location header contains the click id");
+    console.line(&format!("  curl -si '{}?click_id=mine-1&sub1=by-hand'", program.ada.link));
+    console.line("  # Report a sale with a referral code; \"click_id\" works as well");
+    console.line(&format!("  curl -s -H \"Authorization: Bearer $KEY\" {url}/api/v1/conversions \\"));
+    console.line(&format!("    -H 'Content-Type: application/json' \\\n    -d '{sale}'"));
+    console.line("  # List the deliveries with their attempts");
+    console.line(&format!("  curl -s -H \"Authorization: Bearer $KEY\" '{url}/api/v1/deliveries?limit=5'"));
+    console.line("\n  The server runs until Ctrl-C; then its data is removed.\n");
 }

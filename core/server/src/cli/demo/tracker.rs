@@ -1,6 +1,6 @@
-//! The demo's tracker: an ordinary HTTP server that notes what it receives.
+//! The demo's tracker: an HTTP server that records the requests that it receives.
 //!
-//! It accepts everything, but for two destinations that show what happens when trackers do not.
+//! It accepts all requests, except at two paths that demonstrate a retry and a permanent refusal.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,74 +15,74 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::narrator::Narrator;
+use super::console::Console;
 
-/// Answers 503 to its first real postback.
-pub const STUMBLING: &str = "/stumbling";
-/// Accepts the test request and is gone when the first real postback comes.
+/// Answers 503 to the first delivery.
+pub const FLAKY: &str = "/flaky";
+/// Accepts the test request, and answers 410 to deliveries.
 pub const GONE: &str = "/gone";
 
-const BODY_MAX: usize = 64 * 1024;
+const BODY_MAX_BYTES: usize = 64 * 1024;
 
-/// One request as it came.
 #[derive(Clone)]
-pub struct Receipt {
-    /// Since the demo began.
+pub struct ReceivedRequest {
+    /// The time since the start of the demo.
     pub at: Duration,
     pub method: String,
     pub path: String,
-    /// Query or form, as it travelled.
+    /// The query or the form, as it was sent.
     pub raw: String,
-    /// The same, decoded once.
+    /// The decoded query or form.
     pub parameters: Vec<(String, String)>,
-    /// What the tracker answered.
-    pub answered: u16,
+    /// The status of the tracker's answer.
+    pub status: u16,
 }
 
 pub struct Tracker {
     address: SocketAddr,
-    book: Arc<Book>,
+    shared: Arc<Shared>,
     serving: JoinHandle<()>,
 }
 
-struct Book {
-    narrator: Narrator,
-    pages: Mutex<Pages>,
+struct Shared {
+    console: Console,
+    requests: Mutex<RequestLog>,
 }
 
 #[derive(Default)]
-struct Pages {
-    /// Until then only test requests come.
-    open: bool,
-    receipts: Vec<Receipt>,
+struct RequestLog {
+    /// False while postbacks are created: their test requests are not recorded.
+    is_recording: bool,
+    received: Vec<ReceivedRequest>,
 }
 
 impl Tracker {
-    pub async fn start(narrator: Narrator) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("the demo's tracker finds no free port")?;
+    pub async fn start(console: Console) -> anyhow::Result<Self> {
+        let listener =
+            TcpListener::bind("127.0.0.1:0").await.context("there is no free port for the demo's tracker")?;
         let address = listener.local_addr()?;
-        let book = Arc::new(Book { narrator, pages: Mutex::default() });
-        let router = Router::new().fallback(receive).with_state(book.clone());
+        let shared = Arc::new(Shared { console, requests: Mutex::default() });
+        let router = Router::new().fallback(receive).with_state(shared.clone());
         let serving = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "The demo's tracker ended");
+                tracing::error!(%error, "The demo's tracker has stopped");
             }
         });
-        Ok(Self { address, book, serving })
+        Ok(Self { address, shared, serving })
     }
 
     pub fn url(&self, path_and_query: &str) -> String {
         format!("http://{}{path_and_query}", self.address)
     }
 
-    /// From now on requests are real: they are noted and shown.
-    pub fn open(&self) {
-        self.book.pages().open = true;
+    /// From now on, requests are recorded and shown.
+    pub fn start_recording(&self) {
+        self.shared.requests().is_recording = true;
     }
 
-    /// What came since it opened, in order.
-    pub fn receipts(&self) -> Vec<Receipt> {
-        self.book.pages().receipts.clone()
+    /// The recorded requests, in the order of arrival.
+    pub fn received(&self) -> Vec<ReceivedRequest> {
+        self.shared.requests().received.clone()
     }
 }
 
@@ -92,52 +92,52 @@ impl Drop for Tracker {
     }
 }
 
-impl Book {
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().expect("nothing panics while it holds this lock")
+impl Shared {
+    fn requests(&self) -> MutexGuard<'_, RequestLog> {
+        self.requests.lock().expect("nothing panics while it holds this lock")
     }
 }
 
-async fn receive(State(book): State<Arc<Book>>, request: Request) -> Response {
+async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let body = to_bytes(body, BODY_MAX).await.unwrap_or_default();
+    let body = to_bytes(body, BODY_MAX_BYTES).await.unwrap_or_default();
     let query = head.uri.query().unwrap_or_default();
     let raw = if body.is_empty() { query.to_owned() } else { String::from_utf8_lossy(&body).into_owned() };
-    let mut pages = book.pages();
-    let answered = pages.answer_for(head.uri.path());
-    if pages.open {
-        let receipt = Receipt {
-            at: book.narrator.elapsed(),
+    let mut requests = shared.requests();
+    let status = requests.status_for(head.uri.path());
+    if requests.is_recording {
+        let request = ReceivedRequest {
+            at: shared.console.elapsed(),
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
             parameters: url::form_urlencoded::parse(raw.as_bytes()).into_owned().collect(),
             raw,
-            answered: answered.as_u16(),
+            status: status.as_u16(),
         };
-        book.narrator.step("", &format!("-> tracker {}", receipt.summary()));
-        pages.receipts.push(receipt);
+        shared.console.step("", &format!("-> tracker {}", request.summary()));
+        requests.received.push(request);
     }
-    (answered, answered.canonical_reason().unwrap_or_default()).into_response()
+    (status, status.canonical_reason().unwrap_or_default()).into_response()
 }
 
-impl Pages {
-    fn answer_for(&self, path: &str) -> StatusCode {
-        let is_first = !self.receipts.iter().any(|receipt| receipt.path == path);
+impl RequestLog {
+    fn status_for(&self, path: &str) -> StatusCode {
+        let is_first = !self.received.iter().any(|request| request.path == path);
         match path {
-            _ if !self.open => StatusCode::OK,
-            STUMBLING if is_first => StatusCode::SERVICE_UNAVAILABLE,
+            _ if !self.is_recording => StatusCode::OK,
+            FLAKY if is_first => StatusCode::SERVICE_UNAVAILABLE,
             GONE => StatusCode::GONE,
             _ => StatusCode::OK,
         }
     }
 }
 
-impl Receipt {
-    /// Enough to recognise it by.
+impl ReceivedRequest {
+    /// Method, path and the order or the click id.
     fn summary(&self) -> String {
-        let named = |name| self.parameters.iter().find(|(known, _)| known == name);
+        let named = |name| self.parameters.iter().find(|(key, _)| key == name);
         let key = named("order").or_else(|| named("cid")).map(|(name, value)| format!(" {name}={value}"));
-        let Self { method, path, answered, .. } = self;
-        format!("{method} {path}{}, answers {answered}", key.unwrap_or_default())
+        let Self { method, path, status, .. } = self;
+        format!("{method} {path}{}, answers {status}", key.unwrap_or_default())
     }
 }

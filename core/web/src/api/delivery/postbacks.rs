@@ -20,7 +20,7 @@ use domain::ids::{AffiliateId, PostbackId};
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use engine::app::App;
-use engine::delivery::postbacks::{self, Changes, RuleChanges, Wanted};
+use engine::delivery::postbacks::{self, Changes, NewPostback, RuleChanges};
 
 fn default_action() -> Action {
     Action::Conversion
@@ -192,9 +192,9 @@ pub async fn create_postback(
     ApiJson(body): ApiJson<PostbackIn>,
 ) -> ApiResult<(StatusCode, Json<PostbackOut>)> {
     let mut issues = Issues::default();
-    let new = Wanted {
+    let new_postback = NewPostback {
         name: issues.text("/name", &body.name, 200),
-        made_of: crate::api::made_of(body.adapter, body.config, body.template, body.fields)?,
+        adapter_choice: crate::api::adapter_choice(body.adapter, body.config, body.template, body.fields)?,
         rule: Rule {
             scope: body.scope,
             action: body.action,
@@ -207,7 +207,7 @@ pub async fn create_postback(
         owner: body.owner_affiliate_id,
     };
     issues.result()?;
-    Ok((StatusCode::CREATED, Json(postbacks::create(&app, actor, new).await?.into())))
+    Ok((StatusCode::CREATED, Json(postbacks::create(&app, actor, new_postback).await?.into())))
 }
 
 /// List postbacks, newest first. Affiliates see their own.

@@ -163,7 +163,7 @@ pub async fn create_source(
     let mut issues = Issues::default();
     let new = NewSource {
         name: issues.text("/name", &body.name, 200),
-        made_of: crate::api::made_of(body.adapter, body.config, body.template, body.fields)?,
+        adapter_choice: crate::api::adapter_choice(body.adapter, body.config, body.template, body.fields)?,
         affiliate_id: body.affiliate_id,
         settings: body.settings,
         enabled: body.enabled,

@@ -100,7 +100,7 @@ impl<R: Send + 'static> Batch<R> {
 
     /// Starts the calls and returns the results of quick groups, and those of others that are ready soon. The rest is
     /// slow and can be taken with [`next`](Self::next).
-    pub async fn gather(&mut self, pool: &Pool) -> Vec<(usize, R)> {
+    pub(crate) async fn gather(&mut self, pool: &Pool) -> Vec<(usize, R)> {
         self.begin(pool);
         let begun = tokio::time::Instant::now();
         let (mut gathered, mut max_wait) = (Vec::new(), self.max_wait(pool));
@@ -130,7 +130,7 @@ impl<R: Send + 'static> Batch<R> {
     }
 
     /// Whether all results were taken.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.open == 0
     }
 

@@ -184,7 +184,7 @@ impl Pool {
     }
 
     /// Like [`Self::ask`], for a call that counts as a fault of `subject` if it is slow.
-    pub async fn ask_for<T: Send + 'static>(
+    pub(crate) async fn ask_for<T: Send + 'static>(
         &self,
         line: Line,
         subject: Subject,
@@ -237,7 +237,7 @@ impl Pool {
     }
 
     /// The speed of a line.
-    pub fn speed(&self, line: &Line) -> Speed {
+    pub(crate) fn speed(&self, line: &Line) -> Speed {
         self.0.0.speed(&self.0.0.state(), line)
     }
 

@@ -20,27 +20,31 @@ use domain::people::actor::Actor;
 use host::{Adapter, wire as contract};
 
 /// A rendered test request.
-pub(super) struct Trial {
+pub(super) struct TestRequest {
     plan: Plan,
     context: contract::Context,
     request: contract::Request,
 }
 
 /// Renders the test request.
-pub(super) async fn trial(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Result<Trial, Error> {
+pub(super) async fn render_test_request(
+    app: &App,
+    adapter: &Arc<Adapter>,
+    postback: &Postback,
+) -> Result<TestRequest, Error> {
     let now = app.clock.now();
     let event = wire::event(&samples::event_for(&postback.rule, now), postback);
     let context = wire::context(now, 1, true, format!("test-{}", postback.id));
     let plan = Plan::new(&app.vault, Arc::new(postback.clone()), adapter.clone())?;
-    let (line, binding, asked, ctx) =
+    let (line, binding, callee, ctx) =
         (Line::of(postback.owner, adapter), plan.binding.clone(), adapter.clone(), context.clone());
     let rendered =
-        app.adapters.pool().ask(line, move || asked.session().render(&ctx, &binding, &event)).await.flatten();
+        app.adapters.pool().ask(line, move || callee.session().render(&ctx, &binding, &event)).await.flatten();
     let request = rendered.map_err(|error| plan.redact(error))?;
-    Ok(Trial { plan, context, request })
+    Ok(TestRequest { plan, context, request })
 }
 
-impl Trial {
+impl TestRequest {
     /// The origin to which the secrets of the request go, if the configuration chooses the host.
     fn chosen_origin(&self) -> Option<String> {
         let chosen = self.plan.adapter.descriptor().hosts.iter().any(|host| host == "*");
@@ -61,8 +65,8 @@ impl Trial {
 }
 
 /// Refuses secrets that were not bound to an origin before the configuration changed.
-pub(super) fn refuse_unbound(trial: Trial) -> Result<(), Error> {
-    match trial.chosen_origin() {
+pub(super) fn refuse_unbound(test_request: TestRequest) -> Result<(), Error> {
+    match test_request.chosen_origin() {
         Some(origin) => Err(SecretError::OriginRefused { origin, allowed: "nowhere yet".to_owned() }.into()),
         None => Ok(()),
     }
@@ -70,14 +74,14 @@ pub(super) fn refuse_unbound(trial: Trial) -> Result<(), Error> {
 
 /// Binds secrets to the origin of the configuration with which they were entered. Later they are sent to no other
 /// origin.
-pub async fn bind_secrets(
+pub(crate) async fn bind_secrets(
     app: &App,
     adapter: &Arc<Adapter>,
     postback: &mut Postback,
     must_render: bool,
 ) -> Result<(), Error> {
-    match trial(app, adapter, postback).await {
-        Ok(trial) => postback.secret_origins.extend(trial.chosen_origin()),
+    match render_test_request(app, adapter, postback).await {
+        Ok(test_request) => postback.secret_origins.extend(test_request.chosen_origin()),
         // A disabled postback may be unfinished; its secrets are bound when it is enabled.
         Err(error) if must_render => return Err(error),
         Err(_) => {}
@@ -108,7 +112,7 @@ pub(super) async fn require_accepted(
 /// Renders a request with sample values, sends it and has the adapter classify the answer.
 pub(super) async fn verify(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Result<Verification, Error> {
     let now = app.clock.now();
-    let Trial { plan, context, request } = trial(app, adapter, postback).await?;
+    let TestRequest { plan, context, request } = render_test_request(app, adapter, postback).await?;
     let logged = Logged::of(&request, &plan);
     let mut verification = Verification {
         accepted: false,

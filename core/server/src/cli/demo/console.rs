@@ -1,6 +1,6 @@
-//! What the demo says on the terminal: headings, timed lines and tables of 100 columns.
+//! The demo's output: headings, lines with the time, and tables with a width of 100 characters.
 //!
-//! Plain text. Only a terminal that has not asked for none gets colours.
+//! Colours are used on a terminal only, and not if NO_COLOR is set.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -16,22 +16,22 @@ pub enum Colour {
     Red,
 }
 
-/// Cheap to clone; clones count time from the same start.
+/// Cheap to clone; clones share the start time.
 #[derive(Clone)]
-pub struct Narrator(Arc<Inner>);
+pub struct Console(Arc<Inner>);
 
 struct Inner {
     started: Instant,
     colours: bool,
 }
 
-impl Narrator {
+impl Console {
     pub fn new() -> Self {
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Self(Arc::new(Inner { started: Instant::now(), colours }))
     }
 
-    /// Since the demo began.
+    /// The time since the start of the demo.
     pub fn elapsed(&self) -> Duration {
         self.0.started.elapsed()
     }
@@ -40,17 +40,17 @@ impl Narrator {
         self.line(&format!("\n{}\n", self.paint(Colour::Bold, text)));
     }
 
-    /// One step, with the time since the start.
+    /// Prints a step, with the time since the start.
     pub fn step(&self, label: &str, text: &str) {
         self.line(&format!("{:>6}  {label:<9} {text}", seconds(self.elapsed())));
     }
 
-    /// More about the step before it.
+    /// Prints details of the previous step.
     pub fn detail(&self, text: &str) {
         self.line(&format!("{:10}{text}", ""));
     }
 
-    /// The last column is wrapped, so that no line is longer than the screen is wide.
+    /// Prints a table. The last column is wrapped, so that no line is longer than [`COLUMNS`].
     pub fn table<const N: usize>(&self, titles: [&str; N], rows: &[[String; N]]) {
         let titles = titles.map(str::to_owned);
         let mut widths = [0; N];
@@ -79,7 +79,7 @@ impl Narrator {
         }
     }
 
-    /// Whoever closed the pipe does not want to hear more, and that is no failure.
+    /// Prints a line. A closed pipe is not an error.
     pub fn line(&self, text: &str) {
         let _ = writeln!(std::io::stdout().lock(), "{text}");
     }
@@ -98,11 +98,11 @@ pub fn seconds(span: Duration) -> String {
     format!("{:.2}s", span.as_secs_f64())
 }
 
-/// Breaks between words; at least one line. Wider gaps within a line stay.
+/// Breaks the text between words; returns at least one line. Multiple spaces within a line are kept.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
-        let line = lines.last_mut().expect("there is always one");
+        let line = lines.last_mut().expect("there is always a line");
         if line.is_empty() {
             line.push_str(word);
         } else if line.chars().count() + 1 + word.chars().count() <= width {
