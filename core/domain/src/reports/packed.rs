@@ -319,7 +319,7 @@ pub(crate) fn conversion_measures(bytes: &[u8]) -> Result<Vec<ConversionMeasures
 
 /// A column of a dimension: its values, and the code of each row.
 #[derive(Clone, Debug)]
-pub struct CodedColumn<'a> {
+pub(crate) struct CodedColumn<'a> {
     /// The distinct values. The code of a value is its index plus [`FIRST_VALUE`].
     pub values: Vec<&'a str>,
     codes: &'a [u8],
