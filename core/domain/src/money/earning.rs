@@ -1,4 +1,4 @@
-//! Earnings: the money that an affiliate is owed for one conversion or adjustment. It is pending during its hold, then
+//! Earnings: the amounts that the program owes to an affiliate for one conversion or adjustment. It is pending during its hold, then
 //! available; or reversed.
 //!
 //! A conversion earns its payout, and commissions for the parent affiliates of its affiliate.
@@ -53,7 +53,7 @@ text_enum!(EarningState { Pending => "pending", Available => "available", Revers
 pub struct Earning {
     /// Id of the earning.
     pub id: EarningId,
-    /// The affiliate that is owed the money.
+    /// The affiliate to which the program owes the money.
     pub affiliate_id: AffiliateId,
     /// The kind of the earning.
     pub kind: EarningKind,

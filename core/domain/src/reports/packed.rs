@@ -2,7 +2,7 @@
 //!
 //! A segment holds some [`SEGMENT_ROWS`] rows at most, of one quarter of an hour, sorted by scope. Column 0 has the scopes and how many
 //! rows each has; column 1 what is measured; the others one dimension each, as codes into a list of its values.
-//! A report reads only the columns that it asks for. A dimension that no row has has no column.
+//! A report reads only the columns that it uses. A dimension without a value in any row has no column.
 //!
 //! # Format
 //!
@@ -236,7 +236,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Whether the codes of so many values fit into a byte.
+/// Whether the codes of this number of values fit into a byte.
 fn is_narrow(values: usize) -> bool {
     values + usize::from(FIRST_VALUE) <= 256
 }
