@@ -1,5 +1,5 @@
-//! Earnings: the amounts that the program owes to an affiliate for one conversion or adjustment. It is pending during its hold, then
-//! available; or reversed.
+//! Earnings: the amounts that the program owes to an affiliate for one conversion or adjustment. An earning is pending during its
+//! hold, then available; or reversed.
 //!
 //! A conversion earns its payout, and commissions for the parent affiliates of its affiliate.
 //! [`super::settlement::settle`] adjusts them to the current state of the conversion: it implements approval, reversal

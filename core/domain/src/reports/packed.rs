@@ -59,6 +59,9 @@ pub const VERSION: i32 = 1;
 pub struct UnknownVersion(pub i32);
 
 /// Whether this release can read a stored column of that version.
+///
+/// # Errors
+/// The version is newer than [`VERSION`].
 pub fn check_version(version: i32) -> Result<(), UnknownVersion> {
     if (0..=VERSION).contains(&version) { Ok(()) } else { Err(UnknownVersion(version)) }
 }
