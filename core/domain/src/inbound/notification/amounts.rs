@@ -11,7 +11,7 @@ impl Amounts {
     /// # Errors
     /// The text is not a number in this notation, is negative, is too large, or needs more than six decimals.
     pub fn read(&self, field: &'static str, text: &str, currency: Currency) -> Result<Amount, Issue> {
-        let invalid = |why: String| Issue::InvalidAmount { field, why };
+        let invalid = |reason: String| Issue::InvalidAmount { field, reason };
         let foreign = match self.decimal {
             Decimal::Point => ',',
             Decimal::Comma => '.',
