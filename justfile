@@ -24,7 +24,7 @@ adapters:
 catalogue:
     POSTRIDER_UPDATE_SCHEMAS=1 tests/run
 
-# The demo: a seeded program, a tracker, real traffic
+# The demo: a sample program, a tracker, real traffic
 demo *ARGS:
     cargo run --release --bin postrider -- demo {{ ARGS }}
 

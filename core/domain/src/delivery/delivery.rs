@@ -136,6 +136,9 @@ impl Delivery {
 
     /// A person retries the delivery: it is due at `now`, and its schedule starts again. Earlier attempts stay in the
     /// log.
+    ///
+    /// # Errors
+    /// The delivery was accepted or superseded, or an attempt is in progress.
     pub fn retry(&mut self, now: Timestamp) -> Result<(), NotRetryable> {
         match self.state {
             DeliveryState::Success => return Err(NotRetryable::Accepted(self.id)),

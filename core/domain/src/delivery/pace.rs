@@ -28,7 +28,7 @@ pub struct Pace {
 
 /// The result of one turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Judgement {
+pub enum PaceVerdict {
     /// No fault.
     Fine,
     /// The calls take this long on average, and the last turn was too slow as well.
@@ -37,15 +37,19 @@ pub enum Judgement {
 
 impl Pace {
     /// Records a turn with `calls` calls that took `took` and ended at `now`.
-    pub fn count(&mut self, calls: u32, took: Duration, now: Duration) -> Judgement {
-        let Some(each) = took.checked_div(calls) else { return Judgement::Fine };
+    pub fn count(&mut self, calls: u32, took: Duration, now: Duration) -> PaceVerdict {
+        let Some(each) = took.checked_div(calls) else { return PaceVerdict::Fine };
         let average = self.average.map_or(each, |average| (average * (WEIGHT - 1) + each) / WEIGHT);
         self.average = Some(average);
         let overrun = took.saturating_sub(TURN);
         if overrun >= SLOW_CALL {
             self.slow_until = self.slow_until.max(now + (overrun * SLOW_FOR_TIMES).max(SLOW_FOR_AT_LEAST));
         }
-        if average > FAULTY_AVERAGE && each > FAULTY_AVERAGE { Judgement::TooSlow(average) } else { Judgement::Fine }
+        if average > FAULTY_AVERAGE && each > FAULTY_AVERAGE {
+            PaceVerdict::TooSlow(average)
+        } else {
+            PaceVerdict::Fine
+        }
     }
 
     /// Whether a recent call was slow.
@@ -122,10 +126,10 @@ mod tests {
     #[test]
     fn only_calls_that_are_slow_on_average_are_a_fault() {
         let mut pace = Pace::default();
-        assert_eq!(pace.count(1, ms(40), ms(0)), Judgement::Fine);
-        assert_eq!(pace.count(1, ms(60), ms(0)), Judgement::Fine, "only one slow call");
-        assert_eq!(pace.count(1, ms(145), ms(0)), Judgement::TooSlow(ms(70)));
-        assert_eq!(pace.count(100, ms(300), ms(0)), Judgement::Fine, "these were quick");
-        assert_eq!(pace.count(0, ms(300), ms(0)), Judgement::Fine, "nothing was called");
+        assert_eq!(pace.count(1, ms(40), ms(0)), PaceVerdict::Fine);
+        assert_eq!(pace.count(1, ms(60), ms(0)), PaceVerdict::Fine, "only one slow call");
+        assert_eq!(pace.count(1, ms(145), ms(0)), PaceVerdict::TooSlow(ms(70)));
+        assert_eq!(pace.count(100, ms(300), ms(0)), PaceVerdict::Fine, "these were quick");
+        assert_eq!(pace.count(0, ms(300), ms(0)), PaceVerdict::Fine, "nothing was called");
     }
 }

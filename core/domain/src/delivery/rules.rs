@@ -119,25 +119,25 @@ pub struct Check {
 
 /// All checks of a rule for one event.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Judgement {
+pub struct CheckedRule {
     /// The checks, in order.
     pub checks: Vec<Check>,
 }
 
-impl Judgement {
+impl CheckedRule {
     /// Whether every check passed.
     pub fn fires(&self) -> bool {
         self.checks.iter().all(|check| check.passed)
     }
 
     /// The first check that failed.
-    pub(crate) fn objection(&self) -> Option<&Check> {
+    pub(crate) fn failed_check(&self) -> Option<&Check> {
         self.checks.iter().find(|check| !check.passed)
     }
 }
 
 impl Rule {
-    /// Whether `event` passes while its conversion has `status`: the fast form of [`Self::judge`], without texts.
+    /// Whether `event` passes while its conversion has `status`: the fast form of [`Self::check`], without texts.
     pub fn admits(&self, event: &Event, status: Option<&Status>) -> bool {
         self.action == event.action
             && self.scope.includes(event.affiliate_id, Some(event.offer_id))
@@ -145,7 +145,7 @@ impl Rule {
     }
 
     /// Every check of `event` while its conversion has `status`, with the reason of each result.
-    pub fn judge(&self, event: &Event, status: Option<&Status>) -> Judgement {
+    pub fn check(&self, event: &Event, status: Option<&Status>) -> CheckedRule {
         let mut checks = vec![Check {
             name: "action",
             passed: self.action == event.action,
@@ -179,7 +179,7 @@ impl Rule {
                 });
             }
         }
-        Judgement { checks }
+        CheckedRule { checks }
     }
 
     fn admits_status(&self, status: &Status) -> bool {
@@ -263,8 +263,8 @@ mod tests {
         ];
         for (firing, reasons, status, fires) in table {
             let rule = rule(*firing, reasons);
-            let judgement = rule.judge(&event(), Some(status));
-            assert_eq!(judgement.fires(), *fires, "{firing:?} {reasons:?} {status:?}");
+            let checked = rule.check(&event(), Some(status));
+            assert_eq!(checked.fires(), *fires, "{firing:?} {reasons:?} {status:?}");
             assert_eq!(rule.admits(&event(), Some(status)), *fires, "both forms agree");
         }
     }
@@ -280,14 +280,14 @@ mod tests {
                 let rule = Rule { scope, ..rule(FiringStatus::Any, &[]) };
                 let fits = affiliate != Some(other_affiliate) && offer != Some(other_offer);
                 assert_eq!(rule.admits(&event, None), fits, "{scope:?}");
-                assert_eq!(rule.judge(&event, None).fires(), fits, "{scope:?}");
+                assert_eq!(rule.check(&event, None).fires(), fits, "{scope:?}");
             }
         }
     }
 
     #[test]
     fn an_objection_names_the_check_that_failed() {
-        let judgement = rule(FiringStatus::Approved, &[]).judge(&event(), Some(&Status::Pending));
-        assert_eq!(judgement.objection().unwrap().detail, "fires on approved, the conversion is pending");
+        let checked = rule(FiringStatus::Approved, &[]).check(&event(), Some(&Status::Pending));
+        assert_eq!(checked.failed_check().unwrap().detail, "fires on approved, the conversion is pending");
     }
 }

@@ -1,5 +1,5 @@
-//! Earnings: the money that an affiliate is owed for one conversion or adjustment. It is pending during its hold, then
-//! available; or reversed.
+//! Earnings: the amounts that the program owes to an affiliate for one conversion or adjustment. An earning is pending during its
+//! hold, then available; or reversed.
 //!
 //! A conversion earns its payout, and commissions for the parent affiliates of its affiliate.
 //! [`super::settlement::settle`] adjusts them to the current state of the conversion: it implements approval, reversal
@@ -55,7 +55,7 @@ text_enum!(EarningState { Pending => "pending", Available => "available", Revers
 pub struct Earning {
     /// Id of the earning.
     pub id: EarningId,
-    /// The affiliate that is owed the money.
+    /// The affiliate to which the program owes the money.
     pub affiliate_id: AffiliateId,
     /// The kind of the earning.
     pub kind: EarningKind,

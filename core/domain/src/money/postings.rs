@@ -18,7 +18,7 @@ pub fn earned(earning: &Earning, key: String, kind: PostingKind, cause: Cause, a
 
 /// What was taken back from earnings of one affiliate in one currency, in micros.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Reduction {
+pub(crate) struct Reduction {
     /// From earnings in their hold.
     pub pending: i64,
     /// From earnings past their hold: it is taken from the balance, or becomes a debt.

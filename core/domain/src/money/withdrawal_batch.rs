@@ -48,8 +48,10 @@ pub struct Progress {
 
 impl WithdrawalBatch {
     /// Dissolves a batch that was never paid, so that its open withdrawals can go into another one. After its file was
-    /// downloaded this takes `never_sent`: a person confirms that the bank never got the file. Fails if any withdrawal
-    /// of the batch was paid.
+    /// downloaded this takes `never_sent`: a person confirms that the bank never got the file.
+    ///
+    /// # Errors
+    /// A withdrawal was paid, or the file was downloaded and `never_sent` is false.
     pub fn dissolve(&mut self, progress: Progress, never_sent: bool, at: Timestamp) -> Result<Applied, BatchError> {
         if self.dissolved_at.is_some() {
             return Ok(Applied::Already);

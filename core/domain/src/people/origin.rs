@@ -39,11 +39,11 @@ impl Origin {
 
     /// The throttle that an attempt counts for, besides that of its account: kind and subject.
     ///
-    /// Behind a proxy that is not listed all visitors have its address, so the address alone must not block one of
-    /// them; and a header must not give a stranger unlimited attempts. Nobody on the internet has a private address: a
-    /// peer with one is treated as a proxy. Each address that it names is counted separately; if it names none, it
-    /// never blocks an account, see [`Kind::Unnamed`]. A peer with a public address that forwards may be a stranger or
-    /// a network of proxies; it is counted as a whole, with a high limit.
+    /// Behind a proxy that is not listed, all visitors have its address, so the address alone must not block one of
+    /// them; and a forged header must not give an attacker unlimited attempts. Clients on the internet have no private
+    /// address, so a peer with one is treated as a proxy. Each address that it names is counted separately; if it names
+    /// none, it never blocks an account, see [`Kind::Unnamed`]. A peer with a public address that forwards may be an
+    /// attacker or a network of proxies; it is counted as a whole, with a high limit.
     pub fn counts_as(&self) -> (Kind, String) {
         let peer = network_of(self.address);
         match self.unlisted {

@@ -113,6 +113,9 @@ impl Aggregator {
     }
 
     /// Counts a segment of clicks of `quarter`.
+    ///
+    /// # Errors
+    /// The bytes of a column are damaged.
     pub fn add_clicks(&mut self, quarter: Timestamp, columns: &Columns) -> Result<(), Damaged> {
         let Some(scopes) = column(columns, SCOPES) else { return Ok(()) };
         if self.query.is_by_scope() {
@@ -143,6 +146,9 @@ impl Aggregator {
     }
 
     /// Counts a segment of conversions of `quarter`.
+    ///
+    /// # Errors
+    /// The bytes of a column are damaged.
     pub fn add_conversions(&mut self, quarter: Timestamp, columns: &Columns) -> Result<(), Damaged> {
         let Some(scopes) = column(columns, SCOPES) else { return Ok(()) };
         let runs = runs_of_conversions(scopes)?;

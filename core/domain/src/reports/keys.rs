@@ -27,7 +27,7 @@ pub(crate) const UNKNOWN: u32 = u32::MAX;
 
 /// The keys of one group: a dictionary from keys to codes.
 #[derive(Default)]
-pub struct DimensionDictionary {
+pub(crate) struct DimensionDictionary {
     texts: HashMap<String, u32>,
     others: HashMap<Key, u32>,
     /// The keys; the index is the code.
@@ -78,7 +78,7 @@ impl DimensionDictionary {
 }
 
 /// How the rows of the current segment get their code in a slot.
-pub enum ColumnReader<'a> {
+pub(crate) enum ColumnReader<'a> {
     /// The same for all rows.
     Fixed(u32),
     /// By the scope of a run.

@@ -2,7 +2,7 @@
 //!
 //! A segment holds some [`SEGMENT_ROWS`] rows at most, of one quarter of an hour, sorted by scope. Column 0 has the scopes and how many
 //! rows each has; column 1 what is measured; the others one dimension each, as codes into a list of its values.
-//! A report reads only the columns that it asks for. A dimension that no row has has no column.
+//! A report reads only the columns that it uses. A dimension without a value in any row has no column.
 //!
 //! # Format
 //!
@@ -59,6 +59,9 @@ pub const VERSION: i32 = 1;
 pub struct UnknownVersion(pub i32);
 
 /// Whether this release can read a stored column of that version.
+///
+/// # Errors
+/// The version is newer than [`VERSION`].
 pub fn check_version(version: i32) -> Result<(), UnknownVersion> {
     if (0..=VERSION).contains(&version) { Ok(()) } else { Err(UnknownVersion(version)) }
 }
@@ -236,7 +239,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Whether the codes of so many values fit into a byte.
+/// Whether the codes of this number of values fit into a byte.
 fn is_narrow(values: usize) -> bool {
     values + usize::from(FIRST_VALUE) <= 256
 }
@@ -319,7 +322,7 @@ pub(crate) fn conversion_measures(bytes: &[u8]) -> Result<Vec<ConversionMeasures
 
 /// A column of a dimension: its values, and the code of each row.
 #[derive(Clone, Debug)]
-pub struct CodedColumn<'a> {
+pub(crate) struct CodedColumn<'a> {
     /// The distinct values. The code of a value is its index plus [`FIRST_VALUE`].
     pub values: Vec<&'a str>,
     codes: &'a [u8],

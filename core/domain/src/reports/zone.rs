@@ -35,6 +35,9 @@ pub struct InvalidZone(String);
 impl Zone {
     /// Parses `UTC`, `Europe/Berlin` in any case, or `+02:00`. Abbreviations such as EST are refused, because they are
     /// ambiguous, and so is `Etc/GMT+5`, which is five hours *behind* UTC.
+    ///
+    /// # Errors
+    /// The text is not the name of a zone, or it is ambiguous.
     pub fn parse(text: &str) -> Result<Self, InvalidZone> {
         let invalid = || InvalidZone(text.chars().take(40).collect());
         if ["UTC", "GMT", "Z", "Etc/UTC"].iter().any(|name| name.eq_ignore_ascii_case(text)) {

@@ -56,11 +56,11 @@ pub struct Click {
     pub country: Option<String>,
     /// Device, browser and system.
     pub agent: Agent,
-    /// The daily visitor hash: see [`daily_visitor_hash`].
+    /// The daily visitor hash: the day since the epoch << 40, plus 40 bits of a hash of link, address and user agent.
     pub visitor: i64,
     /// Whether it is the first click of this visitor on this link today.
     pub unique: bool,
-    /// [`offer_visitor_hash`], if the offer counts first or last clicks.
+    /// 64 bits of a hash of offer, address and user agent. Present if the offer counts first or last clicks.
     pub person: Option<i64>,
 }
 

@@ -227,6 +227,9 @@ impl Conversion {
     }
 
     /// Applies a later notification: status and amounts. If both change, they are one revision.
+    ///
+    /// # Errors
+    /// The current status does not allow the reported status.
     pub fn apply_report(&mut self, wanted: &Status, figures: Figures, at: Timestamp) -> Result<Applied, IllegalMove> {
         let applied = self.apply_reported_status(wanted, at)?;
         if figures == self.figures() {
@@ -242,6 +245,9 @@ impl Conversion {
     }
 
     /// Changes the status, if the current status allows it.
+    ///
+    /// # Errors
+    /// The current status does not allow the new status.
     pub fn change_status(&mut self, wanted: &Status, at: Timestamp) -> Result<Applied, IllegalMove> {
         use Status::{Approved, Pending, Rejected};
         match (&self.status, wanted) {
@@ -272,6 +278,9 @@ impl Conversion {
 
     /// Applies the status of a later notification. A decision of a rule stands: the same notification again has no
     /// effect, and only a person can approve a conversion that is held.
+    ///
+    /// # Errors
+    /// The current status does not allow the reported status.
     pub fn apply_reported_status(&mut self, reported: &Status, at: Timestamp) -> Result<Applied, IllegalMove> {
         let stands = match (&self.status, reported) {
             (Status::Rejected { reason }, _) => self.trace.ruling.is_some_and(|ruling| ruling.reason() == reason),

@@ -55,6 +55,9 @@ pub struct LandingUrl(String);
 
 impl LandingUrl {
     /// Validates the URL of a landing page.
+    ///
+    /// # Errors
+    /// The text is not an http or https URL, has a user name or password, a macro in scheme, host or port, or an unknown macro.
     pub fn parse(text: &str) -> Result<Self, InvalidLandingUrl> {
         let text = text.trim();
         let url = Url::parse(text).map_err(|_| InvalidLandingUrl::NotAUrl(text.chars().take(200).collect()))?;

@@ -84,7 +84,7 @@ async fn find_by_id(app: &App, source: &Source, text: &str) -> Result<Matched, M
     }
 }
 
-/// The maximum number of clicks that are read for a session. A session with so many clicks is ambiguous.
+/// The maximum number of clicks that are read for a session. A session with this number of clicks is ambiguous.
 const SESSION_CLICKS: u64 = 64;
 
 /// Finds the click whose URL has `text` as its session in `parameter`. `by_id` is the result of the search by id.

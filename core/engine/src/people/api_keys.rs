@@ -77,7 +77,7 @@ pub async fn create(app: &App, actor: Actor, proof: StepUpProof, new: NewApiKey)
     let tx = app.db.begin().await?;
     quota::api_key(app, &tx, actor, key.user_id).await?;
     storage::people::api_keys::insert(&tx, &key).await?;
-    notices::key_made(app, &tx, &key).await?;
+    notices::api_key_created(app, &tx, &key).await?;
     tx.commit().await?;
     outbox::wake_worker(app);
     Ok((key, secret))

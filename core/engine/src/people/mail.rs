@@ -19,7 +19,8 @@ use domain::ids::MailId;
 #[serde(rename_all = "snake_case")]
 pub enum MailKind {
     Register,
-    Known,
+    #[serde(rename = "known")]
+    AccountExists,
     Invite,
     Reset,
     PasswordChanged,
@@ -28,7 +29,8 @@ pub enum MailKind {
     Approved,
     PayoutDetailsChanged,
     ConfirmPayoutDetails,
-    KeyMade,
+    #[serde(rename = "key_made")]
+    ApiKeyCreated,
     SecondFactorOn,
     SecondFactorOff,
     RecoveryCodesRenewed,
@@ -43,7 +45,7 @@ impl MailKind {
     fn template(self) -> &'static str {
         match self {
             Self::Register => include_str!("../../assets/mail/register.txt"),
-            Self::Known => include_str!("../../assets/mail/known.txt"),
+            Self::AccountExists => include_str!("../../assets/mail/account_exists.txt"),
             Self::Invite => include_str!("../../assets/mail/invite.txt"),
             Self::Reset => include_str!("../../assets/mail/reset.txt"),
             Self::PasswordChanged => include_str!("../../assets/mail/password_changed.txt"),
@@ -52,7 +54,7 @@ impl MailKind {
             Self::Approved => include_str!("../../assets/mail/approved.txt"),
             Self::PayoutDetailsChanged => include_str!("../../assets/mail/payout_details_changed.txt"),
             Self::ConfirmPayoutDetails => include_str!("../../assets/mail/confirm_payout_details.txt"),
-            Self::KeyMade => include_str!("../../assets/mail/key_made.txt"),
+            Self::ApiKeyCreated => include_str!("../../assets/mail/api_key_created.txt"),
             Self::SecondFactorOn => include_str!("../../assets/mail/second_factor_on.txt"),
             Self::SecondFactorOff => include_str!("../../assets/mail/second_factor_off.txt"),
             Self::RecoveryCodesRenewed => include_str!("../../assets/mail/recovery_codes_renewed.txt"),
@@ -63,7 +65,7 @@ impl MailKind {
     }
 
     /// Fills in the subject and the text. A name comes from another person, so it is never part of a header.
-    pub fn written(self, name: &str, site: &str, link: &str) -> (String, String) {
+    pub fn render(self, name: &str, site: &str, link: &str) -> (String, String) {
         let (subject, text) = self.template().split_once("\n\n").expect("a template has a subject and a text");
         let subject = subject.strip_prefix("Subject: ").expect("a template begins with the subject");
         let text = text.replace("{{site}}", site).replace("{{link}}", link).replace("{{name}}", name);
@@ -188,7 +190,7 @@ mod tests {
     fn every_letter_has_a_subject_and_no_gap() {
         for kind in [
             MailKind::Register,
-            MailKind::Known,
+            MailKind::AccountExists,
             MailKind::Invite,
             MailKind::Reset,
             MailKind::PasswordChanged,
@@ -197,9 +199,9 @@ mod tests {
             MailKind::Approved,
             MailKind::PayoutDetailsChanged,
             MailKind::ConfirmPayoutDetails,
-            MailKind::KeyMade,
+            MailKind::ApiKeyCreated,
         ] {
-            let (subject, text) = kind.written("Ada {{link}}", "https://a.example", "https://a.example/x");
+            let (subject, text) = kind.render("Ada {{link}}", "https://a.example", "https://a.example/x");
             assert!(!subject.is_empty() && text.contains("https://a.example"), "{text}");
             assert_eq!(text.matches("{{").count(), text.matches("Ada {{link}}").count(), "{text}");
         }

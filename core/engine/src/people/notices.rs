@@ -24,13 +24,13 @@ pub(crate) async fn payout_details_changed(app: &App, tx: &impl ConnectionTrait,
 
 /// Notifies the owner of a new API key: the person, the affiliate or, for a key of the program, the users with the role
 /// owner.
-pub(crate) async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), Error> {
+pub(crate) async fn api_key_created(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), Error> {
     let to = match (key.user_id, key.affiliate_id) {
         (Some(user), _) => recipients(None, storage::people::users::find(tx, user).await?),
         (None, Some(id)) => of_affiliate(tx, id).await?,
         (None, None) => recipients(None, storage::people::users::list_owners(tx).await?),
     };
-    send(app, tx, MailKind::KeyMade, to).await
+    send(app, tx, MailKind::ApiKeyCreated, to).await
 }
 
 /// Notifies the former addresses of an affiliate whose address was changed: the last one, and the one that still

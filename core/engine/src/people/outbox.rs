@@ -142,7 +142,7 @@ async fn write(
 
 /// Sends a written message within the timeout.
 async fn send_written(app: &App, stored: &StoredMail, it: &Written) -> Result<(), MailError> {
-    let (subject, text) = it.kind.written(&it.name, &app.public_url, &it.link);
+    let (subject, text) = it.kind.render(&it.name, &app.public_url, &it.link);
     let sending = app.mailer.send(stored.id, &it.to, subject, text);
     let too_slow = |_| Err(MailError::Temporary("the mail server did not answer in time".to_owned()));
     // The timeout is shorter than the lease, so that two processes never send the same message at the same time.

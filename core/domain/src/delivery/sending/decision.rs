@@ -83,8 +83,8 @@ impl DeliveryContext<'_> {
             let sentence = format!("a newer state of the conversion took its place, see delivery {}", newest.id);
             return Decision::End(DeliveryState::Superseded, Reason::new("newer_state", sentence));
         }
-        if let Some(objection) = postback.rule.judge(event, self.status).objection() {
-            let reason = cancelled_because(event, postback, self.status, &objection.detail);
+        if let Some(failed) = postback.rule.check(event, self.status).failed_check() {
+            let reason = cancelled_because(event, postback, self.status, &failed.detail);
             return Decision::End(DeliveryState::Cancelled, reason);
         }
         // A predecessor of the same batch is about to be superseded. Any other leased predecessor is in flight.
@@ -102,8 +102,8 @@ impl DeliveryContext<'_> {
     /// `ordering: all`. The rule is checked against the event, after all predecessors have ended.
     fn decide_in_order(&self, delivery: &Delivery, event: &Event, postback: &Postback, now: Timestamp) -> Decision {
         let status = event.facts.conversion.as_ref().map(|it| &it.status);
-        if let Some(objection) = postback.rule.judge(event, status).objection() {
-            let reason = Reason::new("rules_changed", format!("the rules were changed: {}", objection.detail));
+        if let Some(failed) = postback.rule.check(event, status).failed_check() {
+            let reason = Reason::new("rules_changed", format!("the rules were changed: {}", failed.detail));
             return Decision::End(DeliveryState::Cancelled, reason);
         }
         let predecessor = self
@@ -130,7 +130,7 @@ impl DeliveryContext<'_> {
 }
 
 /// The reason names the change of the conversion if there was one, else the rule.
-fn cancelled_because(event: &Event, postback: &Postback, status: Option<&Status>, objection: &str) -> Reason {
+fn cancelled_because(event: &Event, postback: &Postback, status: Option<&Status>, failed_check: &str) -> Reason {
     let then = event.facts.conversion.as_ref().map(|it| &it.status);
     match (then, status) {
         (Some(then), Some(now)) if then != now => {
@@ -139,9 +139,9 @@ fn cancelled_because(event: &Event, postback: &Postback, status: Option<&Status>
                 Some(_) => ("during_delay", "during delay"),
                 None => ("before_sent", "before this was sent"),
             };
-            Reason::new(format!("{}_{code}", now.word()), format!("{} {when}{reason}: {objection}", now.word()))
+            Reason::new(format!("{}_{code}", now.word()), format!("{} {when}{reason}: {failed_check}", now.word()))
         }
-        _ => Reason::new("rules_changed", format!("the rules were changed: {objection}")),
+        _ => Reason::new("rules_changed", format!("the rules were changed: {failed_check}")),
     }
 }
 

@@ -37,7 +37,7 @@ impl Verdict {
         if is_transient { Self::Retry { code, sentence, after: None } } else { Self::Refused { code, sentence } }
     }
 
-    /// The answer asks for another attempt.
+    /// A retry because of the answer's status. `after` is its `Retry-After`.
     pub fn retry_after_answer(status: u16, after: Option<Duration>) -> Self {
         Self::Retry { code: format!("http_{status}"), sentence: format!("the destination answered {status}"), after }
     }

@@ -7,8 +7,11 @@ use super::Issue;
 
 impl Amounts {
     /// An exact amount of `currency`, from the notation that the settings describe. `field` is named in errors.
+    ///
+    /// # Errors
+    /// The text is not a number in this notation, is negative, is too large, or needs more than six decimals.
     pub fn read(&self, field: &'static str, text: &str, currency: Currency) -> Result<Amount, Issue> {
-        let invalid = |why: String| Issue::InvalidAmount { field, why };
+        let invalid = |reason: String| Issue::InvalidAmount { field, reason };
         let foreign = match self.decimal {
             Decimal::Point => ',',
             Decimal::Comma => '.',

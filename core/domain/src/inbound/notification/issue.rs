@@ -99,12 +99,12 @@ pub enum Issue {
     StatusUnknown(String),
 
     /// An amount is invalid.
-    #[error("{field}: {why}")]
+    #[error("{field}: {reason}")]
     InvalidAmount {
         /// The field.
         field: &'static str,
         /// A sentence.
-        why: String,
+        reason: String,
     },
     /// A currency is invalid; holds a sentence.
     #[error("{0}")]

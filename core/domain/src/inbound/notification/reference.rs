@@ -16,6 +16,9 @@ pub enum ClickReference {
 
 impl ClickReference {
     /// Parses a click id or its beginning. Text that can't be a click id at the time `now` is foreign.
+    ///
+    /// # Errors
+    /// [`Issue::ForeignClickId`] for foreign text, and an issue for a prefix that is too short.
     pub fn read(text: &str, now: Timestamp) -> Result<Self, Issue> {
         let foreign = || Issue::ForeignClickId(text.chars().take(64).collect());
         if let Ok(id) = text.parse::<ClickId>() {

@@ -92,6 +92,9 @@ const SEPA: [&str; 42] = [
 ];
 
 /// Checks country, length and check digits. `iban` is in its normal form: capitals, no spaces.
+///
+/// # Errors
+/// A sentence: the country, the length or the check digits are wrong.
 pub fn check(iban: &str) -> Result<(), String> {
     let country = iban.get(..2).unwrap_or_default();
     let Some((_, length)) = LENGTHS.iter().find(|(code, _)| *code == country) else {

@@ -40,6 +40,9 @@ impl StepError {
 impl Withdrawal {
     /// Approves or pays the withdrawal. `debt` is what its affiliate owes; `despite_debt` accepts that amount, but not
     /// a higher one later.
+    ///
+    /// # Errors
+    /// The current status does not allow the step, or the debt is higher than `despite_debt`.
     pub fn approve_or_pay(
         &mut self,
         wanted: Status,

@@ -202,6 +202,9 @@ impl Withdrawal {
 
     /// Changes the status, if the current status allows it, and adds the step to the history. `by` is the caller's
     /// name.
+    ///
+    /// # Errors
+    /// The current status does not allow this step.
     pub fn change_status(&mut self, wanted: Status, by: &str, at: Timestamp) -> Result<Applied, IllegalStep> {
         use Status::{Approved, Cancelled, Failed, Paid, Refused, Requested, Returned};
         match (&self.status, &wanted) {

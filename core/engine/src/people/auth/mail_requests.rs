@@ -88,7 +88,7 @@ pub async fn draft(app: &App, request: MailRequest) -> Result<Option<Draft>, Err
         }
         // Only the owner of the mailbox learns that the address has an account.
         (MailRequest::Registration { email, .. } | MailRequest::NewEmail { email, .. }, Some(user)) => {
-            Some(Draft { kind: MailKind::Known, to: email, name: user.name, link: None })
+            Some(Draft { kind: MailKind::AccountExists, to: email, name: user.name, link: None })
         }
     })
 }

@@ -24,7 +24,7 @@ impl Attempt {
         }
     }
 
-    /// A password of a person who is signed in. It is counted separately, so that strangers cannot lock the person out.
+    /// A password of a person who is signed in. It is counted separately, so that attempts of others cannot lock the person out.
     pub(crate) fn of_own_password(email: &str) -> Self {
         Self(vec![account_subject(&format!("{}:own", api_key::hash(email)))])
     }

@@ -103,7 +103,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queue: FairQueue<Line, Job>,
-    known: HashMap<Line, Known>,
+    lines: HashMap<Line, LineState>,
     /// Threads that wait for work.
     idle: usize,
     closed: bool,
@@ -111,7 +111,7 @@ struct State {
 
 /// The measured pace and the queue of a line.
 #[derive(Clone, Copy, Default)]
-struct Known {
+struct LineState {
     pace: Pace,
     /// Number of queued calls.
     waiting: usize,
@@ -244,23 +244,23 @@ impl Pool {
     /// How many more calls a line may queue.
     pub fn room(&self, line: &Line) -> usize {
         let state = self.0.0.state();
-        let known = state.known.get(line).copied().unwrap_or_default();
+        let line_state = state.lines.get(line).copied().unwrap_or_default();
         let most = match self.0.0.speed(&state, line) {
-            Speed::Quick => known.pace.calls_within(LONGEST_BACKLOG).max(SLOW_CALLS),
+            Speed::Quick => line_state.pace.calls_within(LONGEST_BACKLOG).max(SLOW_CALLS),
             Speed::Unknown | Speed::Slow => SLOW_CALLS,
         };
-        most.saturating_sub(known.waiting)
+        most.saturating_sub(line_state.waiting)
     }
 
     /// Whether the queued calls of a line take long in total.
     fn has_backlog(&self, line: &Line) -> bool {
-        let known = self.0.0.state().known.get(line).copied().unwrap_or_default();
-        known.waiting > known.pace.calls_within(LONG_BACKLOG)
+        let line_state = self.0.0.state().lines.get(line).copied().unwrap_or_default();
+        line_state.waiting > line_state.pace.calls_within(LONG_BACKLOG)
     }
 
     /// The average time of a line's calls.
     pub fn average(&self, line: &Line) -> Duration {
-        self.0.0.state().known.get(line).map_or(Duration::ZERO, |known| known.pace.average())
+        self.0.0.state().lines.get(line).map_or(Duration::ZERO, |line_state| line_state.pace.average())
     }
 }
 
@@ -271,7 +271,7 @@ impl Shared {
     }
 
     fn speed(&self, state: &State, line: &Line) -> Speed {
-        match state.known.get(line).map(|known| known.pace) {
+        match state.lines.get(line).map(|line_state| line_state.pace) {
             _ if line.is_built_in => Speed::Quick,
             Some(pace) if pace.is_slow(self.started.elapsed()) => Speed::Slow,
             Some(pace) if pace.is_known() => Speed::Quick,
@@ -283,11 +283,11 @@ impl Shared {
         if state.closed {
             return;
         }
-        if state.known.len() > LINES {
+        if state.lines.len() > LINES {
             let now = self.started.elapsed();
-            state.known.retain(|_, known| known.waiting > 0 || known.pace.is_slow(now));
+            state.lines.retain(|_, line_state| line_state.waiting > 0 || line_state.pace.is_slow(now));
         }
-        state.known.entry(line.clone()).or_default().waiting += job.left;
+        state.lines.entry(line.clone()).or_default().waiting += job.left;
         let slow = self.speed(state, line) != Speed::Quick;
         state.queue.push(line, job.urgency, job, slow);
         metrics::gauge!("postrider_adapter_waiting").set(state.queue.len() as f64);

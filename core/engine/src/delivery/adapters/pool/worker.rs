@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use domain::delivery::fair_queue::Place;
-use domain::delivery::pace::Judgement;
+use domain::delivery::pace::PaceVerdict;
 
 use super::{Job, Line, Progress, Shared, Speed, Turn};
 
@@ -42,25 +42,25 @@ fn end_turn(shared: &Shared, line: &Line, mut job: Job, turn: &Turn, progress: P
     let made = if progress == Progress::Done { job.left } else { job.left.min(turn.calls as usize) };
     job.left -= made;
     let subject = job.subject.clone();
-    let judgement = {
+    let verdict = {
         let mut state = shared.state();
         let now = shared.started.elapsed();
-        let known = state.known.entry(line.clone()).or_default();
-        known.waiting = known.waiting.saturating_sub(made);
-        let judgement = known.pace.count(turn.calls, took, now);
+        let line_state = state.lines.entry(line.clone()).or_default();
+        line_state.waiting = line_state.waiting.saturating_sub(made);
+        let verdict = line_state.pace.count(turn.calls, took, now);
         let slow = shared.speed(&state, line) != Speed::Quick;
         if progress == Progress::More && !state.closed {
             state.queue.push(line, job.urgency, job, slow);
         }
         state.queue.finish(line, took, slow);
-        judgement
+        verdict
     };
     if turn.calls > 0 {
         measure(line, took);
         if let Some(subject) = subject {
-            let too_slow = match judgement {
-                Judgement::TooSlow(average) => Some(average),
-                Judgement::Fine => None,
+            let too_slow = match verdict {
+                PaceVerdict::TooSlow(average) => Some(average),
+                PaceVerdict::Fine => None,
             };
             shared.faults.count_pace(&subject, &line.adapter, &line.version, too_slow);
         }
