@@ -47,6 +47,8 @@ impl Desk {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POSTRIDER_")) {
             shell.env_remove(name);
         }
+        // tests/run compiles with a wrapper.
+        shell.env_remove("RUSTC_WORKSPACE_WRAPPER");
         shell.envs(self.environment.iter().map(|(name, value)| (*name, value)));
         shell.output().expect("bash runs")
     }

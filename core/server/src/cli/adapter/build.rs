@@ -80,6 +80,8 @@ fn compile(project: &Project, toolchain: &Toolchain) -> anyhow::Result<Artifact>
         .arg("--")
         .arg(remap(&project.dir, "."))
         .current_dir(&project.dir)
+        // The component must not depend on a wrapper of the caller, such as a lint driver.
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .envs(PROFILE)
         .envs(toolchain.environment.iter().map(|(name, value)| (name, value)))
         .env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain))
