@@ -62,7 +62,8 @@ async fn the_first_five_minutes_work() {
     let commands = |block: &str| -> Vec<String> {
         block.lines().map(|line| line.split('#').next().expect("a part").trim().to_owned()).collect()
     };
-    let [key, egress, start] = &commands(server_block)[..] else { panic!("{server_block}") };
+    let of_server = commands(server_block);
+    let [key, egress, start] = of_server.as_slice() else { panic!("{server_block}") };
     assert_eq!(
         (start.as_str(), commands(receiver_block)),
         ("cargo run --release", vec!["cargo run --release -- receiver".to_owned()])
@@ -117,7 +118,8 @@ async fn commands_of_the_api_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_receiver_of_the_guide_starts() {
     let guide = document("docs/integrating.md");
-    let [block] = &blocks_of(&guide, "sh")[..] else { panic!("one block") };
+    let blocks = blocks_of(&guide, "sh");
+    let [block] = blocks.as_slice() else { panic!("one block") };
     let words: Vec<&str> = block.split_whitespace().collect();
     assert_eq!(words[..2], ["postrider", "receiver"]);
     let receiver = Installation::new(Database::empty_sqlite());
@@ -221,7 +223,8 @@ async fn the_snippets_verify_a_signature() {
 
     let guide = document("docs/integrating.md");
     for (language, program, ending, caller) in SNIPPETS {
-        let [snippet] = &blocks_of(&guide, language)[..] else { panic!("one snippet in {language}") };
+        let snippets = blocks_of(&guide, language);
+        let [snippet] = snippets.as_slice() else { panic!("one snippet in {language}") };
         let file = installation.data_dir().join(format!("verify.{ending}"));
         std::fs::write(&file, format!("{snippet}{caller}")).expect("the folder is ours");
         let verify = |secret: &str, headers: &str, body: &str| {

@@ -66,7 +66,7 @@ impl Service<Uri> for Connector {
             let connect = async {
                 let slot = slots.acquire_owned().await?;
                 has_slot = true;
-                Ok(Counted { stream: connecting.await?, _slot: slot })
+                Ok::<_, BoxError>(Counted { stream: connecting.await?, _slot: slot })
             };
             match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
                 Ok(connected) => connected,

@@ -119,7 +119,7 @@ async fn serve(certificate: &[u8], protocols: &[&str]) -> (SocketAddr, Arc<Atomi
             tokio::spawn(async move {
                 let Ok(stream) = acceptor.accept(stream).await else { return };
                 let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                let answer = service_fn(async |request: http::Request<Incoming>| {
+                let answer = service_fn(|request: http::Request<Incoming>| async move {
                     let version = Bytes::from(format!("{:?}", request.version()));
                     Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(version)))
                 });
