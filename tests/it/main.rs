@@ -2,6 +2,7 @@
 
 mod api;
 mod delivery;
+mod documents;
 mod inbound;
 mod money;
 mod operation;

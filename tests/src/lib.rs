@@ -6,6 +6,7 @@
 pub mod app;
 pub mod client;
 pub mod database;
+pub mod documents;
 pub mod faulty_disk;
 pub mod guest;
 mod logs;

@@ -50,7 +50,13 @@ impl Installation {
     pub async fn start_with(&self, settings: &[(&str, &str)]) -> Process {
         let mut command = self.command(&["serve"]);
         command.envs(settings.iter().copied());
-        self.launch(command).await
+        self.launch(command, "Postrider is ready").await
+    }
+
+    /// Starts `postrider receiver` on a free port and waits until it listens.
+    pub async fn start_receiver(&self, arguments: &[&str]) -> Process {
+        let arguments = [&["receiver", "--listen", "127.0.0.1:0"], arguments].concat();
+        self.launch(self.command(&arguments), "The receiver listens").await
     }
 
     /// Like [`Self::start`], for a test that limits the size of the server's files ([`Process::limit_file_sizes`]). A write
@@ -59,17 +65,18 @@ impl Installation {
         let serve = self.command(&["serve"]);
         let mut command = self.command_of(Path::new("sh"), &["-c", "trap '' XFSZ; exec \"$0\" serve"]);
         command.arg(serve.get_program());
-        self.launch(command).await
+        self.launch(command, "Postrider is ready").await
     }
 
-    async fn launch(&self, mut command: Command) -> Process {
+    /// Starts a program and waits for the line with its address.
+    async fn launch(&self, mut command: Command, ready: &str) -> Process {
         let logged = self.log().len();
         let mut child = command.spawn().expect("postrider runs");
         let url = eventually("postrider to be ready", async || {
             let ended = child.try_wait().expect("it is our child").is_some();
             let log = self.log();
             assert!(!ended, "postrider did not start; its log:\n{log}");
-            Some(format!("http://{}", address_in(&log[logged..])?))
+            Some(format!("http://{}", address_in(&log[logged..], ready)?))
         })
         .await;
         let client = Client::new(&url, Some(ADMIN_KEY));
@@ -155,11 +162,11 @@ impl Drop for Installation {
 }
 
 /// The server's address, from its log.
-fn address_in(log: &str) -> Option<&str> {
+fn address_in<'a>(log: &'a str, ready: &str) -> Option<&'a str> {
     // Only a complete line has the whole address.
     let mut lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    let ready = lines.find(|line| line.contains("Postrider is ready"))?;
-    let address = &ready[ready.find("127.0.0.1:")?..];
+    let line = lines.find(|line| line.contains(ready))?;
+    let address = &line[line.find("127.0.0.1:")?..];
     let port = address["127.0.0.1:".len()..].bytes().take_while(u8::is_ascii_digit).count();
     Some(&address[.."127.0.0.1:".len() + port])
 }

@@ -8,7 +8,8 @@ use std::io::Read;
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use reqwest::Response;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
 
 /// The content encodings that `decode` supports, as offered to servers.
 pub(super) const ACCEPT_ENCODING: &str = "gzip, deflate, br";
@@ -20,12 +21,14 @@ pub(super) struct Body {
     pub(super) truncated: bool,
 }
 
-/// Reads up to `max` bytes without decoding. The rest is never read: dropping the response closes the connection.
-pub(super) async fn read(response: &mut Response, max: usize) -> Result<Body, reqwest::Error> {
-    let expected = response.content_length().unwrap_or(0);
+/// Reads up to `max` bytes without decoding. The rest is never read: dropping the body closes the connection, or ends
+/// the HTTP/2 stream.
+pub(super) async fn read(mut incoming: Incoming, max: usize) -> Result<Body, hyper::Error> {
+    let expected = incoming.size_hint().lower();
     let mut body = Body::default();
     body.bytes.reserve_exact(usize::try_from(expected).unwrap_or(max).min(max));
-    while let Some(chunk) = response.chunk().await? {
+    while let Some(frame) = incoming.frame().await {
+        let Ok(chunk) = frame?.into_data() else { continue };
         let room = max - body.bytes.len();
         body.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() > room {

@@ -1,99 +1,69 @@
 //! The HTTP client of all outbound requests: its configuration, and the meaning of its errors.
 //!
 //! It follows no redirect, uses no proxy, stores no cookie, sends no referer and never repeats a request that may have
-//! reached its server. HTTP/1.1 only: one response per connection keeps the memory bounds simple (an HTTP/2 peer may
-//! fill a flow-control window per stream), and every receiver supports it.
+//! reached its server. It speaks HTTP/2 where a destination offers it with TLS, and HTTP/1.1 everywhere else.
 //!
-//! Response headers are bounded by hyper: 100 headers and about 400 KiB; a response beyond that is invalid.
+//! Response headers are bounded: for HTTP/1.1 100 headers and about 400 KiB, for HTTP/2 64 KiB. A response beyond that
+//! is invalid. The flow-control windows bound the memory of an HTTP/2 connection.
 
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Url;
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use url::Url;
 
-use super::addresses::Allow;
-use super::body;
+use super::MAX_HEADER_BYTES;
+use super::connector::Connector;
 use super::error::EgressError;
-use super::names::VettedNames;
+use super::tls;
 
-const USER_AGENT: &str = concat!("Postrider/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("Postrider/", env!("CARGO_PKG_VERSION"));
 
-/// For DNS, TCP and TLS together; the deadline of the request may end it earlier.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_IDLE_PER_HOST: usize = 128;
+/// An HTTP/2 connection with requests in flight is closed if it does not answer a ping. Otherwise all later requests
+/// would use a dead connection.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// What an HTTP/2 server may send before it is read, per response and per connection.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
-pub(super) fn build(allow: Arc<Allow>) -> Result<reqwest::Client, EgressError> {
-    let mut always = HeaderMap::new();
-    always.insert(ACCEPT_ENCODING, HeaderValue::from_static(body::ACCEPT_ENCODING));
-    reqwest::Client::builder()
-        .dns_resolver(VettedNames::new(allow))
-        .tls_backend_preconfigured(tls_config()?)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .user_agent(USER_AGENT)
-        .default_headers(always)
-        // Bodies are decoded in body.rs; another crate may have enabled reqwest's own decoders.
-        .no_gzip()
-        .no_brotli()
-        .no_deflate()
-        .no_zstd()
-        .http1_only()
+pub(super) type HttpClient = Client<Connector, Full<Bytes>>;
+
+pub(super) fn build(connector: Connector, max_idle_per_host: usize) -> HttpClient {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(max_idle_per_host)
         // A tracker that responds with a malformed header has received the postback nevertheless.
         .http1_ignore_invalid_headers_in_responses(true)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .tcp_nodelay(true)
-        .build()
-        .map_err(setup_failed)
+        .timer(TokioTimer::new())
+        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_max_header_list_size(MAX_HEADER_BYTES as u32)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_INTERVAL)
+        .build(connector)
 }
 
-/// Sets the crypto provider explicitly instead of relying on a process-wide default that other crates may set.
-pub fn tls_config() -> Result<ClientConfig, EgressError> {
-    let system = rustls_native_certs::load_native_certs();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(setup_failed)?
-        .with_root_certificates(roots(system.certs))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+/// The error of a request without a response.
+pub(super) fn explain(error: &hyper_util::client::legacy::Error, url: &Url) -> EgressError {
+    explain_cause(error, error.is_connect(), url)
 }
 
-/// The certificate authorities of the machine, or Mozilla's if none are installed (small containers). Never both,
-/// because an operator may have removed an authority on purpose.
-fn roots(system: Vec<CertificateDer<'static>>) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(system);
-    if roots.is_empty() {
-        tracing::info!("No CA certificates are installed here; Mozilla's built-in list is used for HTTPS");
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    roots
-}
-
-fn setup_failed(error: impl Error) -> EgressError {
-    EgressError::Setup { problem: error.to_string() }
-}
-
-/// Derives the error from the chain of causes. The client's own text is never used, because it contains the URL.
-pub(super) fn explain(error: &reqwest::Error, url: &Url) -> EgressError {
+/// Derives the error from the chain of causes. The client's own text is not used, because it is for programmers.
+pub(super) fn explain_cause(error: &(dyn Error + 'static), is_connect: bool, url: &Url) -> EgressError {
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or_default();
     if let Some(own) = find::<EgressError>(error) {
         return own.clone();
     }
     if let Some(tls) = find::<rustls::Error>(error) {
-        return EgressError::TlsFailed { host, problem: tls_problem(tls) };
+        let problem = tls::problem(tls, &host);
+        return EgressError::TlsFailed { host, problem };
     }
     if let Some(http) = find::<hyper::Error>(error).filter(|http| http.is_parse()) {
         return EgressError::InvalidAnswer { host, problem: http.to_string() };
@@ -102,15 +72,9 @@ pub(super) fn explain(error: &reqwest::Error, url: &Url) -> EgressError {
     if let Some(resource) = io.and_then(exhausted) {
         return EgressError::LocalLimit { host, resource };
     }
-    if error.is_builder() {
-        return EgressError::invalid_url("it cannot be written into an HTTP request");
-    }
-    if error.is_connect() {
+    if is_connect {
         let problem = match io {
             Some(io) => io_problem(io),
-            None if error.is_timeout() => {
-                format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs())
-            }
             None => "the connection failed".to_owned(),
         };
         return EgressError::ConnectFailed { host, port, problem };
@@ -119,8 +83,7 @@ pub(super) fn explain(error: &reqwest::Error, url: &Url) -> EgressError {
 }
 
 /// The outermost cause of a type. An `io::Error` does not return the error it wraps as its `source`.
-fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
-    let outermost: &(dyn Error + 'static) = error;
+fn find<'a, E: Error + 'static>(outermost: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut causes = std::iter::successors(Some(outermost), |&error| {
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
@@ -152,39 +115,9 @@ fn io_problem(error: &io::Error) -> String {
     }
 }
 
-/// The contents of certificates are untrusted, so they are not repeated.
-fn tls_problem(error: &rustls::Error) -> String {
-    use rustls::CertificateError as Certificate;
-    use rustls::Error as Tls;
-    match error {
-        Tls::InvalidCertificate(problem) => match problem {
-            Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",
-            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "its certificate is not valid yet",
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                "its certificate belongs to another name"
-            }
-            Certificate::UnknownIssuer => "its certificate comes from an unknown authority",
-            Certificate::Revoked => "its certificate was revoked",
-            _ => "its certificate is not valid",
-        }
-        .to_owned(),
-        Tls::InvalidMessage(_) => "it does not speak TLS on this port".to_owned(),
-        Tls::AlertReceived(alert) => format!("it ended the handshake with {alert:?}"),
-        Tls::PeerIncompatible(_) => "it supports no secure form of TLS 1.2 or 1.3".to_owned(),
-        _ => "the handshake failed".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_machine_without_certificates_uses_the_built_in_list() {
-        assert_eq!(roots(Vec::new()).len(), webpki_roots::TLS_SERVER_ROOTS.len());
-        let unreadable = CertificateDer::from(vec![1, 2, 3]);
-        assert_eq!(roots(vec![unreadable]).len(), webpki_roots::TLS_SERVER_ROOTS.len());
-    }
 
     #[test]
     fn running_out_of_sockets_is_not_a_failure_of_the_destination() {

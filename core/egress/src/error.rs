@@ -109,8 +109,8 @@ pub enum EgressError {
         host: String,
     },
 
-    /// The response is not valid HTTP/1.1.
-    #[error("{host} did not answer in valid HTTP/1.1: {problem}. Check the scheme and the port of the URL.")]
+    /// The response is not valid HTTP.
+    #[error("{host} did not answer in valid HTTP: {problem}. Check the scheme and the port of the URL.")]
     InvalidAnswer {
         /// The host of the URL.
         host: String,

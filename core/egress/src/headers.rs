@@ -1,7 +1,7 @@
 //! The headers that a request may have. Headers that frame or route the message are set by the client; all others by
 //! the postback.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error::EgressError;
 

@@ -11,12 +11,14 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
 use tokio::sync::Semaphore;
+use tower::Service;
 
 use super::addresses::Allow;
 use super::error::EgressError;
@@ -56,15 +58,24 @@ impl Running {
     }
 }
 
-impl Resolve for VettedNames {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for VettedNames {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = EgressError;
+    type Future = BoxFuture<'static, Result<Self::Response, EgressError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), EgressError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let names = self.clone();
-        Box::pin(async move {
+        async move {
             let addresses = names.vetted(name.as_str()).await?;
             // Port 0 means the port of the URL.
             let dial: Vec<_> = addresses.iter().map(|address| SocketAddr::new(*address, 0)).collect();
-            Ok(Box::new(dial.into_iter()) as Addrs)
-        })
+            Ok(dial.into_iter())
+        }
+        .boxed()
     }
 }
 
@@ -180,8 +191,8 @@ mod tests {
 
     #[tokio::test]
     async fn all_addresses_of_a_name_must_be_public() {
-        let public = names(&[], |_| Ok(vec![ip("8.8.8.8"), ip("2606:4700::1111")]));
-        let dial: Vec<_> = public.resolve("example.com".parse().expect("a name")).await.expect("passes").collect();
+        let mut public = names(&[], |_| Ok(vec![ip("8.8.8.8"), ip("2606:4700::1111")]));
+        let dial: Vec<_> = public.call("example.com".parse().expect("a name")).await.expect("passes").collect();
         assert_eq!(dial, [SocketAddr::new(ip("8.8.8.8"), 0), SocketAddr::new(ip("2606:4700::1111"), 0)]);
 
         let mixed: Lookup = |_| Ok(vec![ip("8.8.8.8"), ip("10.0.0.7")]);

@@ -23,7 +23,7 @@ pub(super) fn check(text: &str, allow: &Allow) -> Result<Url, EgressError> {
     }
     // The URL standard removes tabs and line breaks silently. In a rendered template they come from a value that was
     // not encoded, so removing them would change the request.
-    if text.bytes().any(|byte| byte.is_ascii_control()) {
+    if text.contains(char::is_control) {
         return Err(EgressError::invalid_url("it contains a line break, tab or control character"));
     }
     let url = Url::parse(text).map_err(|error| match error {

@@ -138,7 +138,8 @@ impl App {
         let host = tokio::task::spawn_blocking(start).await??;
         payout_methods::seed(db.writer(), clock.now()).await?;
         let adapters = Registry::start(host, db.clone(), clock.clone(), settings.adapter_threads()).await?;
-        let egress = Egress::new(settings.egress_allow.clone())?;
+        let connections = settings.places().per_destination;
+        let egress = Egress::with_connections(settings.egress_allow.clone(), connections)?;
         let catalog = Catalog::new(db.clone(), Duration::from_secs(settings.catalog_max_age_secs));
         let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
         let work_queues = WorkQueues::new(settings.lease());

@@ -20,6 +20,7 @@ use storage::base::failures::is_statement_timeout;
 use storage::base::writer::Stopped;
 
 use super::delivery::secrets::SecretError;
+use super::deserialization;
 
 /// An invalid field of the request body.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -136,7 +137,7 @@ impl Error {
 pub fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value, under: &str) -> Result<T, Error> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = format!("{under}{}", pointer(error.path()));
-        Error::invalid(path, error.into_inner().to_string())
+        Error::invalid(path, deserialization::plain(&error.into_inner().to_string()))
     })
 }
 

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
 use engine::app::App;
+use engine::deserialization::plain;
 use engine::error;
 use storage::base::page::{Page, PageRequest};
 
@@ -164,7 +165,12 @@ impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
         }
         let query = axum::extract::Query::<T>::from_request_parts(parts, app).await;
         let invalid = |text: String| {
-            let text = text.trim_start_matches("Failed to deserialize query string: ").to_owned();
+            let text = text.trim_start_matches("Failed to deserialize query string: ");
+            // A parameter's error begins with its name.
+            let text = match text.split_once(": ") {
+                Some((name, sentence)) if !name.contains(' ') => format!("{name}: {}", plain(sentence)),
+                _ => plain(text),
+            };
             Problem::bad_request("invalid_parameter", text)
         };
         query.map(|it| Self(it.0)).map_err(|error| invalid(error.body_text()))

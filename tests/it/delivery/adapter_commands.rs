@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use postrider_tests::database::Database;
+use postrider_tests::documents::blocks;
 use postrider_tests::process::{ADMIN_KEY, Installation, program};
 use serde_json::json;
 
@@ -77,24 +78,6 @@ impl Drop for Desk {
 
 fn told(output: &Output) -> String {
     [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
-}
-
-/// A fenced block: the text after the fence, and the lines.
-struct Block<'a> {
-    info: &'a str,
-    text: String,
-}
-
-fn blocks(document: &str) -> Vec<Block<'_>> {
-    let mut blocks = Vec::new();
-    let mut lines = document.lines();
-    while let Some(line) = lines.next() {
-        if let Some(info) = line.strip_prefix("```") {
-            let text = lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect();
-            blocks.push(Block { info, text });
-        }
-    }
-    blocks
 }
 
 /// The contents of a console block: commands after "$ ", which can span several lines, and their output.

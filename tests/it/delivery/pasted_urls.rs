@@ -5,10 +5,40 @@ use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
 use serde_json::{Value, json};
 
-on_both_databases!(a_pasted_url_is_taken_apart, a_parsed_url_can_be_saved_and_fires, an_invalid_url_is_refused);
+on_both_databases!(
+    a_pasted_url_is_taken_apart,
+    a_parsed_url_can_be_saved_and_fires,
+    a_click_id_is_the_trackers_unless_it_is_switched,
+    an_invalid_url_is_refused
+);
 
 async fn parse(t: &TestApp, url: &str) -> Value {
     t.admin.post("/api/v1/postbacks/parse", &json!({"url": url})).await.expect(200)
+}
+
+/// The fields of an answer that are a configuration.
+fn config_of(mut parsed: Value) -> Value {
+    let fields = parsed.as_object_mut().unwrap();
+    fields.remove("unknown");
+    fields.remove("notes");
+    parsed
+}
+
+/// The guide of a platform: its example has {click_id}, and the id "is passed along and echoed back".
+async fn a_click_id_is_the_trackers_unless_it_is_switched(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let parsed = parse(&t, &t.receiver.url("/pasted?event=sale&click_id={click_id}&payout={payout}")).await;
+    assert_eq!(parsed["parameters"][0], json!({"name": "click_id", "macro": "external_click_id"}));
+    assert_eq!(parsed["notes"][0]["name"], "click_id");
+    assert!(parsed["notes"][0]["note"].as_str().unwrap().contains("\"click_id\": \"postrider\""), "{parsed}");
+    t.postback("/pasted").set("config", config_of(parsed)).save().await;
+
+    let click = t.click_on(&link, "?click_id=tracker-7").await;
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+
+    assert_eq!(t.receiver.only_request("/pasted").parameter("click_id"), "tracker-7");
 }
 
 async fn a_pasted_url_is_taken_apart(db: Database) {
@@ -61,7 +91,7 @@ async fn a_pasted_url_is_taken_apart(db: Database) {
     assert_eq!(parsed["base_url"], "https://x.example/{offer_id}/<account>?g=c-{sub3}");
     let macros: Vec<_> =
         parsed["parameters"].as_array().unwrap().iter().map(|parameter| parameter["macro"].as_str().unwrap()).collect();
-    assert_eq!(macros, ["sub1", "payout", "sub2", "transaction_id", "status", "click_id"]);
+    assert_eq!(macros, ["sub1", "payout", "sub2", "transaction_id", "status", "external_click_id"]);
     assert_eq!(parsed["unknown"], json!([{"name": "base_url", "value": "<account>"}]));
 }
 
@@ -69,8 +99,10 @@ async fn a_parsed_url_can_be_saved_and_fires(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let pasted = t.receiver.url("/pasted?cid={click_id}&state={status}&tag=a%26b");
-    let mut config = parse(&t, &pasted).await;
-    config.as_object_mut().unwrap().remove("unknown");
+    let pasted = json!({"url": pasted, "click_id": "postrider"});
+    let parsed = t.admin.post("/api/v1/postbacks/parse", &pasted).await.expect(200);
+    assert_eq!(parsed["notes"], json!([]));
+    let config = config_of(parsed);
     t.postback("/pasted").set("config", config).save().await;
 
     t.conversion(&click).send().await;

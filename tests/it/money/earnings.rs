@@ -253,6 +253,12 @@ async fn parent_affiliates_get_their_commissions_and_lose_them_with_the_conversi
     for affiliate in [&ann, &bob, &grace] {
         assert_eq!(t.balance(affiliate, "USD").await, ["0.00"; 5]);
     }
+    let path = format!("/api/v1/statement?currency=USD&affiliate_id={}", bob.id);
+    let for_staff = t.admin.get(&path).await.expect(200);
+    assert!(
+        for_staff["lines"].as_array().unwrap().iter().all(|line| line["conversion_id"] == json!(id)),
+        "{for_staff}"
+    );
     let statement = bob.client.get("/api/v1/statement?currency=USD").await.expect(200);
     let lines = statement["lines"].to_string();
     assert!(
@@ -385,6 +391,11 @@ async fn a_statement_runs_from_opening_to_closing(db: Database) {
     assert_eq!(lines[4]["change"]["available"], "-12.50");
     assert_eq!(lines[4]["balance"], all["closing"]);
     assert!(text(&lines[4], "text").contains("refund"), "{}", lines[4]);
+    // Lines name their conversion, also that of a release; an adjustment has none.
+    let named: Vec<_> = lines.iter().map(|line| line["conversion_id"] == json!(id)).collect();
+    assert_eq!(named.iter().filter(|it| **it).count(), 3, "{lines:?}");
+    let released: Vec<_> = lines[2..4].iter().filter(|line| line["transaction_id"] == "=T,1").collect();
+    assert!(matches!(released[..], [line] if text(line, "text").contains("transaction =T,1 of")), "{lines:?}");
 
     // Entries before `from` are in the opening balance.
     let path = format!("/api/v1/statement?affiliate_id={}&currency=USD&from={from}", affiliate.id);
@@ -401,7 +412,7 @@ async fn a_statement_runs_from_opening_to_closing(db: Database) {
     let rows: Vec<_> = csv.text.lines().collect();
     assert_eq!(rows.len(), 1 + 1 + 5 + 1, "{}", csv.text);
     assert!(rows[2].contains("\"Payout for transaction =T,1 of"), "{}", rows[2]);
-    assert!(rows[7].ends_with("0.00,2.00,0.00,0.00,0.00"), "{}", rows[7]);
+    assert!(rows[7].contains("0.00,2.00,0.00,0.00,0.00"), "{}", rows[7]);
     t.admin.get("/api/v1/statement?currency=USD").await.expect_problem(400, "invalid_parameter");
 }
 

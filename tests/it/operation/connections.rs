@@ -53,6 +53,43 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
     t.anonymous().post("/api/v1/affiliates", &affiliate).await.expect_problem(401, "unauthorized");
 }
 
+/// A proxy, and every client with a pool, sends the next request on the same connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_before_the_body_leaves_a_usable_connection() {
+    let t = TestApp::start(Database::sqlite()).await;
+    let affiliate = t.affiliate().await;
+    let key = format!("Authorization: Bearer {}\r\n", affiliate.client.key().expect("a key"));
+    for (request, key, status) in [
+        ("POST /api/v1/affiliates", "", "401"),
+        ("POST /api/v1/offers", key.as_str(), "403"),
+        ("POST /api/v1/nothing-here", "", "404"),
+        ("POST /nothing-here", "", "404"),
+        ("PUT /api/v1/affiliates", "", "405"),
+        ("POST /healthz", "", "405"),
+    ] {
+        let body = "x".repeat(50_000);
+        let chunks = format!("c350\r\n{body}\r\n0\r\n\r\n");
+        for (framing, body) in [("Content-Length: 50000", body), ("Transfer-Encoding: chunked", chunks)] {
+            let first = format!("{request} HTTP/1.1\r\nHost: x\r\n{key}{framing}\r\n\r\n{body}");
+            let second = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            let text = until_closed(connect(&t, &format!("{first}{second}")).await).await;
+            assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {text}");
+            assert!(text.contains("HTTP/1.1 200 OK"), "{request} with {framing}: {text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_before_a_long_body_says_that_the_connection_closes() {
+    let t = TestApp::start(Database::sqlite()).await;
+    for headers in ["Content-Length: 4000000\r\n", "Content-Length: 10\r\nExpect: 100-continue\r\n"] {
+        let head = format!("POST /api/v1/affiliates HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+        let text = until_closed(connect(&t, &head).await).await;
+        assert!(text.starts_with("HTTP/1.1 401"), "{headers}: {text}");
+        assert!(text.to_ascii_lowercase().contains("connection: close\r\n"), "{headers}: {text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections_make_room_for_new_ones() {
     let t = TestApp::start_with(Database::sqlite(), |settings| settings.max_connections = 4).await;

@@ -11,6 +11,7 @@ mod heavy_reading;
 mod migrations;
 mod observability;
 mod partitions;
+mod receiver;
 mod secret_keys;
 mod serving;
 mod upgrade;

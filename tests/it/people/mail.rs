@@ -19,7 +19,25 @@ on_both_databases!(
     a_link_that_would_have_expired_is_not_sent,
     a_kill_loses_no_message,
     messages_go_through_tls,
+    a_link_in_a_file_can_be_copied,
 );
+
+/// Without a mail server, people read the files themselves.
+async fn a_link_in_a_file_can_be_copied(db: Database) {
+    let t = TestApp::start(db).await;
+    let body = json!({"email": "zofie@example.com", "name": "Žofie Müller & Søn", "role": "support"});
+    let invited = t.admin.post("/api/v1/users", &body).await.expect(201);
+    let link = text(&invited, "invitation_url");
+    let file = eventually("the file to be written", async || {
+        let folder = std::fs::read_dir(t.data_dir().join("mail")).ok()?;
+        let mut paths = folder.flatten().map(|entry| entry.path());
+        let path = paths.find(|path| path.extension().is_some_and(|it| it == "eml"))?;
+        std::fs::read_to_string(path).ok()
+    })
+    .await;
+    assert!(file.lines().any(|line| line == link), "{link} is not a line of:\n{file}");
+    assert!(file.contains("Žofie Müller & Søn"), "{file}");
+}
 
 async fn first(server: &MailServer) -> Taken {
     eventually("the message to be taken", async || server.taken().into_iter().next()).await

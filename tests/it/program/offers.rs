@@ -155,6 +155,24 @@ async fn a_private_offer_does_not_exist_for_others(db: Database) {
     other.client.post("/api/v1/links", &json!({"offer_id": offer})).await.expect_problem(404, "not_found");
     other.client.post(&applications, &json!({})).await.expect_problem(404, "not_found");
     other.client.post(&applications, &json!({"affiliate_id": guest.id})).await.expect_problem(404, "not_found");
+    // A postback names the offer or another owner: the answer is the same as for one that never existed.
+    let last = if offer.ends_with('0') { '1' } else { '0' };
+    let unknown = format!("{}{last}", &offer[..offer.len() - 1]);
+    let refused = async |field: &str, value: serde_json::Value| {
+        let answer = t.postback("/p").owned_by(&other).set(field, value).try_save().await;
+        text(&answer.expect_problem(404, "not_found"), "detail")
+    };
+    let details = [
+        refused("scope", json!({"offer_id": offer})).await.replace(&offer, "…"),
+        refused("scope", json!({"offer_id": unknown})).await.replace(&unknown, "…"),
+    ];
+    assert_eq!(details[0], details[1]);
+    refused("owner_affiliate_id", json!(guest.id)).await;
+    let postback = t.postback("/p").owned_by(&other).save().await;
+    let path_of_postback = format!("/api/v1/postbacks/{postback}");
+    let scope = json!({"scope": {"offer_id": offer}});
+    other.client.patch(&path_of_postback, &scope).await.expect_problem(404, "not_found");
+    t.postback("/q").owned_by(&guest).set("scope", json!({"offer_id": offer})).save().await;
     let theirs = format!("/api/v1/applications/{}", text(&invited, "id"));
     other.client.get(&theirs).await.expect_problem(404, "not_found");
     assert!(other.client.list("/api/v1/applications").await.is_empty());

@@ -65,7 +65,7 @@ pub struct StatementLine {
     pub at: Timestamp,
     /// The kind of the posting.
     pub kind: PostingKind,
-    /// The conversion that caused it.
+    /// The conversion that caused it. Of earnings that were released together: the first one's.
     pub conversion: Option<ConversionLine>,
     /// The withdrawal, adjustment or release that caused it.
     pub cause_id: Option<uuid::Uuid>,
@@ -91,10 +91,15 @@ pub struct ConversionLine {
 }
 
 impl StatementLine {
-    /// The posting as a sentence. A parent affiliate sees no transaction ids or offers of its sub-affiliates.
-    pub fn sentence(&self, reader: AffiliateId) -> String {
-        let own = self.conversion.as_ref().filter(|it| it.affiliate_id == reader);
-        let sale = own.map_or_else(
+    /// The conversion as the reader may see it; the reader is an affiliate, or staff. A parent affiliate sees nothing of
+    /// the conversions of its sub-affiliates.
+    pub fn conversion_for(&self, reader: Option<AffiliateId>) -> Option<&ConversionLine> {
+        self.conversion.as_ref().filter(|it| reader.is_none_or(|own| it.affiliate_id == own))
+    }
+
+    /// The posting as a sentence for the reader.
+    pub fn sentence(&self, reader: Option<AffiliateId>) -> String {
+        let sale = self.conversion_for(reader).map_or_else(
             || "a conversion of one of your sub-affiliates".to_owned(),
             |it| format!("transaction {} of {}", it.transaction_id, it.offer),
         );
@@ -110,8 +115,12 @@ impl StatementLine {
                 let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
                 format!("Taken back: {sale} was rejected{reason}")
             }
-            PostingKind::Released if note == "1" => "Released: an earning is past its hold".to_owned(),
-            PostingKind::Released => format!("Released: {note} earnings are past their hold"),
+            PostingKind::Released => match (note, self.conversion.is_some()) {
+                ("1", true) => format!("Released: the earning for {sale} is past its hold"),
+                ("1", false) => "Released: an earning is past its hold".to_owned(),
+                (_, true) => format!("Released: {note} earnings are past their hold, the first for {sale}"),
+                (_, false) => format!("Released: {note} earnings are past their hold"),
+            },
             PostingKind::Adjusted => with_note("Adjustment"),
             PostingKind::WithdrawalRequested => with_note(&format!("Withdrawal{} requested", withdrawal())),
             PostingKind::WithdrawalPaid => with_note(&format!("Withdrawal{} paid", withdrawal())),

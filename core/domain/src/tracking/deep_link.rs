@@ -80,6 +80,9 @@ pub enum InvalidDeepLink {
     /// Not a URL; holds the text, cut to 200 characters.
     #[error("\"{0}\" is not a URL; write the whole address, such as https://shop.example/product/1")]
     NotAUrl(String),
+    /// With a line break or a control character.
+    #[error("the URL contains a line break or a control character; remove it")]
+    ControlCharacter,
     /// Another scheme than http and https, or with user name, password or port.
     #[error("a deep link must use http or https, without user name and port")]
     Unusual,
@@ -100,6 +103,10 @@ pub enum InvalidDeepLink {
 /// could interpret the text differently.
 pub fn deep_url(text: &str, allowed: &[HostPattern]) -> Result<Url, InvalidDeepLink> {
     let text = text.trim();
+    // The URL standard removes tabs and line breaks silently.
+    if text.contains(char::is_control) {
+        return Err(InvalidDeepLink::ControlCharacter);
+    }
     let url = Url::parse(text).map_err(|_| InvalidDeepLink::NotAUrl(text.chars().take(200).collect()))?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.username().is_empty()

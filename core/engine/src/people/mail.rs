@@ -114,9 +114,13 @@ impl Mailer {
         let to =
             to.parse().map_err(|_| MailError::Permanent("the address is not a valid e-mail address".to_owned()))?;
         let host = from.email.domain().to_owned();
-        // Plain text if possible, so that links are not broken in the files that people read.
-        let text = Body::new_with_encoding(text.clone(), ContentTransferEncoding::SevenBit)
-            .unwrap_or_else(|_| Body::new(text));
+        // Plain text if possible, so that links are not broken in the files that people read. A server may not support
+        // eight bits, so a text with other letters than ASCII is encoded for it.
+        let plain = match self {
+            Self::Smtp { .. } => ContentTransferEncoding::SevenBit,
+            Self::Folder { .. } => ContentTransferEncoding::EightBit,
+        };
+        let text = Body::new_with_encoding(text.clone(), plain).unwrap_or_else(|_| Body::new(text));
         let message = Message::builder()
             .message_id(Some(format!("<{id}@{host}>")))
             .from(from)

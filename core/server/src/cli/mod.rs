@@ -4,10 +4,12 @@ mod adapter;
 mod api;
 mod backup;
 mod compile_adapter;
+mod console;
 mod demo;
 mod healthcheck;
 mod migrate;
 mod openapi;
+mod receiver;
 mod reports;
 mod secrets;
 mod serve;
@@ -42,6 +44,8 @@ enum Command {
     Migrate,
     /// Run a demo: a sample program, a tracker, real traffic
     Demo(demo::DemoArgs),
+    /// Receive postbacks on this machine: print them, verify their signatures, answer as told
+    Receiver(receiver::ReceiverArgs),
     /// Create, build, check, test and install adapters
     Adapter(adapter::AdapterArgs),
     /// Invite a member of staff, such as the first owner
@@ -70,7 +74,9 @@ pub fn main() -> ExitCode {
     if !matches!(cli.command, None | Some(Command::Serve)) {
         telemetry::start_logging(matches!(
             cli.command,
-            Some(Command::Demo(_) | Command::Adapter(_) | Command::User(_) | Command::Healthcheck)
+            Some(
+                Command::Demo(_) | Command::Receiver(_) | Command::Adapter(_) | Command::User(_) | Command::Healthcheck
+            )
         ));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -83,6 +89,7 @@ pub fn main() -> ExitCode {
                 }
                 Command::Migrate => migrate::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Demo(args) => demo::run(args).await,
+                Command::Receiver(args) => receiver::run(args).await,
                 Command::Adapter(args) => adapter::run(args, &cli.config).await,
                 Command::User(args) => user::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Reports(args) => {

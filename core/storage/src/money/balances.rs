@@ -99,13 +99,14 @@ pub async fn list_lines(
     after: Uuid,
     to: Timestamp,
 ) -> Result<Vec<StatementLine>, DbErr> {
-    let sql = "SELECT postings.id AS id, postings.kind AS kind, postings.conversion_id AS conversion_id,
+    let sql = "SELECT postings.id AS id, postings.kind AS kind, conversions.id AS conversion_id,
              postings.cause_id AS cause_id, postings.note AS note, postings.created_at AS created_at,
              entries.account AS account, entries.micros AS micros, conversions.affiliate_id AS affiliate_id,
              conversions.transaction_id AS transaction_id, conversions.rejection_reason AS rejection_reason,
              offers.name AS offer
          FROM entries JOIN postings ON postings.id = entries.posting_id
-         LEFT JOIN conversions ON conversions.id = postings.conversion_id
+         LEFT JOIN earnings ON earnings.id = postings.cause_id AND postings.cause = 'earning'
+         LEFT JOIN conversions ON conversions.id = COALESCE(postings.conversion_id, earnings.conversion_id)
          LEFT JOIN offers ON offers.id = conversions.offer_id
          WHERE entries.affiliate_id = $1 AND entries.currency = $2
              AND entries.posting_id >= $3 AND entries.posting_id < $4

@@ -125,11 +125,21 @@ pub fn valid_email(text: &str) -> Result<String, Error> {
     issues.result().map(|()| email)
 }
 
+/// Whether a text of one line has characters that are not visible: a line break, a control character, or a mark that
+/// changes the direction of text.
+fn has_control_characters(text: &str) -> bool {
+    let is_invisible =
+        |it| matches!(it, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    text.contains(|it: char| it.is_control() || is_invisible(it))
+}
+
 /// Checks only the form. Whether the address exists shows when a message is sent to it.
 fn email(issues: &mut Issues, text: &str) -> String {
     let text = issues.text("/email", text, 254);
     let (name, host) = text.split_once('@').unwrap_or_default();
-    if name.is_empty() || host.is_empty() || host.contains('@') || text.contains(char::is_whitespace) {
+    if has_control_characters(&text) {
+        issues.add("/email", "invalid_field", "contains an invisible or control character; remove it");
+    } else if name.is_empty() || host.is_empty() || host.contains('@') || text.contains(char::is_whitespace) {
         issues.add("/email", "invalid_field", "must be an e-mail address, such as ada@example.com");
     }
     text

@@ -19,6 +19,8 @@ pub struct Connection {
     stalled_since_ms: AtomicU64,
     evicted: AtomicBool,
     eviction: Notify,
+    /// Whether the peer may still send when the connection is closed.
+    lingers: AtomicBool,
 }
 
 impl Connection {
@@ -32,6 +34,7 @@ impl Connection {
             stalled_since_ms: AtomicU64::new(0),
             evicted: AtomicBool::new(false),
             eviction: Notify::new(),
+            lingers: AtomicBool::new(false),
         };
         connection.enter(Phase::Head);
         connection
@@ -102,6 +105,15 @@ impl Connection {
 
     pub fn is_evicted(&self) -> bool {
         self.evicted.load(Relaxed)
+    }
+
+    /// At its end, the connection discards what the peer still sends. Otherwise the peer could lose the response.
+    pub fn linger(&self) {
+        self.lingers.store(true, Relaxed);
+    }
+
+    pub fn lingers(&self) -> bool {
+        self.lingers.load(Relaxed)
     }
 
     /// Waits for [`Self::evict`].

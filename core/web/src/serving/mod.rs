@@ -17,6 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::{HeaderValue, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -31,7 +32,7 @@ pub use body::BodyTimeout;
 pub use files::{connections_within, raise_file_limit};
 pub use timeouts::Timeouts;
 
-use body::{StreamedBody, TimedBody};
+use body::{StreamedBody, TimedBody, UnreadBody};
 use connection::Connection;
 use registry::Registry;
 use stream::MonitoredStream;
@@ -151,12 +152,19 @@ async fn handle(
 ) -> Result<hyper::Response<Body>, std::convert::Infallible> {
     request.extensions_mut().insert(ConnectInfo(peer));
     let has_body = !request.body().is_end_stream();
+    let client_waits = request.headers().contains_key(header::EXPECT);
+    let unread = UnreadBody::default();
     connection.enter(if has_body { Phase::Body } else { Phase::Response });
     let request = request.map(|body| match has_body {
-        true => Body::new(TimedBody::new(body, connection.clone(), timeouts)),
+        true => Body::new(TimedBody::new(body, unread.clone(), connection.clone(), timeouts)),
         false => Body::new(body),
     });
-    let response = router.call(request).await?;
+    let mut response = router.call(request).await?;
+    // A response can be ready before the body has arrived, such as a 401. The client may still send.
+    if !unread.discard(client_waits).await {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        connection.linger();
+    }
     if response.body().size_hint().exact().is_some() {
         connection.enter(Phase::Idle);
         return Ok(response);

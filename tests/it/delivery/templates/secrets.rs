@@ -182,7 +182,9 @@ async fn a_pasted_key_becomes_a_secret(db: Database) {
     let parameters = json!([{"name": "cid", "macro": "external_click_id"}, {"name": "key", "macro": "secret.key"}]);
     assert_eq!(config["parameters"], parameters);
 
-    config.as_object_mut().unwrap().remove("unknown");
+    for field in ["unknown", "notes"] {
+        config.as_object_mut().unwrap().remove(field);
+    }
     t.postback("/pb").set("config", config).save().await;
     let click = t.click().await;
     t.conversion(&click).send().await;

@@ -34,7 +34,25 @@ pub struct Pasted {
     /// Names and values of parameters with tokens that match no macro; a person must choose one. Tokens in the address
     /// have the name `base_url`.
     pub unknown: Vec<(String, String)>,
+    /// Names of parameters, or `base_url`, in which `{click_id}` was taken as the tracker's click id.
+    pub tracker_click_ids: Vec<String>,
 }
+
+/// The meaning of `{click_id}` in a pasted URL. `tracker`: the id that the tracker adds to the link, and that it expects
+/// back. `postrider`: the id of the click here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PastedClickId)]
+pub enum ClickIdMeaning {
+    /// The id of the tracker, which is the macro `external_click_id`.
+    #[default]
+    Tracker,
+    /// The id of Postrider, which is the macro `click_id`.
+    Postrider,
+}
+
+const OWN_CLICK_ID: &str = "click_id";
+const TRACKER_CLICK_ID: &str = "external_click_id";
 
 /// A text that is not an HTTP URL; holds the text, cut to 200 characters.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -56,6 +74,7 @@ pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotA
     let has_blanks = |piece: &Piece<'_>| matches!(piece, Piece::Text(text) if text.contains(char::is_whitespace));
     let valid = (lower.starts_with("http://") || lower.starts_with("https://"))
         && !marks::pieces(&text).iter().any(has_blanks)
+        && !text.contains(char::is_control)
         && text.split("//").nth(1).is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
     if !valid {
         return Err(NotAUrl(text.chars().take(200).collect()));
@@ -122,6 +141,26 @@ impl Words<'_> {
 }
 
 impl Pasted {
+    /// Replaces Postrider's click id by the tracker's: a tracker can only use its own id, and calls it `click_id`. If the
+    /// URL has both, its author knows our macros, and nothing is changed.
+    pub fn mean_tracker_click_ids(&mut self) {
+        let in_braces = |name: &str| format!("{{{name}}}");
+        let (own, tracker) = (in_braces(OWN_CLICK_ID), in_braces(TRACKER_CLICK_ID));
+        let has_both =
+            self.base_url.contains(&tracker) || self.parameters.iter().any(|it| it.r#macro == TRACKER_CLICK_ID);
+        if has_both {
+            return;
+        }
+        for parameter in self.parameters.iter_mut().filter(|it| it.r#macro == OWN_CLICK_ID) {
+            parameter.r#macro = TRACKER_CLICK_ID.to_owned();
+            self.tracker_click_ids.push(parameter.name.clone());
+        }
+        if self.base_url.contains(&own) {
+            self.base_url = self.base_url.replace(&own, &tracker);
+            self.tracker_click_ids.push(BASE_URL.to_owned());
+        }
+    }
+
     /// Turns fixed values whose parameter names suggest a key into secrets.
     pub fn seal_keys(&mut self) {
         let is_key = |(name, value): &(String, String)| !value.is_empty() && names::is_key(name);

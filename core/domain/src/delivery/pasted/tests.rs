@@ -220,3 +220,41 @@ fn an_unknown_token_is_understood_by_its_parameter_name() {
     let unknown: Vec<_> = pasted.unknown.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(unknown, ["status", "secret.k"]);
 }
+
+#[test]
+fn a_click_id_is_the_trackers_unless_the_url_has_both() {
+    let meant = |url: &str| {
+        let mut pasted = split_all(url);
+        pasted.mean_tracker_click_ids();
+        (
+            pasted.base_url,
+            pasted.parameters.into_iter().map(|it| it.r#macro).collect::<Vec<_>>(),
+            pasted.tracker_click_ids,
+        )
+    };
+    let names = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+    for (url, base_url, macros, replaced) in [
+        ("https://t.example/?a={click_id}", "https://t.example/", &["external_click_id"][..], &["a"][..]),
+        (
+            "https://t.example/{click_id}?p={payout}",
+            "https://t.example/{external_click_id}",
+            &["payout"],
+            &["base_url"],
+        ),
+        (
+            "https://t.example/?a={click_id}&b={external_click_id}",
+            "https://t.example/",
+            &["click_id", "external_click_id"],
+            &[],
+        ),
+        (
+            "https://t.example/{external_click_id}?a={click_id}",
+            "https://t.example/{external_click_id}",
+            &["click_id"],
+            &[],
+        ),
+        ("https://t.example/?a={clickid}&b=click_id", "https://t.example/", &["external_click_id"], &[]),
+    ] {
+        assert_eq!(meant(url), (base_url.to_owned(), names(macros), names(replaced)), "{url}");
+    }
+}

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::delivery::adapters::key_of;
-use crate::program::quota;
+use crate::program::{offers, quota};
 use crate::{Error, FieldIssue};
 use domain::delivery::adapter::AdapterVersion;
-use domain::delivery::pasted::{self, Pasted};
+use domain::delivery::pasted::{self, ClickIdMeaning, Pasted};
 use domain::delivery::postback::{Ordering, Postback};
 use domain::delivery::rules::Scope;
 use domain::delivery::rules::{Delay, FiringStatus, Rule};
@@ -72,7 +72,7 @@ pub async fn create(app: &App, actor: Actor, new: NewPostback) -> Result<Postbac
         archived_at: None,
     };
     confine(actor, &mut postback)?;
-    check_references(app, &postback).await?;
+    check_references(app, actor, postback.rule.scope).await?;
     refuse_seals(&postback.config)?;
     check(app, &adapter, &postback, &postback.config).await?;
     app.vault.seal_config(adapter.schema(), &mut postback.config, &postback.id.to_string());
@@ -130,7 +130,10 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
     postback.enabled = changes.enabled.unwrap_or(postback.enabled);
     postback.updated_at = app.clock.now();
     confine(actor, &mut postback)?;
-    check_references(app, &postback).await?;
+    // An affiliate keeps its postback if it loses access to the offer.
+    if postback.rule.scope != before.rule.scope {
+        check_references(app, actor, postback.rule.scope).await?;
+    }
     let plain = app.vault.open_config(&postback.config, &id.to_string());
     // Renaming or disabling a postback works without the key of its secrets.
     match plain {
@@ -260,11 +263,14 @@ pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Pos
 
 /// Parses a pasted URL and recognises the macros of the generic adapter in it. If `seal_keys`, fixed values that look
 /// like keys become secrets.
-pub async fn parse(app: &App, url: &str, seal_keys: bool) -> Result<Pasted, Error> {
+pub async fn parse(app: &App, url: &str, click_id: ClickIdMeaning, seal_keys: bool) -> Result<Pasted, Error> {
     let adapter = newest(app, "macro-url").await?;
     let macros = &adapter.descriptor().macros;
     let is_macro = |name: &str| macros.iter().any(|it| it.token.trim_matches(['{', '}']) == name);
     let mut pasted = pasted::split(url, is_macro).map_err(|error| Error::invalid("/url", error.to_string()))?;
+    if click_id == ClickIdMeaning::Tracker {
+        pasted.mean_tracker_click_ids();
+    }
     if seal_keys {
         pasted.seal_keys();
     }
@@ -275,7 +281,7 @@ pub async fn parse(app: &App, url: &str, seal_keys: bool) -> Result<Pasted, Erro
 fn confine(actor: Actor, postback: &mut Postback) -> Result<(), Error> {
     let scope = &mut postback.rule.scope;
     if let Some(own) = actor.confined_to() {
-        if let Some(other) = scope.affiliate_id.filter(|asked| *asked != own) {
+        if let Some(other) = scope.affiliate_id.or(postback.owner).filter(|asked| *asked != own) {
             return Err(Error::not_found("affiliate", other));
         }
         scope.affiliate_id = Some(own);
@@ -294,13 +300,14 @@ fn confine(actor: Actor, postback: &mut Postback) -> Result<(), Error> {
     }
 }
 
-async fn check_references(app: &App, postback: &Postback) -> Result<(), Error> {
-    let scope = postback.rule.scope;
+/// # Errors
+/// The affiliate or the offer does not exist, or the caller may not see it.
+async fn check_references(app: &App, actor: Actor, scope: Scope) -> Result<(), Error> {
     if let Some(id) = scope.affiliate_id {
         app.catalog.affiliate(id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
     }
     if let Some(id) = scope.offer_id {
-        app.catalog.offer(id).await?.ok_or_else(|| Error::not_found("offer", id))?;
+        offers::get(app, actor, id).await?;
     }
     Ok(())
 }

@@ -17,9 +17,9 @@ use egress::Egress;
 use engine::config::Settings;
 use storage::clock::Clock;
 
-use super::console::Console;
 use super::in_debug;
 use super::tracker::Tracker;
+use crate::cli::console::Console;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 const ANY_FREE_PORT: &str = "127.0.0.1:0";

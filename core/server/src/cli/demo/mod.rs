@@ -4,7 +4,6 @@
 //! a shop, and shows the requests that the tracker received. Everything goes over HTTP, except the check whether the
 //! server is idle. With `--once` it is also the smoke test of a release.
 
-mod console;
 mod environment;
 mod program;
 mod report;
@@ -18,7 +17,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::serve::stop_signal;
-use console::Console;
+use crate::cli::console::Console;
 use environment::Environment;
 use program::Program;
 

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::console::Console;
 use super::environment::Environment;
 use super::in_debug;
 use super::tracker::{FLAKY, GONE};
 use crate::cli::api::{Api, text};
+use crate::cli::console::Console;
 
 /// The delay of the postback to Katherine's network.
 pub const DELAY_SECS: u64 = 4 * in_debug(3);

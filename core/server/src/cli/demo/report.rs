@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::console::{Colour, Console, seconds};
 use super::environment::Environment;
 use super::program::Program;
 use super::tracker::ReceivedRequest;
 use super::traffic::{Absence, AbsenceKind, Expectations, ExpectedRequest};
 use crate::cli::api::text;
+use crate::cli::console::{Colour, Console, seconds};
 
 /// The two sides of a request read the clock at different moments.
 const TOLERANCE: Duration = Duration::from_millis(50);

@@ -1,28 +1,21 @@
-//! The demo's tracker: an HTTP server that records the requests that it receives.
+//! The demo's tracker: a receiver that records the requests that it gets.
 //!
 //! It accepts all requests, except at two paths that demonstrate a retry and a permanent refusal.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
-use axum::body::to_bytes;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-use super::console::Console;
+use crate::cli::console::Console;
+use crate::cli::receiver::answers::{Answer, Answers, PathAnswers};
+use crate::cli::receiver::server::{Received, Receiver};
 
 /// Answers 503 to the first delivery.
 pub const FLAKY: &str = "/flaky";
 /// Accepts the test request, and answers 410 to deliveries.
 pub const GONE: &str = "/gone";
-
-const BODY_MAX_BYTES: usize = 64 * 1024;
 
 #[derive(Clone)]
 pub struct ReceivedRequest {
@@ -39,14 +32,8 @@ pub struct ReceivedRequest {
 }
 
 pub struct Tracker {
-    address: SocketAddr,
-    shared: Arc<Shared>,
-    serving: JoinHandle<()>,
-}
-
-struct Shared {
-    console: Console,
-    requests: Mutex<RequestLog>,
+    receiver: Receiver,
+    log: Arc<Mutex<RequestLog>>,
 }
 
 #[derive(Default)]
@@ -60,76 +47,51 @@ impl Tracker {
     pub async fn start(console: Console) -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind("127.0.0.1:0").await.context("there is no free port for the demo's tracker")?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { console, requests: Mutex::default() });
-        let router = Router::new().fallback(receive).with_state(shared.clone());
-        let serving = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "The demo's tracker has stopped");
-            }
-        });
-        Ok(Self { address, shared, serving })
+        let log = Arc::<Mutex<RequestLog>>::default();
+        let shared = log.clone();
+        let accepting = Answers::new(Answer::status(200), []);
+        let receiver = Receiver::start(listener, accepting, move |request| record(&shared, &console, request))?;
+        Ok(Self { receiver, log })
     }
 
     pub fn url(&self, path_and_query: &str) -> String {
-        format!("http://{}{path_and_query}", self.address)
+        format!("http://{}{path_and_query}", self.receiver.address())
     }
 
-    /// From now on, requests are recorded and shown.
+    /// From now on, requests are recorded and shown, and two paths refuse requests.
     pub fn start_recording(&self) {
-        self.shared.requests().is_recording = true;
+        let refusing = [PathAnswers::of(FLAKY, &[503, 200]), PathAnswers::of(GONE, &[410])];
+        self.receiver.set_answers(Answers::new(Answer::status(200), refusing));
+        lock(&self.log).is_recording = true;
     }
 
     /// The recorded requests, in the order of arrival.
     pub fn received(&self) -> Vec<ReceivedRequest> {
-        self.shared.requests().received.clone()
+        lock(&self.log).received.clone()
     }
 }
 
-impl Drop for Tracker {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
+fn lock(log: &Mutex<RequestLog>) -> MutexGuard<'_, RequestLog> {
+    log.lock().expect("nothing panics while it holds this lock")
 }
 
-impl Shared {
-    fn requests(&self) -> MutexGuard<'_, RequestLog> {
-        self.requests.lock().expect("nothing panics while it holds this lock")
+fn record(log: &Mutex<RequestLog>, console: &Console, received: &Received) {
+    let mut log = lock(log);
+    if !log.is_recording {
+        return;
     }
-}
-
-async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let body = to_bytes(body, BODY_MAX_BYTES).await.unwrap_or_default();
-    let query = head.uri.query().unwrap_or_default();
-    let raw = if body.is_empty() { query.to_owned() } else { String::from_utf8_lossy(&body).into_owned() };
-    let mut requests = shared.requests();
-    let status = requests.status_for(head.uri.path());
-    if requests.is_recording {
-        let request = ReceivedRequest {
-            at: shared.console.elapsed(),
-            method: head.method.to_string(),
-            path: head.uri.path().to_owned(),
-            parameters: url::form_urlencoded::parse(raw.as_bytes()).into_owned().collect(),
-            raw,
-            status: status.as_u16(),
-        };
-        shared.console.step("", &format!("-> tracker {}", request.summary()));
-        requests.received.push(request);
-    }
-    (status, status.canonical_reason().unwrap_or_default()).into_response()
-}
-
-impl RequestLog {
-    fn status_for(&self, path: &str) -> StatusCode {
-        let is_first = !self.received.iter().any(|request| request.path == path);
-        match path {
-            _ if !self.is_recording => StatusCode::OK,
-            FLAKY if is_first => StatusCode::SERVICE_UNAVAILABLE,
-            GONE => StatusCode::GONE,
-            _ => StatusCode::OK,
-        }
-    }
+    let Received { query, body, .. } = received;
+    let raw = if body.is_empty() { query.clone() } else { String::from_utf8_lossy(body).into_owned() };
+    let request = ReceivedRequest {
+        at: console.elapsed(),
+        method: received.method.clone(),
+        path: received.path.clone(),
+        parameters: url::form_urlencoded::parse(raw.as_bytes()).into_owned().collect(),
+        raw,
+        status: received.answer.status,
+    };
+    console.step("", &format!("-> tracker {}", request.summary()));
+    log.received.push(request);
 }
 
 impl ReceivedRequest {

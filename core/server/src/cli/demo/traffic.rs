@@ -12,11 +12,11 @@ use url::Url;
 use crate::cli::api::text;
 use domain::delivery::retry::SCHEDULE;
 
-use super::console::Console;
 use super::environment::Environment;
 use super::in_debug;
 use super::program::{Affiliate, DELAY_SECS, Program};
 use super::tracker::{FLAKY, GONE};
+use crate::cli::console::Console;
 
 /// The pause between steps, so that the output shows each effect below its cause.
 const STEP_PAUSE: Duration = Duration::from_millis(150);

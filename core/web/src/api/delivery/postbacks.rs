@@ -14,6 +14,7 @@ use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::verification::VerificationOut;
+use domain::delivery::pasted::ClickIdMeaning;
 use domain::delivery::postback::{Ordering, Postback};
 use domain::delivery::rules::{Delay, FiringStatus, Rule, Scope};
 use domain::ids::{AffiliateId, PostbackId};
@@ -299,6 +300,11 @@ pub struct PastedUrlIn {
     /// The URL with the tracker's macros.
     #[schema(example = "https://tracker.example/postback?cid={external_click_id}&payout={payout}&source=postrider")]
     url: String,
+    /// The meaning of `{click_id}`. `tracker`, the default: the id that the tracker adds to the link as `click_id` and
+    /// expects back, which is the macro `external_click_id`. `postrider`: the id of the click here. If the URL also
+    /// has `{external_click_id}`, `{click_id}` always means the id of the click here.
+    #[serde(default)]
+    click_id: ClickIdMeaning,
     /// Whether fixed values of parameters such as key, token, secure or api_key are returned in `secrets`, so that the
     /// postback stores them sealed and masks them everywhere; false if absent.
     #[serde(default)]
@@ -324,7 +330,17 @@ pub struct FixedParameterOut {
     value: String,
 }
 
-/// The parts of a pasted URL. All fields except `unknown` are a configuration of the adapter `macro-url`.
+/// A remark about one parameter of a pasted URL.
+#[derive(Serialize, ToSchema)]
+pub struct PastedNoteOut {
+    /// The name of the parameter; `base_url` for the address itself.
+    #[schema(example = "click_id")]
+    name: String,
+    /// How the parameter was understood, and how to change that.
+    note: String,
+}
+
+/// The parts of a pasted URL. All fields except `unknown` and `notes` are a configuration of the adapter `macro-url`.
 #[derive(Serialize, ToSchema)]
 pub struct PastedUrlOut {
     /// The URL without the parameters that are in the other fields.
@@ -341,7 +357,13 @@ pub struct PastedUrlOut {
     /// Parameters with a token that is not a macro. Choose a macro or a fixed value for each. A token in the address
     /// itself has the name `base_url`.
     unknown: Vec<FixedParameterOut>,
+    /// Remarks about parameters that can be understood in two ways.
+    notes: Vec<PastedNoteOut>,
 }
+
+const TRACKER_CLICK_ID_NOTE: &str = "{click_id} was understood as the tracker's own click id: the tracker adds it to your \
+    link as click_id, and it is sent back (macro external_click_id). If Postrider's click id is meant, parse the URL \
+    again with \"click_id\": \"postrider\"";
 
 /// Split a postback URL of a tracker into a configuration of the adapter `macro-url`.
 ///
@@ -354,7 +376,7 @@ pub async fn parse_postback(
     _: Caller,
     ApiJson(body): ApiJson<PastedUrlIn>,
 ) -> ApiResult<Json<PastedUrlOut>> {
-    let pasted = postbacks::parse(&app, &body.url, body.seal_keys).await?;
+    let pasted = postbacks::parse(&app, &body.url, body.click_id, body.seal_keys).await?;
     let values = |pairs: Vec<(String, String)>| {
         pairs.into_iter().map(|(name, value)| FixedParameterOut { name, value }).collect()
     };
@@ -369,5 +391,10 @@ pub async fn parse_postback(
         custom: values(pasted.custom),
         secrets: pasted.secrets,
         unknown: values(pasted.unknown),
+        notes: pasted
+            .tracker_click_ids
+            .into_iter()
+            .map(|name| PastedNoteOut { name, note: TRACKER_CLICK_ID_NOTE.to_owned() })
+            .collect(),
     }))
 }

@@ -177,8 +177,11 @@ pub struct StatementLineOut {
     kind: PostingKind,
     /// A description of the posting for people.
     text: String,
-    /// The conversion, if it is one of this affiliate; null otherwise.
+    /// The conversion; null if there is none, and for affiliates also if it is one of a sub-affiliate. For the kind
+    /// `released`: the conversion of the first earning.
     conversion_id: Option<ConversionId>,
+    /// The advertiser's id of this conversion.
+    transaction_id: Option<String>,
     /// The change by this line.
     change: BalanceChangeOut,
     /// The sums after this line.
@@ -196,14 +199,15 @@ pub struct BalanceChangeOut {
 }
 
 impl StatementLineOut {
-    fn of(line: &StatementLine, balance: AccountSums, reader: AffiliateId) -> Self {
-        let own_conversion = line.conversion.as_ref().filter(|it| it.affiliate_id == reader);
+    fn of(line: &StatementLine, balance: AccountSums, reader: Option<AffiliateId>) -> Self {
+        let conversion = line.conversion_for(reader);
         Self {
             id: line.posting_id,
             at: line.at,
             kind: line.kind,
             text: line.sentence(reader),
-            conversion_id: own_conversion.map(|it| it.id),
+            conversion_id: conversion.map(|it| it.id),
+            transaction_id: conversion.map(|it| it.transaction_id.clone()),
             change: BalanceChangeOut {
                 pending: SignedAmount(line.change.pending),
                 available: SignedAmount(line.change.available),
@@ -251,6 +255,7 @@ fn as_json(app: &App, actor: Actor, place: Place, statement: Statement) -> Respo
     let head = format!(
         r#"{{"affiliate_id":"{affiliate_id}","currency":"{currency}","from":"{from}","to":"{to}","opening":{opening},"lines":["#
     );
+    let reader = actor.confined_to();
     let mut first = true;
     let mut last = statement.opening;
     let lines = statement.lines(app, actor).map(Some).chain(stream::iter([None])).map(move |line| {
@@ -259,7 +264,7 @@ fn as_json(app: &App, actor: Actor, place: Place, statement: Statement) -> Respo
                 let (line, balance) = line?;
                 last = balance;
                 let separator = if std::mem::take(&mut first) { "" } else { "," };
-                format!("{separator}{}", json(&StatementLineOut::of(&line, balance, affiliate_id)))
+                format!("{separator}{}", json(&StatementLineOut::of(&line, balance, reader)))
             }
             None => format!("],\"closing\":{}}}", json(&AccountSumsOut::from(last))),
         })
@@ -273,24 +278,26 @@ fn json(value: &impl Serialize) -> String {
 }
 
 const COLUMNS: &str = "at,kind,text,conversion_id,posting_id,pending,available,withdrawing,paid,debt,balance_pending,\
-    balance_available,balance_withdrawing,balance_paid,balance_debt\r\n";
+    balance_available,balance_withdrawing,balance_paid,balance_debt,transaction_id\r\n";
 
 fn as_csv(app: &App, actor: Actor, place: Place, statement: Statement) -> Response {
-    let StatementRequest { affiliate_id, currency, from, to } = statement.request;
+    let StatementRequest { currency, from, to, .. } = statement.request;
+    let reader = actor.confined_to();
     let none = AccountSums::default();
     let mut last = statement.opening;
-    let opening = csv_row([from.to_string(), "opening".into(), "Opening balance".into()], ["", ""], none, last);
+    let opening = csv_row([from.to_string(), "opening".into(), "Opening balance".into()], ["", "", ""], none, last);
     let lines = statement.lines(app, actor).map(Some).chain(stream::iter([None])).map(move |line| {
         Ok::<_, Error>(match line {
             Some(line) => {
                 let (line, balance) = line?;
                 last = balance;
-                let conversion = line.conversion.as_ref().filter(|it| it.affiliate_id == affiliate_id);
-                let conversion = conversion.map(|it| it.id.to_string()).unwrap_or_default();
-                let head = [line.at.to_string(), line.kind.to_string(), line.sentence(affiliate_id)];
-                csv_row(head, [&conversion, &line.posting_id.to_string()], line.change, balance)
+                let conversion = line.conversion_for(reader);
+                let id = conversion.map(|it| it.id.to_string()).unwrap_or_default();
+                let transaction = conversion.map_or("", |it| &it.transaction_id);
+                let head = [line.at.to_string(), line.kind.to_string(), line.sentence(reader)];
+                csv_row(head, [&id, &line.posting_id.to_string(), transaction], line.change, balance)
             }
-            None => csv_row([to.to_string(), "closing".into(), "Closing balance".into()], ["", ""], none, last),
+            None => csv_row([to.to_string(), "closing".into(), "Closing balance".into()], ["", "", ""], none, last),
         })
     });
     let body = stream::iter([Ok(COLUMNS.to_owned()), Ok(opening)]).chain(lines).map_ok(Bytes::from);
@@ -299,12 +306,18 @@ fn as_csv(app: &App, actor: Actor, place: Place, statement: Statement) -> Respon
     (headers, streaming::body(app, place, body)).into_response()
 }
 
-fn csv_row(head: [String; 3], ids: [&str; 2], change: AccountSums, balance: AccountSums) -> String {
+fn csv_row(
+    head: [String; 3],
+    [conversion, posting, transaction]: [&str; 3],
+    change: AccountSums,
+    balance: AccountSums,
+) -> String {
     let amounts = |sums: AccountSums| [sums.pending, sums.available, sums.withdrawing, sums.paid, sums.debt];
     let amounts = amounts(change).into_iter().chain(amounts(balance)).map(|it| SignedAmount(it).to_string());
     let amounts: Vec<_> = amounts.collect();
-    let texts = head.iter().map(String::as_str).chain(ids).map(Cell::Text);
+    let texts = head.iter().map(String::as_str).chain([conversion, posting]).map(Cell::Text);
     let mut row = String::new();
-    csv::push_cells(&mut row, texts.chain(amounts.iter().map(|it| Cell::Number(it))));
+    let amounts = amounts.iter().map(|it| Cell::Number(it));
+    csv::push_cells(&mut row, texts.chain(amounts).chain([Cell::Text(transaction)]));
     row
 }

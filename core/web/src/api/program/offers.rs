@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::{AmountIn, Issues};
+use crate::api::{AmountIn, Issues, has_control_characters};
 use crate::audit::Audited;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
@@ -252,6 +252,10 @@ pub(crate) fn payout(issues: &mut Issues, path: &str, payout: PayoutIn) -> Optio
 }
 
 fn landing_url(issues: &mut Issues, path: &str, text: &str) -> Option<LandingUrl> {
+    if has_control_characters(text.trim()) {
+        issues.add(path, "invalid_landing_url", "the URL contains a line break or a control character; remove it");
+        return None;
+    }
     let parsed = LandingUrl::parse(text);
     parsed.map_err(|error| issues.add(path, "invalid_landing_url", error.to_string())).ok()
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::{AmountIn, Issues};
+use crate::api::{AmountIn, Issues, has_control_characters};
 use crate::audit::Audited;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
@@ -142,7 +142,7 @@ impl ConversionIn {
             buyer: Buyer {
                 customer_id: issues.optional_text("/customer_id", self.customer_id, 200),
                 customer_name: issues.optional_text("/customer_name", self.customer_name, 200),
-                customer_email: issues.optional_text("/customer_email", self.customer_email, 254),
+                customer_email: customer_email(&mut issues, self.customer_email),
                 plan_name: issues.optional_text("/plan_name", self.plan_name, 200),
                 plan_price: AmountIn::read(self.plan_price, "/plan_price", &mut issues),
                 purchase_id: issues.optional_text("/purchase_id", self.purchase_id, 200),
@@ -173,6 +173,14 @@ impl ConversionIn {
         }
         claims
     }
+}
+
+fn customer_email(issues: &mut Issues, email: Option<String>) -> Option<String> {
+    let email = issues.optional_text("/customer_email", email, 254)?;
+    if has_control_characters(&email) {
+        issues.add("/customer_email", "invalid_field", "contains an invisible or control character; remove it");
+    }
+    Some(email)
 }
 
 /// A conversion: an event that an advertiser pays for.

@@ -1,4 +1,4 @@
-//! The demo's output: headings, lines with the time, and tables with a width of 100 characters.
+//! The output of the demo and of the receiver: headings, lines with the time, and tables with a width of 100 characters.
 //!
 //! Colours are used on a terminal only, and not if NO_COLOR is set.
 
@@ -31,7 +31,7 @@ impl Console {
         Self(Arc::new(Inner { started: Instant::now(), colours }))
     }
 
-    /// The time since the start of the demo.
+    /// The time since the start.
     pub fn elapsed(&self) -> Duration {
         self.0.started.elapsed()
     }
