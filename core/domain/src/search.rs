@@ -7,6 +7,7 @@
 
 use uuid::Uuid;
 
+use crate::delivery::lane::destination_of;
 use crate::ids::range_of_prefix;
 
 /// The maximum number of characters of a search, and of a stored text that an index holds.
@@ -54,12 +55,11 @@ impl Search {
 
     /// The ranges of stored destinations (scheme, host and port) that begin with the search, which can be a whole URL.
     pub fn destination_ranges(&self) -> Vec<TextRange> {
-        let (scheme, rest) = self.0.split_once("://").map_or(("", self.0.as_str()), |(scheme, rest)| (scheme, rest));
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        match scheme {
-            "" => Self(host.to_owned()).url_ranges(),
-            scheme => Self(format!("{scheme}://{host}")).url_ranges(),
-        }
+        let urls = match self.0.contains("://") {
+            true => vec![self.0.clone()],
+            false => vec![format!("https://{}", self.0), format!("http://{}", self.0)],
+        };
+        ranges_of(urls.into_iter().map(|url| destination_of(&url).unwrap_or(url)).collect())
     }
 
     /// The first and the last id that begins with the search, for ids that begin with `prefix`, such as `lnk_`.
@@ -147,10 +147,14 @@ mod tests {
         {
             assert_eq!(finds(&search(typed).url_ranges(), stored), expected, "{typed}");
         }
-        let stored = "https://track.example:443";
-        for (typed, expected) in
-            [("track.example", true), ("https://TRACK.example/postback?x=1", true), ("http://track.example", false)]
-        {
+        let stored = "https://track.example:8443";
+        for (typed, expected) in [
+            ("track.ex", true),
+            ("TRACK.example:8443", true),
+            ("https://Track.example:8443/postback?x=1", true),
+            ("http://track.example", false),
+            ("https://", true),
+        ] {
             assert_eq!(finds(&search(typed).destination_ranges(), stored), expected, "{typed}");
         }
     }

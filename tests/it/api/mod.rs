@@ -1,5 +1,6 @@
-//! What is the same for all operations: errors, idempotency keys, the description.
+//! What is the same for all operations: errors, filters, idempotency keys, the description.
 
 mod errors;
+mod finding;
 mod idempotency;
 mod openapi;
