@@ -9,6 +9,8 @@
 //! | `<bool>` | boolean | boolean | |
 //! | `<sortable>` | text | text, compared by bytes | texts that are searched by prefix |
 //! | `<bytes>` | blob | bytea | a file |
+//! | `<folded name>` | `lower(substr(name, 1, 200))` | the same, compared by bytes | an index for searches of `name` |
+//! | `<prefix name>` | name | name, compared by bytes | an index for ranges of `name` |
 //! | `<by time>` | nothing | `PARTITION BY RANGE (…)` | ranges of UUIDv7 keys are ranges of time |
 
 use sea_orm_migration::prelude::*;
@@ -38,13 +40,25 @@ fn translate(statement: &str, backend: DbBackend) -> String {
     ] {
         sql = sql.replace(word, if postgres { on_postgres } else { on_sqlite });
     }
-    while let Some(start) = sql.find("<by time ") {
-        let end = start + sql[start..].find('>').expect("<by time column> is closed");
-        let column = sql[start + "<by time ".len()..end].to_owned();
-        let clause = if postgres { format!("PARTITION BY RANGE ({column})") } else { String::new() };
-        sql.replace_range(start..=end, &clause);
+    for (word, on_sqlite, on_postgres) in [
+        ("by time", "", "PARTITION BY RANGE ({})"),
+        // Only A to Z are folded, on both databases. A text of more characters may not fit into PostgreSQL's index.
+        ("folded", "lower(substr({}, 1, 200))", "lower(substr({}, 1, 200) COLLATE \"C\")"),
+        ("prefix", "{}", "({} COLLATE \"C\")"),
+    ] {
+        replace(&mut sql, word, if postgres { on_postgres } else { on_sqlite });
     }
     sql
+}
+
+/// Replaces each `<word column>` by `text`, in which `{}` stands for the column.
+fn replace(sql: &mut String, word: &str, text: &str) {
+    let begin = format!("<{word} ");
+    while let Some(start) = sql.find(&begin) {
+        let end = start + sql[start..].find('>').expect("<word column> is closed");
+        let column = sql[start + begin.len()..end].to_owned();
+        sql.replace_range(start..=end, &text.replace("{}", &column));
+    }
 }
 
 /// On PostgreSQL, the default partition takes rows whose month has no partition yet.

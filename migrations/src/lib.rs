@@ -26,6 +26,7 @@ mod m2026_11_28_000019_servers;
 mod m2026_11_28_000020_openers;
 mod m2026_11_29_000021_names;
 mod m2026_11_29_000022_report_versions;
+mod m2026_11_29_000024_search;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, EntityTrait};
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_28_000020_openers::Migration),
             Box::new(m2026_11_29_000021_names::Migration),
             Box::new(m2026_11_29_000022_report_versions::Migration),
+            Box::new(m2026_11_29_000024_search::Migration),
         ]
     }
 

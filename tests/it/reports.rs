@@ -209,7 +209,7 @@ async fn a_series_has_no_gaps(db: Database) {
     assert_eq!(of(28), ("2026-03-12".into(), json!(0), json!(0)));
     assert_eq!(of(26), ("2026-03-10".into(), json!(1), json!(0)));
     assert_eq!(series["totals"]["clicks"], 2);
-    let weeks = t.admin.get("/api/v1/reports/series?interval=week&from=2026-03-01&to=2026-03-15").await.expect(200);
+    let weeks = t.admin.get("/api/v1/reports/series?interval=week&from=2026-03-01&until=2026-03-16").await.expect(200);
     let labels: Vec<_> = weeks["points"].as_array().unwrap().iter().map(|it| text(it, "at")).collect();
     assert_eq!(labels, ["2026-02-23", "2026-03-02", "2026-03-09"]);
 }
@@ -230,7 +230,7 @@ async fn days_begin_at_midnight_of_their_zone(db: Database) {
         let days = report(&t, "group_by=day&time_zone=Asia/Kathmandu").await;
         assert_eq!(row(&days, "2026-03-10")["clicks"], 1, "{days:#}");
         assert_eq!(row(&days, "2026-03-11")["clicks"], 1);
-        let one = report(&t, "group_by=hour&time_zone=Asia/Kathmandu&from=2026-03-11&to=2026-03-11").await;
+        let one = report(&t, "group_by=hour&time_zone=Asia/Kathmandu&from=2026-03-11&until=2026-03-12").await;
         assert_eq!(one["rows"].as_array().unwrap().len(), 1);
         assert_eq!(row(&one, "2026-03-11T00:00+05:45")["clicks"], 1);
     }
@@ -246,7 +246,7 @@ async fn repeated_hours_are_in_chronological_order(db: Database) {
         browse(&t, &link, "").await;
         t.advance(Duration::from_secs(3_600));
     }
-    let report = report(&t, "group_by=hour&time_zone=Europe/Berlin&from=2026-10-25&to=2026-10-25").await;
+    let report = report(&t, "group_by=hour&time_zone=Europe/Berlin&from=2026-10-25&until=2026-10-26").await;
     let rows = report["rows"].as_array().unwrap();
     let hours: Vec<_> = rows.iter().map(|row| text(&row["keys"][0], "value")).collect();
     assert_eq!(hours, ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-10-25T03:00+01:00"]);
@@ -286,7 +286,7 @@ async fn an_impossible_report_is_refused_with_a_reason(db: Database) {
         "group_by=day,day",
         "time_zone=Mars/Base",
         "from=yesterday",
-        "from=2026-03-02&to=2026-03-01",
+        "from=2026-03-02&until=2026-03-02",
         "from=2026-03-02T10:07:00Z",
         "from=2001-01-01",
         "sort=luck",

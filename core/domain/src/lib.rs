@@ -13,5 +13,6 @@ pub mod money;
 pub mod people;
 pub mod program;
 pub mod reports;
+pub mod search;
 pub mod timestamp;
 pub mod tracking;

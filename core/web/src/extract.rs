@@ -204,7 +204,7 @@ impl PageIn {
                 Problem::bad_request("invalid_cursor", "the cursor is not valid; use `next` of the previous page")
             })
         });
-        Ok(PageRequest { before: before.transpose()?, limit })
+        Ok(PageRequest::first(limit).after(before.transpose()?))
     }
 }
 

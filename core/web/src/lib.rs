@@ -6,6 +6,7 @@ pub mod audit;
 pub mod auth;
 pub mod errors;
 pub mod extract;
+pub mod filters;
 pub mod health;
 pub mod idempotency;
 pub mod inbound;

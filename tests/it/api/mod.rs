@@ -1,6 +1,7 @@
-//! What is the same for all operations: errors, idempotency keys, the description.
+//! What is the same for all operations: errors, filters, idempotency keys, the description.
 
 mod addresses;
 mod errors;
+mod finding;
 mod idempotency;
 mod openapi;

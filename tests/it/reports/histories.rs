@@ -148,7 +148,7 @@ impl History {
             let (groups, zone) = (QUESTIONS[number % QUESTIONS.len()], ZONES[number % ZONES.len()].parse().unwrap());
             for keyword in [None, Some("shoes")] {
                 let wanted = recount(visits, &conversions, groups, zone, keyword);
-                let found = reported(&self.t, groups, zone, keyword, "from=2026-03-01&to=2026-12-31").await;
+                let found = reported(&self.t, groups, zone, keyword, "from=2026-03-01&until=2027-01-01").await;
                 assert_eq!(found, wanted, "{when}: {groups:?}, {keyword:?}, {zone}");
             }
         }

@@ -41,7 +41,7 @@ async fn the_click_goes(t: &TestApp, drop: impl AsyncFn()) {
 
 /// The clicks and approved conversions of the keyword.
 async fn shoes(t: &TestApp) -> (Value, Value) {
-    let report = report(t, "group_by=keyword&from=2026-03-01&to=2026-06-30").await;
+    let report = report(t, "group_by=keyword&from=2026-03-01&until=2026-07-01").await;
     let row = row(&report, "shoes");
     (row["clicks"].clone(), row["approved"].clone())
 }

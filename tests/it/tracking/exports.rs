@@ -43,7 +43,7 @@ async fn an_export_has_every_row_in_one_order(db: Database) {
     assert_eq!(csv.header("content-disposition"), Some("attachment; filename=\"clicks.csv\""));
     assert_eq!(csv.text.matches("\r\n").count(), 1 + clicks.len());
     assert!(csv.text.starts_with("id,action,occurred_at,link_id,affiliate_id,offer_id,external_click_id,sub1,sub2,"));
-    let day = t.admin.get("/api/v1/exports/clicks?format=jsonl&from=2026-03-12&to=2026-03-12").await;
+    let day = t.admin.get("/api/v1/exports/clicks?format=jsonl&from=2026-03-12&until=2026-03-13").await;
     assert_eq!(lines(&day.text).len(), 400);
     let one = t.admin.get("/api/v1/exports/events").await;
     assert_eq!(one.text.lines().count(), 1, "a head also without rows");
@@ -146,7 +146,7 @@ async fn an_impossible_export_is_refused_with_a_reason(db: Database) {
     let t = TestApp::start(db).await;
     t.admin.get("/api/v1/exports/secrets").await.expect_problem(404, "not_found");
     let link = t.any_link().await;
-    for query in ["format=xlsx", "from=soon", "from=2026-03-02&to=2026-03-01", "time_zone=Mars/Base"] {
+    for query in ["format=xlsx", "from=soon", "from=2026-03-02&until=2026-03-01", "time_zone=Mars/Base"] {
         t.admin.get(&format!("/api/v1/exports/clicks?{query}")).await.expect_problem(400, "invalid_parameter");
     }
     let path = format!("/api/v1/exports/deliveries?offer_id={}", link.offer);

@@ -239,7 +239,7 @@ impl Recount {
 
     async fn compare_revenue_map(&self, client: &Client, days: (i64, i64), what: &str) {
         for currency in ["USD", "JPY"] {
-            let span = format!("from={}&to={}", day_label(days.0), day_label(days.1));
+            let span = format!("from={}&until={}", day_label(days.0), day_label(days.1 + 1));
             let path = format!("/api/v1/reports/revenue-map?limit=1000&currency={currency}&{span}");
             let map = client.get(&path).await.expect(200);
             for (group, field) in [("keyword", "keywords"), ("page", "pages")] {
@@ -265,8 +265,12 @@ impl Question<'_> {
             let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
             format!("&{name}={value}")
         });
-        let (from, to) = (day_label(days.0), day_label(days.1));
-        format!("group_by={}&from={from}&to={to}&time_zone={zone}{}", groups.join(","), filter.unwrap_or_default())
+        let (from, until) = (day_label(days.0), day_label(days.1 + 1));
+        format!(
+            "group_by={}&from={from}&until={until}&time_zone={zone}{}",
+            groups.join(","),
+            filter.unwrap_or_default()
+        )
     }
 }
 

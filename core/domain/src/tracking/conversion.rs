@@ -119,6 +119,13 @@ pub fn transaction_key(transaction_id: &str, reporter: Option<Reporter>) -> Stri
     }
 }
 
+/// The keys that affiliates' own sources give to a transaction id: from the first, inclusive, to the second, exclusive,
+/// by their bytes.
+pub fn keys_of_sources(transaction_id: &str) -> (String, String) {
+    let end = char::from(KEY_SEPARATOR as u8 + 1);
+    (format!("{transaction_id}{KEY_SEPARATOR}"), format!("{transaction_id}{end}"))
+}
+
 /// The transaction id in a transaction key.
 pub fn transaction_id_in(key: &str) -> &str {
     key.split_once(KEY_SEPARATOR).map_or(key, |(transaction_id, _)| transaction_id)

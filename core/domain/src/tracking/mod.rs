@@ -10,6 +10,7 @@ pub mod conversion_error;
 pub mod conversion_report;
 pub mod coupon;
 pub mod deep_link;
+pub mod email_hash;
 pub mod event;
 pub mod evidence;
 pub mod landing;

@@ -55,7 +55,7 @@ async fn rules(app: &App) -> Result<String, Error> {
 async fn check_all(app: &App) -> Result<Found, Error> {
     let mut found = Found::default();
     for table in [Table::Postbacks, Table::Sources] {
-        let mut page = PageRequest { before: None, limit: CHUNK };
+        let mut page = PageRequest::first(CHUNK);
         loop {
             let chunk = match table {
                 Table::Postbacks => {

@@ -13,6 +13,7 @@ use domain::inbound::guards::Guards;
 use domain::inbound::source::{Source, SourceSettings, new_key};
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_secrets};
+use domain::search::Search;
 use domain::timestamp::Timestamp;
 use storage::base::page::{Page, PageRequest};
 
@@ -188,6 +189,7 @@ pub async fn list(
     app: &App,
     actor: Actor,
     affiliate_id: Option<AffiliateId>,
+    search: Option<Search>,
     page: PageRequest,
 ) -> Result<Page<VisibleSource>, Error> {
     let mut owner = affiliate_id;
@@ -200,7 +202,7 @@ pub async fn list(
     {
         storage::inbound::sources::insert_missing(app.db.writer(), &first(app, id)).await?;
     }
-    let page = storage::inbound::sources::list(app.db.lists(), owner, page).await?;
+    let page = storage::inbound::sources::list(app.db.lists(), owner, search.as_ref(), page).await?;
     Ok(page.map(|source| visible_to(app, actor, source)))
 }
 

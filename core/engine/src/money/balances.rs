@@ -40,7 +40,7 @@ pub async fn list(
     if !actor.confine(&mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let affiliates = storage::program::affiliates::list(app.db.lists(), affiliate_id, page).await?;
+    let affiliates = storage::program::affiliates::list(app.db.lists(), affiliate_id, None, page).await?;
     let ids: Vec<_> = affiliates.items.iter().map(|it| it.id).collect();
     let found = storage::money::balances::find(app.db.reader(), &ids).await?;
     let currencies: BTreeSet<Currency> = found.keys().map(|(_, currency)| *currency).collect();
@@ -71,7 +71,7 @@ pub struct StatementRequest {
     pub currency: Currency,
     pub from: Timestamp,
     /// Exclusive.
-    pub to: Timestamp,
+    pub until: Timestamp,
 }
 
 /// A statement with the sums at its beginning. Its lines are read from the database while the answer is sent.
@@ -83,11 +83,11 @@ pub struct Statement {
 /// Reads the opening sums of a statement.
 ///
 /// # Errors
-/// `to` is before `from`.
+/// `until` is before `from`.
 pub async fn statement(app: &App, actor: Actor, request: StatementRequest) -> Result<Statement, Error> {
     affiliates::get(app, actor, request.affiliate_id).await?;
-    if request.to < request.from {
-        return Err(Error::invalid("/to", "must not be before from; use a later time"));
+    if request.until < request.from {
+        return Err(Error::invalid("/until", "must not be before from; use a later time"));
     }
     let StatementRequest { affiliate_id, currency, from, .. } = request;
     // The opening sums are computed from all earlier entries of the affiliate.
@@ -103,13 +103,13 @@ impl Statement {
         app: &App,
         actor: Actor,
     ) -> impl Stream<Item = Result<(StatementLine, AccountSums), DbErr>> + Send + 'static {
-        let StatementRequest { affiliate_id, currency, from, to } = self.request;
+        let StatementRequest { affiliate_id, currency, from, until } = self.request;
         let begin = Some((app.clone(), floor_uuid(from), self.opening));
         stream::try_unfold(begin, move |at| async move {
             let Some((app, after, mut sums)) = at else { return Ok(None) };
             let turn = app.heavy.page_place(actor).await;
             let lines =
-                storage::money::balances::list_lines(app.db.reports(), affiliate_id, currency, after, to).await?;
+                storage::money::balances::list_lines(app.db.reports(), affiliate_id, currency, after, until).await?;
             drop(turn);
             let Some(last) = lines.last() else { return Ok(None) };
             let next = Uuid::from_u128(last.posting_id.0.as_u128() + 1);

@@ -14,6 +14,7 @@ use domain::people::changes::Changed;
 use domain::people::grant::{self, Power};
 use domain::people::permission::{Permission, Role};
 use domain::people::user::{User, UserStatus, normal_email};
+use domain::search::Search;
 use storage::base::page::{Page, PageRequest};
 use storage::people::tokens::Purpose;
 
@@ -196,6 +197,11 @@ pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
 }
 
 /// Lists the users, all of them or those with a status.
-pub async fn list(app: &App, status: Option<UserStatus>, page: PageRequest) -> Result<Page<User>, Error> {
-    Ok(storage::people::users::list(app.db.lists(), status, page).await?)
+pub async fn list(
+    app: &App,
+    status: Option<UserStatus>,
+    search: Option<Search>,
+    page: PageRequest,
+) -> Result<Page<User>, Error> {
+    Ok(storage::people::users::list(app.db.lists(), status, search.as_ref(), page).await?)
 }

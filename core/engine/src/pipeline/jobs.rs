@@ -64,7 +64,7 @@ async fn create_partitions(app: App) {
 pub async fn run_maintenance(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
     let db = app.db.writer();
-    let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 11] = [
+    let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 12] = [
         ("partitions", Box::pin(partitions::maintain(&app.db, now))),
         (
             "idempotency_keys",
@@ -79,6 +79,7 @@ pub async fn run_maintenance(app: &App) -> Result<(), DbErr> {
             Box::pin(storage::delivery::breakers::delete_closed_older_than(db, now.minus(BREAKERS)).map_ok(drop)),
         ),
         ("source_keys", Box::pin(source_keys::hash_stored(app).map_ok(drop))),
+        ("customer_email_keys", Box::pin(add_email_keys(app))),
         ("reports", Box::pin(audit_reports(app))),
         (
             "request_fingerprints",
@@ -103,6 +104,15 @@ async fn audit_reports(app: &App) -> Result<(), DbErr> {
     if repaired > 0 {
         tracing::warn!(repaired, "Quarter-hours were rolled up again for reports");
     }
+    Ok(())
+}
+
+/// The number of conversions that one statement changes.
+const EMAIL_KEYS_AT_ONCE: u64 = 500;
+
+/// Adds the keys by which conversions are found by e-mail address, to those that an earlier release inserted.
+async fn add_email_keys(app: &App) -> Result<(), DbErr> {
+    while storage::tracking::conversions::add_email_keys(app.db.writer(), EMAIL_KEYS_AT_ONCE).await? > 0 {}
     Ok(())
 }
 

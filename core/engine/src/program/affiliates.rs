@@ -14,6 +14,7 @@ use domain::ids::AffiliateId;
 use domain::people::actor::Actor;
 use domain::people::changes::Changed;
 use domain::program::affiliate::{Affiliate, AffiliateStatus, referral_code};
+use domain::search::Search;
 use storage::base::page::{Page, PageRequest};
 
 /// The maximum number of random referral codes that are tried. With a million affiliates, eight codes of six digits
@@ -120,8 +121,13 @@ pub async fn get(app: &App, actor: Actor, id: AffiliateId) -> Result<Affiliate, 
 }
 
 /// Lists the affiliates that the caller may see.
-pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Affiliate>, Error> {
-    Ok(storage::program::affiliates::list(app.db.lists(), actor.confined_to(), page).await?)
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    search: Option<Search>,
+    page: PageRequest,
+) -> Result<Page<Affiliate>, Error> {
+    Ok(storage::program::affiliates::list(app.db.lists(), actor.confined_to(), search.as_ref(), page).await?)
 }
 
 /// Refuses a parent affiliate that is `affiliate` itself or below it. Locks the settings of sub-affiliates until `tx`

@@ -13,6 +13,7 @@ use domain::people::changes::Changed;
 use domain::people::grant::{self, SessionAccess};
 use domain::people::session::Opener;
 use domain::program::customer::Customer;
+use domain::search::Search;
 use domain::timestamp::Timestamp;
 use domain::tracking::link::{Link, LinkStatus};
 use storage::base::page::{Page, PageRequest};
@@ -159,8 +160,13 @@ pub async fn get(app: &App, id: CustomerId) -> Result<Customer, Error> {
 }
 
 /// Lists the customers, or only the one with an external id.
-pub async fn list(app: &App, external_id: Option<&str>, page: PageRequest) -> Result<Page<Customer>, Error> {
-    Ok(storage::program::customers::list(app.db.lists(), external_id, page).await?)
+pub async fn list(
+    app: &App,
+    external_id: Option<&str>,
+    search: Option<Search>,
+    page: PageRequest,
+) -> Result<Page<Customer>, Error> {
+    Ok(storage::program::customers::list(app.db.lists(), external_id, search.as_ref(), page).await?)
 }
 
 /// A new login link.

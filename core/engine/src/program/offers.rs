@@ -12,6 +12,7 @@ use domain::program::application::ApplicationStatus;
 use domain::program::cap::Caps;
 use domain::program::offer::{Goal, LandingPage, Offer, OfferStatus, Payout, Terms, Visibility};
 use domain::program::payout_override::PayoutOverrides;
+use domain::search::Search;
 use domain::tracking::attribution::AttributionTerms;
 use domain::tracking::deep_link::HostPattern;
 use domain::tracking::landing::LandingUrl;
@@ -179,8 +180,13 @@ pub async fn get(app: &App, actor: Actor, id: OfferId) -> Result<OfferWithEligib
 }
 
 /// Lists the offers that the caller may see.
-pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<OfferWithEligibility>, Error> {
-    let page = storage::program::offers::list(app.db.lists(), actor.confined_to(), page).await?;
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    search: Option<Search>,
+    page: PageRequest,
+) -> Result<Page<OfferWithEligibility>, Error> {
+    let page = storage::program::offers::list(app.db.lists(), actor.confined_to(), search.as_ref(), page).await?;
     Ok(Page { items: with_eligibility(app, actor, page.items).await?, next: page.next })
 }
 

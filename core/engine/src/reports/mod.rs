@@ -45,7 +45,7 @@ pub struct ReportRequest {
     pub query: ReportQuery,
     pub from: Timestamp,
     /// Exclusive.
-    pub to: Timestamp,
+    pub until: Timestamp,
     /// Counts only amounts in this currency. `None`: amounts in all currencies.
     pub currency: Option<Currency>,
     pub sort: Sort,
@@ -72,7 +72,7 @@ pub async fn report_each<const N: usize>(
 ) -> Result<[Ranked; N], Error> {
     confine(actor, &mut it.query)?;
     let queries = groupings.map(|groups| ReportQuery { groups, ..it.query.clone() });
-    let counting = count(app.clone(), queries.to_vec(), (it.from, it.to));
+    let counting = count(app.clone(), queries.to_vec(), (it.from, it.until));
     let mut counted = app.heavy.compute(actor, counting).await?;
     for rows in &mut counted {
         if let Some(wanted) = it.currency {
@@ -97,7 +97,7 @@ pub async fn series(app: &App, actor: Actor, it: ReportRequest) -> Result<Ranked
     let Some(Group::Time(unit)) = it.query.groups.first().copied() else {
         return Err(Error::invalid("/interval", "must be hour, day, week or month"));
     };
-    let (from, to, zone) = (it.from, it.to, it.query.zone);
+    let (from, to, zone) = (it.from, it.until, it.query.zone);
     let mut ranked = report(app, actor, ReportRequest { sort: Sort::Key, limit: usize::MAX, ..it }).await?;
     let mut counted: HashMap<_, _> = ranked.rows.into_iter().collect();
     let fill = |label| {

@@ -127,7 +127,7 @@ pub async fn get(app: &App, actor: Actor, id: ClickId) -> Result<Click, Error> {
     found.filter(|click| actor.may_see(click.affiliate_id)).ok_or_else(|| Error::not_found("click", id))
 }
 
-/// Lists the clicks that the caller may see.
+/// Lists the clicks that the caller may see. The affiliate of a link never changes, so its index finds the link's clicks.
 pub async fn list(
     app: &App,
     actor: Actor,
@@ -136,6 +136,13 @@ pub async fn list(
 ) -> Result<page::Page<Click>, Error> {
     if !actor.confine(&mut filter.affiliate_id) {
         return Ok(page::Page { items: Vec::new(), next: None });
+    }
+    if let Some(id) = filter.link_id {
+        let link = app.catalog.link(id).await?;
+        match link.map(|it| it.affiliate_id).filter(|owner| filter.affiliate_id.is_none_or(|wanted| wanted == *owner)) {
+            Some(owner) => filter.affiliate_id = Some(owner),
+            None => return Ok(page::Page { items: Vec::new(), next: None }),
+        }
     }
     Ok(storage::tracking::clicks::list(app.db.lists(), filter, page).await?)
 }

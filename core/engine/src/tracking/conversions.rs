@@ -4,10 +4,11 @@ use std::hash::Hash;
 
 use crate::Error;
 use crate::app::App;
-use domain::ids::{AffiliateId, ConversionId};
+use domain::ids::ConversionId;
 use domain::people::actor::Actor;
 use domain::people::changes::Changed;
-use domain::tracking::conversion::{Conversion, Reporter, Status, transaction_key};
+use domain::people::permission::Permission;
+use domain::tracking::conversion::{Conversion, Status};
 use domain::tracking::conversion_command::Command;
 use domain::tracking::conversion_report::Report;
 use storage::base::page::{Page, PageRequest};
@@ -67,33 +68,21 @@ pub async fn get(app: &App, actor: Actor, id: ConversionId) -> Result<Conversion
 }
 
 /// Lists the conversions that the caller may see.
+///
+/// # Errors
+/// The filter names a customer, and the caller lacks the permission to read buyers: the answer would tell whether a
+/// guess is right.
 pub async fn list(
     app: &App,
     actor: Actor,
     mut filter: storage::tracking::conversions::Filter,
-    transaction_id: Option<String>,
     page: PageRequest,
 ) -> Result<Page<Conversion>, Error> {
+    if filter.customer_id.is_some() || filter.customer_email.is_some() {
+        actor.require(Permission::ReadBuyers)?;
+    }
     if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    if let Some(transaction_id) = transaction_id {
-        filter.transaction_keys = Some(transaction_keys(app, &transaction_id, filter.affiliate_id).await?);
-    }
     Ok(storage::tracking::conversions::list(app.db.lists(), filter, page).await?)
-}
-
-/// The keys of a transaction id: the key of the program, and one for each source of `affiliate_id`.
-async fn transaction_keys(
-    app: &App,
-    transaction_id: &str,
-    affiliate_id: Option<AffiliateId>,
-) -> Result<Vec<String>, Error> {
-    let mut keys = vec![transaction_id.to_owned()];
-    if let Some(affiliate_id) = affiliate_id {
-        for source_id in storage::inbound::sources::list_ids(app.db.reader(), affiliate_id).await? {
-            keys.push(transaction_key(transaction_id, Some(Reporter { source_id, is_affiliate: true })));
-        }
-    }
-    Ok(keys)
 }

@@ -16,6 +16,7 @@ use domain::tracking::coupon::{Active, Coupon};
 use domain::tracking::deep_link::deep_url;
 use domain::tracking::link::{Link, LinkStatus};
 use storage::base::page::{Page, PageRequest};
+use storage::tracking::links::Filter;
 
 /// A link and its coupons.
 #[derive(Clone, Debug)]
@@ -197,14 +198,13 @@ pub async fn get(app: &App, actor: Actor, id: LinkId) -> Result<LinkWithCoupons,
 pub async fn list(
     app: &App,
     actor: Actor,
-    mut affiliate_id: Option<AffiliateId>,
-    offer_id: Option<OfferId>,
+    mut filter: Filter,
     page: PageRequest,
 ) -> Result<Page<LinkWithCoupons>, Error> {
-    if !actor.confine(&mut affiliate_id) {
+    if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let page = storage::tracking::links::list(app.db.lists(), affiliate_id, offer_id, page).await?;
+    let page = storage::tracking::links::list(app.db.lists(), filter, page).await?;
     let mut coupons =
         storage::tracking::coupons::list_of(app.db.reader(), page.items.iter().map(|link| link.id)).await?;
     Ok(page.map(|link| LinkWithCoupons { coupons: coupons.remove(&link.id).unwrap_or_default(), link }))

@@ -10,6 +10,7 @@ pub mod partitions;
 pub(crate) mod queue;
 pub mod retention;
 pub mod schema;
+pub(crate) mod search;
 pub mod servers;
 pub mod sqlite;
 pub mod time;

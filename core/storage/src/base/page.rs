@@ -1,15 +1,55 @@
 //! Pages with cursors, newest first. The cursor is the last id of a page, so the cost of a page does not depend on its
-//! position.
+//! position. Ids are in chronological order, so a period is a range of the primary key, on partitioned tables a few of
+//! their partitions, and of every index that ends with the id.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
-/// The start and the maximum length of a page.
+use domain::ids::floor_uuid;
+use domain::timestamp::Timestamp;
+
+/// The range and the maximum length of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest {
     /// The page starts with the next older id; with the newest without a value.
     pub before: Option<Uuid>,
+    /// The oldest id that can be on the page.
+    pub(crate) oldest: Option<Uuid>,
     pub limit: u64,
+}
+
+impl PageRequest {
+    /// The first page.
+    pub fn first(limit: u64) -> Self {
+        Self { before: None, oldest: None, limit }
+    }
+
+    /// The page after the one that ended with `cursor`.
+    pub fn after(self, cursor: Option<Uuid>) -> Self {
+        Self { before: cursor.or(self.before), ..self }
+    }
+
+    /// Only objects of a period: `from` is inclusive, `until` exclusive.
+    pub fn within(self, from: Option<Timestamp>, until: Option<Timestamp>) -> Self {
+        let end = until.map(floor_uuid);
+        let before = match (self.before, end) {
+            (Some(cursor), Some(end)) => Some(cursor.min(end)),
+            (cursor, end) => cursor.or(end),
+        };
+        Self { before, oldest: from.map(floor_uuid), ..self }
+    }
+
+    /// The objects of the range, of any page.
+    fn range<E: EntityTrait>(&self, select: Select<E>, id: E::Column) -> Select<E> {
+        let select = match self.before {
+            Some(before) => select.filter(id.lt(before)),
+            None => select,
+        };
+        match self.oldest {
+            Some(oldest) => select.filter(id.gte(oldest)),
+            None => select,
+        }
+    }
 }
 
 /// One page, and the cursor of the next one; `None` after the last page.
@@ -41,10 +81,7 @@ pub(crate) async fn fetch<E: EntityTrait>(
 where
     E::Model: Send + Sync,
 {
-    let mut select = select.order_by_desc(id).limit(page.limit + 1);
-    if let Some(before) = page.before {
-        select = select.filter(id.lt(before));
-    }
+    let select = page.range(select, id).order_by_desc(id).limit(page.limit + 1);
     let mut items = select.all(db).await?;
     let has_more = items.len() as u64 > page.limit;
     items.truncate(page.limit as usize);
@@ -74,7 +111,7 @@ where
     let mut bytes = 0;
     loop {
         let left = page.limit - whole.items.len() as u64;
-        let request = PageRequest { before: whole.next, limit: left.min(LARGE_ROWS) };
+        let request = PageRequest { before: whole.next, limit: left.min(LARGE_ROWS), ..page };
         let part = fetch(db, select.clone(), id, &id_of, request).await?;
         whole.next = part.next;
         for item in part.items {
@@ -88,5 +125,47 @@ where
         if whole.next.is_none() || whole.items.len() as u64 >= page.limit {
             return Ok(whole);
         }
+    }
+}
+
+/// The maximum number of rows that one page examines if no index serves a part of its filter.
+const EXAMINED_ROWS: u64 = 20_000;
+
+/// The part of a range that one page examines.
+///
+/// A filter that no index serves, such as the sub id of a click, would read a whole partitioned table to find a few
+/// rows, or none. An index for each such filter would cost every click and every delivery a random write. So a page
+/// examines a bounded number of rows of those that an index serves: of an affiliate, of a postback, or of the whole
+/// table in the order of its ids. If these rows do not fill the page, it is short or empty, and its cursor continues
+/// where it ended. So each page costs at most [`EXAMINED_ROWS`] index entries plus as many rows, and following the
+/// cursor finds everything.
+pub(crate) struct Window {
+    /// The page within the window.
+    pub(crate) page: PageRequest,
+    /// The last id of the window, if rows can follow it.
+    end: Option<Uuid>,
+}
+
+impl Window {
+    /// The window of a page. `indexed` has only the filters that an index serves, in the order of ids.
+    pub(crate) async fn of<E: EntityTrait>(
+        db: &impl ConnectionTrait,
+        indexed: Select<E>,
+        id: E::Column,
+        page: PageRequest,
+    ) -> Result<Self, DbErr> {
+        let ids = page.range(indexed.select_only().column(id), id).order_by_desc(id);
+        let end: Option<Uuid> = ids.offset(EXAMINED_ROWS - 1).limit(1).into_tuple().one(db).await?;
+        Ok(Self { page: PageRequest { oldest: end.or(page.oldest), ..page }, end })
+    }
+
+    /// Without a filter that needs a window, the page is not restricted.
+    pub(crate) fn unrestricted(page: PageRequest) -> Self {
+        Self { page, end: None }
+    }
+
+    /// The page, whose cursor continues after the window if the window has no more rows.
+    pub(crate) fn close<T>(&self, page: Page<T>) -> Page<T> {
+        Page { next: page.next.or(self.end), ..page }
     }
 }

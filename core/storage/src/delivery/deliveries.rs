@@ -2,22 +2,24 @@
 
 use std::collections::HashSet;
 
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    Statement,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Select, Statement,
 };
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::for_update;
-use crate::base::page::{self, Page, PageRequest};
+use crate::base::page::{self, Page, PageRequest, Window};
 use crate::base::queue::Queue;
+use crate::base::search::contains_in_any_case;
+use crate::tracking::{conversions, events};
 use crate::{corrupt, model, readable};
 use domain::delivery::delivery::{Delivery, DeliveryState, Reason};
 use domain::delivery::lane::LaneId;
 use domain::delivery::lease::Lease;
 use domain::delivery::sending::decision::Sibling;
 use domain::delivery::sending::state_change::StateChange;
-use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId, floor_uuid, time_of};
+use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, OfferId, PostbackId, floor_uuid, time_of};
 use domain::timestamp::Timestamp;
 use row::{Column, Entity, Model};
 
@@ -257,7 +259,7 @@ pub async fn find(db: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<De
     Entity::find_by_id(id).one(db).await?.map(Delivery::try_from).transpose()
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Only deliveries of this affiliate's own postbacks.
     pub owner: Option<AffiliateId>,
@@ -265,35 +267,92 @@ pub struct Filter {
     pub conversion_id: Option<ConversionId>,
     pub event_id: Option<EventId>,
     pub state: Option<DeliveryState>,
+    /// The affiliate of the event.
+    pub affiliate_id: Option<AffiliateId>,
+    /// The offer of the event.
+    pub offer_id: Option<OfferId>,
+    pub transaction_id: Option<String>,
+    pub reason_code: Option<String>,
+    /// A part of the reason.
+    pub reason: Option<String>,
 }
 
+impl Filter {
+    fn needs_window(&self) -> bool {
+        self.state.is_some()
+            || self.affiliate_id.is_some()
+            || self.offer_id.is_some()
+            || self.reason_code.is_some()
+            || self.reason.is_some()
+    }
+
+    /// The filters that an index serves: the postback, the conversion, and the event.
+    async fn indexed(&self, db: &impl ConnectionTrait) -> Result<Select<Entity>, DbErr> {
+        let mut select = Entity::find();
+        if let Some(owner) = self.owner {
+            // With a subquery, the planner could read the whole table to find that an affiliate has no deliveries.
+            let own: Vec<PostbackId> = postbacks::row::Entity::find()
+                .select_only()
+                .column(postbacks::row::Column::Id)
+                .filter(postbacks::row::Column::OwnerAffiliateId.eq(owner))
+                .into_tuple()
+                .all(db)
+                .await?;
+            select = select.filter(Column::PostbackId.is_in(own));
+        }
+        if let Some(id) = self.postback_id {
+            select = select.filter(Column::PostbackId.eq(id));
+        }
+        if let Some(id) = self.conversion_id {
+            select = select.filter(Column::ConversionId.eq(id));
+        }
+        if let Some(id) = &self.transaction_id {
+            let conversions = conversions::ids_of_transaction(db.get_database_backend(), id);
+            select = select.filter(Column::ConversionId.in_subquery(conversions));
+        }
+        if let Some(id) = self.event_id {
+            // The id of a delivery has the millisecond of its event, so a range of the primary key replaces an index.
+            let at = time_of(id.0);
+            let next = at.plus(std::time::Duration::from_millis(1));
+            select = select
+                .filter(Column::EventId.eq(id))
+                .filter(Column::Id.gte(floor_uuid(at)))
+                .filter(Column::Id.lt(floor_uuid(next)));
+        }
+        Ok(select)
+    }
+}
+
+/// Filters that no index serves are applied to a window of deliveries.
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Delivery>, DbErr> {
-    let mut select = Entity::find();
-    if let Some(owner) = filter.owner {
-        let own = postbacks::row::Entity::find()
-            .select_only()
-            .column(postbacks::row::Column::Id)
-            .filter(postbacks::row::Column::OwnerAffiliateId.eq(owner))
-            .into_query();
-        select = select.filter(Column::PostbackId.in_subquery(own));
-    }
-    if let Some(id) = filter.postback_id {
-        select = select.filter(Column::PostbackId.eq(id));
-    }
-    if let Some(id) = filter.conversion_id {
-        select = select.filter(Column::ConversionId.eq(id));
-    }
-    if let Some(id) = filter.event_id {
-        // The id of a delivery has the millisecond of its event, so a range of the primary key replaces an index.
-        let at = time_of(id.0);
-        let next = at.plus(std::time::Duration::from_millis(1));
-        select = select
-            .filter(Column::EventId.eq(id))
-            .filter(Column::Id.gte(floor_uuid(at)))
-            .filter(Column::Id.lt(floor_uuid(next)));
-    }
+    let indexed = filter.indexed(db).await?;
+    let window = match filter.needs_window() {
+        true => Window::of(db, indexed.clone(), Column::Id, page).await?,
+        false => Window::unrestricted(page),
+    };
+    let mut select = indexed;
     if let Some(state) = filter.state {
         select = select.filter(Column::State.eq(state.as_str()));
     }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Delivery::try_from)
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = filter.offer_id {
+        // A delivery has no offer. Its event is found by the primary key, for each delivery of the window.
+        let of_offer = Query::select()
+            .expr(Expr::val(1))
+            .from(events::row::Entity)
+            .and_where(Expr::col((events::row::Entity, events::row::Column::Id)).equals((Entity, Column::EventId)))
+            .and_where(Expr::col((events::row::Entity, events::row::Column::OfferId)).eq(id))
+            .to_owned();
+        select = select.filter(Expr::exists(of_offer));
+    }
+    if let Some(code) = filter.reason_code {
+        select = select.filter(Column::ReasonCode.eq(code));
+    }
+    if let Some(part) = filter.reason {
+        select = select.filter(contains_in_any_case(db.get_database_backend(), "reason", &part));
+    }
+    let found = page::fetch(db, select, Column::Id, |row| row.id.0, window.page).await?;
+    window.close(found).try_map(Delivery::try_from)
 }

@@ -9,10 +9,12 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
+use crate::base::search::{self, Place};
 use crate::{corrupt, from_json, json, readable};
 use domain::delivery::postback::{Ordering, Postback};
 use domain::delivery::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope};
 use domain::ids::{AffiliateId, PostbackId};
+use domain::search::Search;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::Event;
@@ -206,14 +208,25 @@ pub async fn list_rules(db: &impl ConnectionTrait, actions: &[Action]) -> Result
     Ok(postbacks.into_iter().map(|it| it.rule).collect())
 }
 
+/// A search finds names, the destinations of sent requests, and ids.
 pub async fn list(
     db: &impl ConnectionTrait,
     owner: Option<AffiliateId>,
+    search: Option<&Search>,
     page: PageRequest,
 ) -> Result<Page<Postback>, DbErr> {
     let mut select = Entity::find().filter(Column::ArchivedAt.is_null());
     if let Some(owner) = owner {
         select = select.filter(Column::OwnerAffiliateId.eq(owner));
+    }
+    if let Some(search) = search {
+        let (table, ranges) = ("postback_destinations", search.destination_ranges());
+        let places = vec![
+            Place::text("postbacks", "name", search.ranges()),
+            Place::Text { table, column: "destination", id: "postback_id", ranges },
+            Place::Ids { table: "postbacks", range: search.id_range(PostbackId::PREFIX) },
+        ];
+        select = select.filter(Column::Id.in_subquery(search::ids(db.get_database_backend(), places)));
     }
     page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.config.len(), page)
         .await?

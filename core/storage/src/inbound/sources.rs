@@ -9,10 +9,12 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
+use crate::base::search::{self, Place};
 use crate::{from_json, json, readable};
 use domain::ids::{AffiliateId, SourceId};
 use domain::inbound::source::{AFFRANK_SESSION, Source, SourceKey, new_key};
 use domain::people::api_key;
+use domain::search::Search;
 use domain::timestamp::Timestamp;
 use row::{ActiveModel, Column, Entity, Model};
 
@@ -261,19 +263,23 @@ pub async fn list_configured(db: &impl ConnectionTrait, page: PageRequest) -> Re
     Ok(Page { items: readable("sources", page.items, Source::try_from), next: page.next })
 }
 
-/// The ids of all sources of an affiliate, also archived ones.
-pub async fn list_ids(db: &impl ConnectionTrait, owner: AffiliateId) -> Result<Vec<SourceId>, DbErr> {
-    Entity::find().select_only().column(Column::Id).filter(Column::AffiliateId.eq(owner)).into_tuple().all(db).await
-}
-
+/// A search finds names and ids.
 pub async fn list(
     db: &impl ConnectionTrait,
     owner: Option<AffiliateId>,
+    search: Option<&Search>,
     page: PageRequest,
 ) -> Result<Page<Source>, DbErr> {
     let mut select = Entity::find().filter(Column::ArchivedAt.is_null());
     if let Some(owner) = owner {
         select = select.filter(Column::AffiliateId.eq(owner));
+    }
+    if let Some(search) = search {
+        let places = vec![
+            Place::text("sources", "name", search.ranges()),
+            Place::Ids { table: "sources", range: search.id_range(SourceId::PREFIX) },
+        ];
+        select = select.filter(Column::Id.in_subquery(search::ids(db.get_database_backend(), places)));
     }
     page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.config.len() + row.settings.len(), page)
         .await?

@@ -7,9 +7,8 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, 
 use crate::base::page::{self, Page, PageRequest};
 use crate::corrupt;
 use domain::amounts::{Currency, Money};
-use domain::ids::{AffiliateId, ExchangeId, ExchangeRateId, floor_uuid};
+use domain::ids::{AffiliateId, ExchangeId, ExchangeRateId};
 use domain::money::exchange::{Exchange, ExchangeRate};
-use domain::timestamp::Timestamp;
 use row::{ActiveModel, Column, Entity, Model};
 
 use super::exchange_rates;
@@ -46,10 +45,6 @@ pub struct Filter {
     pub affiliate_id: Option<AffiliateId>,
     /// Exchanges from or to this currency.
     pub currency: Option<Currency>,
-    /// Inclusive.
-    pub from: Option<Timestamp>,
-    /// Exclusive.
-    pub until: Option<Timestamp>,
 }
 
 pub async fn insert(tx: &impl ConnectionTrait, exchange: &Exchange) -> Result<(), DbErr> {
@@ -80,13 +75,6 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(currency) = filter.currency.map(|it| it.to_string()) {
         let either = Condition::any().add(Column::TakenCurrency.eq(currency.as_str()));
         select = select.filter(either.add(Column::GivenCurrency.eq(currency)));
-    }
-    // Ids are in chronological order, so a range of time is a range of the primary key.
-    if let Some(from) = filter.from {
-        select = select.filter(Column::Id.gte(floor_uuid(from)));
-    }
-    if let Some(until) = filter.until {
-        select = select.filter(Column::Id.lt(floor_uuid(until)));
     }
     let page = page::fetch(db, select, Column::Id, |row| row.id.0, page).await?;
     let rates = exchange_rates::find_many(db, &page.items.iter().map(|row| row.rate_id).collect()).await?;

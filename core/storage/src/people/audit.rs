@@ -98,10 +98,6 @@ pub struct Filter {
     pub user_id: Option<UserId>,
     pub operation: Option<String>,
     pub object: Option<String>,
-    /// Records from this time on.
-    pub from: Option<Timestamp>,
-    /// Records before this time.
-    pub until: Option<Timestamp>,
 }
 
 impl TryFrom<Model> for Record {
@@ -197,13 +193,6 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     }
     if let Some(user) = filter.user_id {
         select = select.filter(Column::UserId.eq(user));
-    }
-    // Ids are in chronological order, so a range of time is a range of the primary key.
-    if let Some(from) = filter.from {
-        select = select.filter(Column::Id.gte(floor_uuid(from)));
-    }
-    if let Some(until) = filter.until {
-        select = select.filter(Column::Id.lt(floor_uuid(until)));
     }
     let mut page = page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.fields.len(), page)
         .await?

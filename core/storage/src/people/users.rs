@@ -7,10 +7,12 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
+use crate::base::search::{self, Place};
 use crate::{corrupt, readable};
 use domain::ids::{AffiliateId, UserId};
 use domain::people::permission::Role;
 use domain::people::user::{User, UserStatus};
+use domain::search::Search;
 use row::{Column, Entity, Model};
 
 /// A row of `users`. `password_hash` is an argon2id hash; the TOTP secrets are sealed.
@@ -127,14 +129,24 @@ pub async fn list_owners(db: &impl ConnectionTrait) -> Result<Vec<User>, DbErr> 
     owners.all(db).await?.into_iter().map(User::try_from).collect()
 }
 
+/// A search finds names, e-mail addresses and ids.
 pub async fn list(
     db: &impl ConnectionTrait,
     status: Option<UserStatus>,
+    search: Option<&Search>,
     page: PageRequest,
 ) -> Result<Page<User>, DbErr> {
     let mut select = Entity::find();
     if let Some(status) = status {
         select = select.filter(Column::Status.eq(status.as_str()));
+    }
+    if let Some(search) = search {
+        let places = vec![
+            Place::text("users", "name", search.ranges()),
+            Place::text("users", "email", search.ranges()),
+            Place::Ids { table: "users", range: search.id_range(UserId::PREFIX) },
+        ];
+        select = select.filter(Column::Id.in_subquery(search::ids(db.get_database_backend(), places)));
     }
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(User::try_from)
 }

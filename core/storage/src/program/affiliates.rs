@@ -7,9 +7,11 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
+use crate::base::search::{self, Place};
 use crate::corrupt;
 use domain::ids::AffiliateId;
 use domain::program::affiliate::{Affiliate, AffiliateStatus};
+use domain::search::Search;
 use row::{Column, Entity, Model};
 
 /// A row of `affiliates`.
@@ -112,15 +114,25 @@ pub async fn find_many(
     rows.into_iter().map(|row| Affiliate::try_from(row).map(|it| (it.id, it))).collect()
 }
 
-/// `confined_to` restricts the list to one affiliate.
+/// `confined_to` restricts the list to one affiliate. A search finds names, e-mail addresses, referral codes and ids.
 pub async fn list(
     db: &impl ConnectionTrait,
     confined_to: Option<AffiliateId>,
+    search: Option<&Search>,
     page: PageRequest,
 ) -> Result<Page<Affiliate>, DbErr> {
     let mut select = Entity::find();
     if let Some(id) = confined_to {
         select = select.filter(Column::Id.eq(id));
+    }
+    if let Some(search) = search {
+        let places = vec![
+            Place::text("affiliates", "name", search.ranges()),
+            Place::text("affiliates", "email", search.ranges()),
+            Place::text("affiliates", "referral_code", search.ranges()),
+            Place::Ids { table: "affiliates", range: search.id_range(AffiliateId::PREFIX) },
+        ];
+        select = select.filter(Column::Id.in_subquery(search::ids(db.get_database_backend(), places)));
     }
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Affiliate::try_from)
 }

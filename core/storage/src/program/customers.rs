@@ -5,8 +5,10 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
+use crate::base::search::{self, Place};
 use domain::ids::CustomerId;
 use domain::program::customer::Customer;
+use domain::search::Search;
 use row::{Column, Entity, Model};
 
 /// A row of `customers`.
@@ -89,14 +91,24 @@ pub async fn find(db: &impl ConnectionTrait, id: CustomerId) -> Result<Option<Cu
     Ok(Entity::find_by_id(id).one(db).await?.map(Customer::from))
 }
 
+/// A search finds external ids, names and e-mail addresses.
 pub async fn list(
     db: &impl ConnectionTrait,
     external_id: Option<&str>,
+    search: Option<&Search>,
     page: PageRequest,
 ) -> Result<Page<Customer>, DbErr> {
     let mut select = Entity::find();
     if let Some(external_id) = external_id {
         select = select.filter(Column::ExternalId.eq(external_id));
+    }
+    if let Some(search) = search {
+        let places = vec![
+            Place::text("customers", "external_id", search.ranges()),
+            Place::text("customers", "name", search.ranges()),
+            Place::text("customers", "email", search.ranges()),
+        ];
+        select = select.filter(Column::Id.in_subquery(search::ids(db.get_database_backend(), places)));
     }
     Ok(page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.map(Customer::from))
 }

@@ -9,12 +9,14 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
+use crate::base::search::{self, Place};
 use crate::{corrupt, from_json, json};
 use domain::amounts::{Amount, Currency};
 use domain::ids::{AffiliateId, OfferId};
 use domain::money::withdrawal::Minimum;
 use domain::program::application::ApplicationStatus;
 use domain::program::offer::{Offer, OfferStatus, Payout, Visibility};
+use domain::search::Search;
 use domain::tracking::landing::LandingUrl;
 use row::{Column, Entity, Model};
 
@@ -137,10 +139,12 @@ pub async fn find_default(db: &impl ConnectionTrait) -> Result<Option<Offer>, Db
     Entity::find().filter(Column::IsDefault.eq(true)).one(db).await?.map(Offer::try_from).transpose()
 }
 
-/// All offers, or the offers that an affiliate sees: private ones only if it may promote them.
+/// All offers, or the offers that an affiliate sees: private ones only if it may promote them. A search finds names,
+/// landing pages and ids.
 pub async fn list(
     db: &impl ConnectionTrait,
     affiliate_id: Option<AffiliateId>,
+    search: Option<&Search>,
     page: PageRequest,
 ) -> Result<Page<Offer>, DbErr> {
     let mut select = Entity::find();
@@ -155,6 +159,14 @@ pub async fn list(
             .add(Column::Visibility.ne(Visibility::Private.as_str()))
             .add(Column::Id.in_subquery(admitted));
         select = select.filter(visible);
+    }
+    if let Some(search) = search {
+        let places = vec![
+            Place::text("offers", "name", search.ranges()),
+            Place::text("offers", "landing_url", search.url_ranges()),
+            Place::Ids { table: "offers", range: search.id_range(OfferId::PREFIX) },
+        ];
+        select = select.filter(Column::Id.in_subquery(search::ids(db.get_database_backend(), places)));
     }
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Offer::try_from)
 }

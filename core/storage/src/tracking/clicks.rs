@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::base::bulk::{Rows, Type};
-use crate::base::page::{self, Page, PageRequest};
+use crate::base::page::{self, Page, PageRequest, Window};
+use crate::base::search::contains;
 use crate::{Database, corrupt, from_json, json, model};
 use domain::ids::{AffiliateId, ClickId, LinkId, OfferId};
 use domain::tracking::action::Action;
@@ -243,19 +244,28 @@ pub async fn list_by_session(
     select.limit(limit).all(db).await?.into_iter().map(Click::try_from).collect()
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub affiliate_id: Option<AffiliateId>,
     pub offer_id: Option<OfferId>,
     pub link_id: Option<LinkId>,
     pub action: Option<Action>,
+    pub external_id: Option<String>,
+    /// `("sub1", "…")`: clicks that have all of these.
+    pub sub_ids: Vec<(&'static str, String)>,
 }
 
+/// Indexes serve the affiliate and the external id. The caller adds the affiliate of a link; other filters are applied
+/// to a window of clicks.
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Click>, DbErr> {
     let mut select = Entity::find();
     if let Some(id) = filter.affiliate_id {
         select = select.filter(Column::AffiliateId.eq(id));
     }
+    if let Some(id) = &filter.external_id {
+        select = select.filter(Column::ExternalId.eq(id.as_str()));
+    }
+    let indexed = select.clone();
     if let Some(id) = filter.offer_id {
         select = select.filter(Column::OfferId.eq(id));
     }
@@ -265,5 +275,16 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(action) = filter.action {
         select = select.filter(Column::Action.eq(action.as_str()));
     }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Click::try_from)
+    for pair in &filter.sub_ids {
+        // Quotes in names and values are escaped, so the text of a pair occurs only as a pair.
+        select = select.filter(contains(db.get_database_backend(), Column::SubIds, json(pair)));
+    }
+    let needs_window =
+        filter.offer_id.is_some() || filter.link_id.is_some() || filter.action.is_some() || !filter.sub_ids.is_empty();
+    let window = match needs_window {
+        true => Window::of(db, indexed, Column::Id, page).await?,
+        false => Window::unrestricted(page),
+    };
+    let found = page::fetch(db, select, Column::Id, |row| row.id.0, window.page).await?;
+    window.close(found).try_map(Click::try_from)
 }

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::for_update;
-use crate::base::page::{self, Page, PageRequest};
+use crate::base::page::{self, Page, PageRequest, Window};
 use crate::{corrupt, from_json, json, model};
 use domain::amounts::{Amount, Money};
 use domain::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use domain::tracking::attribution::{Evidence, Trace};
-use domain::tracking::conversion::{Buyer, Conversion, Reporter, Status, transaction_id_in};
+use domain::tracking::conversion::{Buyer, Conversion, Reporter, Status, keys_of_sources, transaction_id_in};
+use domain::tracking::email_hash::EmailHash;
 use row::{Column, Entity, Model};
 
 use super::clicks::Touch;
@@ -58,6 +60,8 @@ pub(crate) mod row {
         pub customer_key: Option<i64>,
         /// JSON text.
         pub attribution: Option<String>,
+        /// [`EmailHash::key`](domain::tracking::email_hash::EmailHash::key); NULL in rows of earlier releases.
+        pub customer_email_key: Option<i64>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -168,7 +172,7 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows = Rows::new(&[
         Id, Id, Text, Int, Text, Text, Id, Id, Id, Text, Text, Big, Text, Big, Text, Big, Text, Text, Text, Text, Big,
-        Text, Big, Big, Big, Id, Bool, Text, Big, Text,
+        Text, Big, Big, Big, Id, Bool, Text, Big, Text, Big,
     ]);
     for conversion in conversions {
         rows.push([
@@ -202,6 +206,7 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
             conversion.buyer.customer_id.clone().into(),
             conversion.customer_key().into(),
             (!conversion.trace.is_plain()).then(|| json(&conversion.trace)).into(),
+            conversion.buyer.customer_email.as_deref().map(|email| EmailHash::of(email).key()).into(),
         ]);
     }
     rows.execute(
@@ -210,7 +215,7 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
                  link_id, click_id, attributed_by, goal, sale_micros, sale_currency, payout_micros, payout_currency,
                  revenue_micros, revenue_currency, customer_name, customer_email, plan_name, plan_price_micros,
                  purchase_id, purchase_date, created_at, updated_at, source_id, self_reported,
-                 customer_id, customer_key, attribution) {rows}
+                 customer_id, customer_key, attribution, customer_email_key) {rows}
              ON CONFLICT (offer_id, transaction_id) DO NOTHING",
         vec![],
     )
@@ -315,32 +320,88 @@ pub async fn list_by_transaction(db: &impl ConnectionTrait, key: &str) -> Result
     rows.into_iter().map(Conversion::try_from).collect()
 }
 
+/// The ids of all conversions with this transaction id: those of the program, and those of affiliates' own sources,
+/// whose keys begin with it.
+pub(crate) fn ids_of_transaction(backend: DbBackend, transaction_id: &str) -> SelectStatement {
+    let key = match backend {
+        DbBackend::Postgres => Expr::cust("transaction_id COLLATE \"C\""),
+        _ => Expr::col(Column::TransactionId),
+    };
+    let (first, end) = keys_of_sources(transaction_id);
+    let own = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Expr::cust("self_reported"))
+        .and_where(key.clone().gte(first).and(key.lt(end)))
+        .to_owned();
+    Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Expr::col(Column::TransactionId).eq(transaction_id))
+        .union(UnionType::Distinct, own)
+        .to_owned()
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub affiliate_id: Option<AffiliateId>,
     pub offer_id: Option<OfferId>,
     pub click_id: Option<ClickId>,
     pub status: Option<&'static str>,
-    /// Conversions with one of these transaction keys.
-    pub transaction_keys: Option<Vec<String>>,
+    pub transaction_id: Option<String>,
+    /// The advertiser's own id of the customer.
+    pub customer_id: Option<String>,
+    pub customer_email: Option<EmailHash>,
 }
 
+/// Indexes serve all filters but offer and status, which are applied to a window of conversions.
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Conversion>, DbErr> {
     let mut select = Entity::find();
     if let Some(id) = filter.affiliate_id {
         select = select.filter(Column::AffiliateId.eq(id));
     }
-    if let Some(id) = filter.offer_id {
-        select = select.filter(Column::OfferId.eq(id));
-    }
     if let Some(id) = filter.click_id {
         select = select.filter(Column::ClickId.eq(id));
+    }
+    if let Some(id) = filter.transaction_id {
+        select = select.filter(Column::Id.in_subquery(ids_of_transaction(db.get_database_backend(), &id)));
+    }
+    if let Some(id) = filter.customer_id {
+        select = select.filter(Column::CustomerId.eq(id));
+    }
+    if let Some(hash) = filter.customer_email {
+        select = select.filter(Column::CustomerEmailKey.eq(hash.key()));
+    }
+    let indexed = select.clone();
+    if let Some(id) = filter.offer_id {
+        select = select.filter(Column::OfferId.eq(id));
     }
     if let Some(status) = filter.status {
         select = select.filter(Column::Status.eq(status));
     }
-    if let Some(keys) = filter.transaction_keys {
-        select = select.filter(Column::TransactionId.is_in(keys));
+    let window = match filter.offer_id.is_some() || filter.status.is_some() {
+        true => Window::of(db, indexed, Column::Id, page).await?,
+        false => Window::unrestricted(page),
+    };
+    let found = page::fetch(db, select, Column::Id, |row| row.id.0, window.page).await?;
+    window.close(found).try_map(Conversion::try_from)
+}
+
+/// Adds the key of the e-mail address to up to `limit` conversions that have none, because an earlier release inserted
+/// them. Returns their number.
+pub async fn add_email_keys(db: &impl ConnectionTrait, limit: u64) -> Result<u64, DbErr> {
+    let without = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::CustomerEmail])
+        .filter(Column::CustomerEmail.is_not_null())
+        .filter(Column::CustomerEmailKey.is_null())
+        .limit(limit);
+    let found: Vec<(ConversionId, String)> = without.into_tuple().all(db).await?;
+    let mut rows = Rows::new(&[Type::Id, Type::Big]);
+    for (id, email) in found {
+        rows.push([id.into(), EmailHash::of(&email).key().into()]);
     }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Conversion::try_from)
+    let sql = "WITH hashed (id, key) AS ({rows})
+         UPDATE conversions SET customer_email_key = hashed.key FROM hashed WHERE conversions.id = hashed.id";
+    rows.execute(db, sql, vec![]).await
 }

@@ -6,11 +6,11 @@ use std::collections::{HashMap, HashSet};
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, Statement};
 
 use crate::base::bulk::{Rows, Type};
-use crate::base::page::{self, Page, PageRequest};
+use crate::base::page::{self, Page, PageRequest, Window};
 use crate::base::queue::Queue;
 use crate::{corrupt, from_json, json, model, readable};
 use domain::delivery::lease::Lease;
-use domain::ids::{AffiliateId, ConversionId, EventId, time_of};
+use domain::ids::{AffiliateId, ConversionId, EventId, OfferId, time_of};
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::Event;
@@ -177,9 +177,11 @@ pub async fn find_many(
 pub struct Filter {
     pub affiliate_id: Option<AffiliateId>,
     pub conversion_id: Option<ConversionId>,
+    pub offer_id: Option<OfferId>,
     pub action: Option<Action>,
 }
 
+/// Indexes serve the affiliate and the conversion; offer and action are applied to a window of events.
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Event>, DbErr> {
     let mut select = Entity::find();
     if let Some(id) = filter.affiliate_id {
@@ -188,10 +190,18 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(id) = filter.conversion_id {
         select = select.filter(Column::ConversionId.eq(id));
     }
+    let indexed = select.clone();
+    if let Some(id) = filter.offer_id {
+        select = select.filter(Column::OfferId.eq(id));
+    }
     if let Some(action) = filter.action {
         select = select.filter(Column::Action.eq(action.as_str()));
     }
-    page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.facts.len(), page)
-        .await?
-        .try_map(Event::try_from)
+    let window = match filter.offer_id.is_some() || filter.action.is_some() {
+        true => Window::of(db, indexed, Column::Id, page).await?,
+        false => Window::unrestricted(page),
+    };
+    let bytes = |row: &Model| row.facts.len();
+    let found = page::fetch_sized(db, select, Column::Id, |row| row.id.0, bytes, window.page).await?;
+    window.close(found).try_map(Event::try_from)
 }

@@ -6,8 +6,10 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
+use crate::base::search::{self, Place};
 use crate::corrupt;
 use domain::ids::{AffiliateId, LinkId, OfferId};
+use domain::search::Search;
 use domain::timestamp::Timestamp;
 use domain::tracking::link::{Link, LinkStatus};
 use row::{Column, Entity, Model};
@@ -110,18 +112,29 @@ pub async fn pause_all(
     Ok(ids)
 }
 
-pub async fn list(
-    db: &impl ConnectionTrait,
-    affiliate_id: Option<AffiliateId>,
-    offer_id: Option<OfferId>,
-    page: PageRequest,
-) -> Result<Page<Link>, DbErr> {
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub offer_id: Option<OfferId>,
+    /// Finds coupons, deep links, published URLs and ids.
+    pub search: Option<Search>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Link>, DbErr> {
     let mut select = Entity::find();
-    if let Some(id) = affiliate_id {
+    if let Some(id) = filter.affiliate_id {
         select = select.filter(Column::AffiliateId.eq(id));
     }
-    if let Some(id) = offer_id {
+    if let Some(id) = filter.offer_id {
         select = select.filter(Column::OfferId.eq(id));
+    }
+    if let Some(search) = filter.search {
+        let places = vec![
+            Place::Text { table: "coupons", column: "code", id: "link_id", ranges: search.ranges() },
+            Place::text("links", "deep_url", search.url_ranges()),
+            Place::Ids { table: "links", range: search.link_range(LinkId::PREFIX) },
+        ];
+        select = select.filter(Column::Id.in_subquery(search::ids(db.get_database_backend(), places)));
     }
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Link::try_from)
 }

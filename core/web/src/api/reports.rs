@@ -1,7 +1,5 @@
 //! `/api/v1/reports`: clicks, conversions and money, counted.
 
-pub(crate) mod period;
-
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -10,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::ApiQuery;
+use crate::filters::{self, Period, PeriodIn};
 use domain::amounts::Currency;
 use domain::ids::{AffiliateId, LinkId, OfferId};
 use domain::people::actor::Actor;
@@ -40,18 +39,6 @@ pub struct ReportParams {
     group_by: Option<String>,
     /// hour, day, week or month; day if absent. Only for /reports/series.
     interval: Option<String>,
-    /// The start of the period, inclusive: a date, or a time on a quarter of an hour (RFC 3339). If absent, the period
-    /// has 30 days. A period has at most 1,100 days.
-    #[param(example = "2026-11-01")]
-    from: Option<String>,
-    /// The end of the period: a date, which is included, or a time on a quarter of an hour, which is excluded; today if
-    /// absent.
-    #[param(example = "2026-11-30")]
-    to: Option<String>,
-    /// The time zone of dates and of days, weeks and months: a name of the IANA time zone database, or an offset; UTC
-    /// if absent.
-    #[param(example = "Europe/Berlin")]
-    time_zone: Option<String>,
     offer_id: Option<OfferId>,
     affiliate_id: Option<AffiliateId>,
     link_id: Option<LinkId>,
@@ -140,30 +127,14 @@ impl ReportParams {
         Ok(groups)
     }
 
-    /// The period. Its start and end are on quarters of an hour.
-    fn period(&self, zone: Zone, now: Timestamp) -> Result<(Timestamp, Timestamp), Problem> {
-        let (first, end) = last_days(DAYS_DEFAULT, now, zone);
-        let non_empty = |text: &Option<String>| text.as_deref().map(str::to_owned).filter(|text| !text.is_empty());
-        let to = non_empty(&self.to).map_or(Ok(end), |text| period::to(&text, zone))?;
-        let from = match non_empty(&self.from) {
-            Some(text) => period::from(&text, zone)?,
-            None if non_empty(&self.to).is_none() => first,
-            None => last_days(DAYS_DEFAULT, Timestamp::from_millis(to.millis() - 1), zone).0,
-        };
-        period::check(from, to)?;
-        if quarter(from) != from || quarter(to) != to {
-            let detail = "from and to must be on a quarter of an hour (14:00, 14:15); use dates, or round the times";
-            return Err(invalid(detail.to_owned()));
-        }
-        if to.millis() - from.millis() > DAYS_MAX * 86_400_000 {
-            return Err(invalid(format!("a report has at most {DAYS_MAX} days; request several shorter periods")));
-        }
-        Ok((from, to))
-    }
-
-    fn request(&self, actor: Actor, groups: Vec<Group>, now: Timestamp) -> Result<ReportRequest, Problem> {
-        let zone = period::zone(self.time_zone.as_deref())?;
-        let (from, to) = self.period(zone, now)?;
+    fn request(
+        &self,
+        actor: Actor,
+        period: Period,
+        groups: Vec<Group>,
+        now: Timestamp,
+    ) -> Result<ReportRequest, Problem> {
+        let (zone, (from, until)) = (period.zone, range(period, now)?);
         let sort = match self.sort.as_deref().filter(|word| !word.is_empty()) {
             Some(word) => {
                 let sort = Sort::from_word(word);
@@ -182,8 +153,28 @@ impl ReportParams {
             return Err(invalid(format!("limit is {limit}; use 1 to {LIMIT_MAX}")));
         }
         let query = ReportQuery { groups, filter: self.filter(), zone };
-        Ok(ReportRequest { query, from, to, currency: self.currency, sort, limit: limit as usize })
+        Ok(ReportRequest { query, from, until, currency: self.currency, sort, limit: limit as usize })
     }
+}
+
+/// The period of a report. Its start and end are on quarters of an hour.
+fn range(period: Period, now: Timestamp) -> Result<(Timestamp, Timestamp), Problem> {
+    let (first, end) = last_days(DAYS_DEFAULT, now, period.zone);
+    let until = period.until.unwrap_or(end);
+    let from = match period.from {
+        Some(from) => from,
+        None if period.until.is_none() => first,
+        None => last_days(DAYS_DEFAULT, Timestamp::from_millis(until.millis() - 1), period.zone).0,
+    };
+    filters::check(from, until)?;
+    if quarter(from) != from || quarter(until) != until {
+        let detail = "from and until must be on a quarter of an hour (14:00, 14:15); use dates, or round the times";
+        return Err(invalid(detail.to_owned()));
+    }
+    if until.millis() - from.millis() > DAYS_MAX * 86_400_000 {
+        return Err(invalid(format!("a report has at most {DAYS_MAX} days; request several shorter periods")));
+    }
+    Ok((from, until))
 }
 
 /// The sums of a report's row in one currency. Amounts are decimal texts with at most six decimals.
@@ -304,7 +295,7 @@ pub struct ReportOut {
     /// The start of the period, inclusive.
     from: Timestamp,
     /// The end of the period, exclusive.
-    to: Timestamp,
+    until: Timestamp,
     #[schema(value_type = String)]
     time_zone: Zone,
     rows: Vec<ReportRowOut>,
@@ -332,7 +323,7 @@ pub struct SeriesOut {
     /// The start of the period, inclusive.
     from: Timestamp,
     /// The end of the period, exclusive.
-    to: Timestamp,
+    until: Timestamp,
     #[schema(value_type = String)]
     time_zone: Zone,
     /// One point for each interval of the period, in ascending order, also for intervals without clicks and
@@ -348,7 +339,7 @@ pub struct RevenueMapOut {
     /// The start of the period, inclusive.
     from: Timestamp,
     /// The end of the period, exclusive.
-    to: Timestamp,
+    until: Timestamp,
     #[schema(value_type = String)]
     time_zone: Zone,
     totals: ReportFiguresOut,
@@ -403,22 +394,23 @@ fn remainder_out(actor: Actor, ranked: &Ranked) -> ReportRemainderOut {
 /// without revenue and profit.
 ///
 /// If too many reports are being computed, the response is a 429 with `Retry-After`.
-#[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(ReportParams),
+#[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(ReportParams, PeriodIn),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = ReportOut), (status = "default", body = Problem)))]
 pub async fn get_report(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<ReportOut>> {
     let groups = params.groups()?;
-    let request = params.request(actor, groups.clone(), app.clock.now())?;
-    let (from, to, time_zone) = (request.from, request.to, request.query.zone);
+    let request = params.request(actor, period, groups.clone(), app.clock.now())?;
+    let (from, until, time_zone) = (request.from, request.until, request.query.zone);
     let ranked = reports::report(&app, actor, request).await?;
     Ok(Json(ReportOut {
         group_by: groups.iter().map(|group| group.as_str()).collect(),
         from,
-        to,
+        until,
         time_zone,
         rows: rows_out(&app, actor, &groups, &ranked).await?,
         rest: remainder_out(actor, &ranked),
@@ -428,21 +420,22 @@ pub async fn get_report(
 
 /// Count clicks, conversions and money over time, without gaps: by default each of the last 30 days. A series of hours
 /// has at most 100 days.
-#[utoipa::path(get, path = "/api/v1/reports/series", tag = "reports", params(ReportParams),
+#[utoipa::path(get, path = "/api/v1/reports/series", tag = "reports", params(ReportParams, PeriodIn),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = SeriesOut), (status = "default", body = Problem)))]
 pub async fn get_series(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<SeriesOut>> {
     let word = params.interval.as_deref().unwrap_or("day");
     let unit = Unit::from_word(word).ok_or_else(|| {
         invalid(format!("interval: \"{}\" is not valid; use one of: {}", cut(word), Unit::WORDS.join(", ")))
     })?;
-    let request = params.request(actor, vec![Group::Time(unit)], app.clock.now())?;
-    let (from, to, time_zone) = (request.from, request.to, request.query.zone);
-    if unit == Unit::Hour && to.millis() - from.millis() > 100 * 86_400_000 {
+    let request = params.request(actor, period, vec![Group::Time(unit)], app.clock.now())?;
+    let (from, until, time_zone) = (request.from, request.until, request.query.zone);
+    if unit == Unit::Hour && until.millis() - from.millis() > 100 * 86_400_000 {
         return Err(invalid(
             "a series of hours has at most 100 days; use a shorter period, or the interval day".to_owned(),
         ));
@@ -454,27 +447,28 @@ pub async fn get_series(
         SeriesPointOut { at: at.unwrap_or_default(), figures: ReportFiguresOut::of(actor, &figures) }
     };
     let points = ranked.rows.into_iter().map(point).collect();
-    Ok(Json(SeriesOut { interval: unit.as_str(), from, to, time_zone, points, totals }))
+    Ok(Json(SeriesOut { interval: unit.as_str(), from, until, time_zone, points, totals }))
 }
 
 /// Count clicks, conversions and money by keyword and by page, with earnings per click and conversion rate, to see
 /// which keywords and pages earn most.
-#[utoipa::path(get, path = "/api/v1/reports/revenue-map", tag = "reports", params(ReportParams),
+#[utoipa::path(get, path = "/api/v1/reports/revenue-map", tag = "reports", params(ReportParams, PeriodIn),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = RevenueMapOut), (status = "default", body = Problem)))]
 pub async fn get_revenue_map(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(mut params): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<RevenueMapOut>> {
     params.sort = params.sort.or_else(|| Some(Sort::Payout.as_str().to_owned()));
     let (keyword, page) = ([Group::Dimension(Dimension::Keyword)], [Group::Dimension(Dimension::Page)]);
-    let request = params.request(actor, keyword.to_vec(), app.clock.now())?;
-    let (from, to, time_zone) = (request.from, request.to, request.query.zone);
+    let request = params.request(actor, period, keyword.to_vec(), app.clock.now())?;
+    let (from, until, time_zone) = (request.from, request.until, request.query.zone);
     let [keywords, pages] = reports::report_each(&app, actor, request, [keyword.to_vec(), page.to_vec()]).await?;
     Ok(Json(RevenueMapOut {
         from,
-        to,
+        until,
         time_zone,
         totals: ReportFiguresOut::of(actor, &keywords.totals),
         keywords: rows_out(&app, actor, &keyword, &keywords).await?,

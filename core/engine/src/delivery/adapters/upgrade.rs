@@ -132,7 +132,7 @@ impl Recent {
                 action: Some(wanted.1),
                 ..Default::default()
             };
-            let page = PageRequest { before: None, limit: SEARCHED_EVENTS };
+            let page = PageRequest::first(SEARCHED_EVENTS);
             let found = storage::tracking::events::list(app.db.reports(), filter, page).await?;
             self.events = found.items.into_iter().map(Arc::new).collect();
             self.of = Some(wanted);

@@ -21,6 +21,7 @@ use domain::delivery::verification::Verification;
 use domain::ids::{AffiliateId, PostbackId};
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_secrets};
+use domain::search::Search;
 use domain::tracking::action::Action;
 use host::Adapter;
 use storage::base::page::{Page, PageRequest};
@@ -256,8 +257,8 @@ fn shown(app: &App, mut postback: Postback) -> Postback {
 }
 
 /// A page of postbacks, with masked secrets.
-pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Postback>, Error> {
-    let page = storage::delivery::postbacks::list(app.db.lists(), actor.confined_to(), page).await?;
+pub async fn list(app: &App, actor: Actor, search: Option<Search>, page: PageRequest) -> Result<Page<Postback>, Error> {
+    let page = storage::delivery::postbacks::list(app.db.lists(), actor.confined_to(), search.as_ref(), page).await?;
     Ok(page.map(|postback| shown(app, postback)))
 }
 

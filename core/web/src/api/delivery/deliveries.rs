@@ -10,8 +10,9 @@ use crate::audit::AuditedChanges;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
+use crate::filters::{Period, PeriodIn};
 use domain::delivery::delivery::{AdapterLine, Attempt, AttemptOutcome, DeliveryState};
-use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
+use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, OfferId, PostbackId};
 use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::delivery::deliveries::{self, LoggedDelivery};
@@ -156,26 +157,46 @@ pub struct DeliveryFilter {
     event_id: Option<EventId>,
     /// Only deliveries in this state.
     state: Option<DeliveryState>,
+    /// Only deliveries of events of this affiliate.
+    affiliate_id: Option<AffiliateId>,
+    /// Only deliveries of events of this offer. Events that exceeded the retention are not found.
+    offer_id: Option<OfferId>,
+    /// Only deliveries of conversions with this transaction id.
+    transaction_id: Option<String>,
+    /// Only deliveries whose reason has this code.
+    #[param(example = "destination_paused")]
+    reason_code: Option<String>,
+    /// Only deliveries whose reason contains this text, with A to Z in any case.
+    reason: Option<String>,
 }
 
 /// List deliveries with their attempts, newest first.
 ///
-/// Affiliates see the deliveries of their own postbacks.
-#[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", params(DeliveryFilter),
+/// Affiliates see the deliveries of their own postbacks. The period is that of the events. A page can be short or empty
+/// although more deliveries match: a filter by state, affiliate, offer or reason examines at most 20,000 deliveries for
+/// each page. Continue with `next` until it is null.
+#[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", params(DeliveryFilter, PeriodIn),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<DeliveryOut>), (status = "default", body = Problem)))]
 pub async fn list_deliveries(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<DeliveryFilter>,
 ) -> ApiResult<Json<PageOut<DeliveryOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let filter = storage::delivery::deliveries::Filter {
         owner: None,
         postback_id: params.postback_id,
         conversion_id: params.conversion_id,
         event_id: params.event_id,
         state: params.state,
+        affiliate_id: params.affiliate_id,
+        offer_id: params.offer_id,
+        transaction_id: given(params.transaction_id),
+        reason_code: given(params.reason_code),
+        reason: given(params.reason),
     };
     let page = deliveries::list(&app, actor, filter, page).await?;
     let now = app.clock.now();

@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::api::Issues;
 use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::filters;
 use crate::verification::VerificationOut;
 use domain::delivery::pasted::ClickIdMeaning;
 use domain::delivery::postback::{Ordering, Postback};
@@ -211,16 +212,29 @@ pub async fn create_postback(
     Ok((StatusCode::CREATED, Json(postbacks::create(&app, actor, new_postback).await?.into())))
 }
 
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PostbackFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
+    limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
+    cursor: Option<String>,
+    /// Only postbacks whose name, id, or destination of a sent request (scheme and host) begins with this text.
+    search: Option<String>,
+}
+
 /// List postbacks, newest first. Affiliates see their own.
-#[utoipa::path(get, path = "/api/v1/postbacks", tag = "postbacks", params(PageIn),
+#[utoipa::path(get, path = "/api/v1/postbacks", tag = "postbacks", params(PostbackFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<PostbackOut>), (status = "default", body = Problem)))]
 pub async fn list_postbacks(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(page): ApiQuery<PageIn>,
+    ApiQuery(params): ApiQuery<PostbackFilter>,
 ) -> ApiResult<Json<PageOut<PostbackOut>>> {
-    Ok(Json(PageOut::of(postbacks::list(&app, actor, page.request()?).await?, PostbackOut::from)))
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let search = filters::search(params.search.as_deref())?;
+    Ok(Json(PageOut::of(postbacks::list(&app, actor, search, page).await?, PostbackOut::from)))
 }
 
 /// Read a postback.

@@ -10,6 +10,7 @@ use crate::audit::AuditedChanges;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
+use crate::filters::{Period, PeriodIn};
 use domain::delivery::delivery::AdapterLine;
 use domain::ids::{ConversionId, InboundRequestId, SourceId};
 use domain::inbound::inbound_request::{Item, OutcomeDetails, RawRequest};
@@ -130,15 +131,16 @@ pub struct InboundRequestFilter {
 }
 
 /// List the requests to sources, newest first, without bodies. Affiliates see the requests to their own sources.
-#[utoipa::path(get, path = "/api/v1/inbound-requests", tag = "sources", params(InboundRequestFilter),
+#[utoipa::path(get, path = "/api/v1/inbound-requests", tag = "sources", params(InboundRequestFilter, PeriodIn),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<InboundRequestOut>), (status = "default", body = Problem)))]
 pub async fn list_inbound_requests(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<InboundRequestFilter>,
 ) -> ApiResult<Json<PageOut<InboundRequestOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
     let filter = storage::inbound::inbound_requests::Filter {
         affiliate_id: None,
         source_id: params.source_id,

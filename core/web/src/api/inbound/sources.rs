@@ -13,6 +13,7 @@ use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::filters;
 use domain::ids::{AffiliateId, SourceId};
 use domain::inbound::source::SourceSettings;
 use domain::timestamp::Timestamp;
@@ -182,6 +183,8 @@ pub struct SourceFilter {
     cursor: Option<String>,
     /// Only sources of this affiliate.
     affiliate_id: Option<AffiliateId>,
+    /// Only sources whose name or id begins with this text.
+    search: Option<String>,
 }
 
 /// List sources, newest first. Every affiliate has a source for AffRank from the start.
@@ -194,7 +197,8 @@ pub async fn list_sources(
     ApiQuery(params): ApiQuery<SourceFilter>,
 ) -> ApiResult<Json<PageOut<SourceOut>>> {
     let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
-    let page = sources::list(&app, actor, params.affiliate_id, page).await?;
+    let search = filters::search(params.search.as_deref())?;
+    let page = sources::list(&app, actor, params.affiliate_id, search, page).await?;
     Ok(Json(PageOut::of(page, |it| SourceOut::of(&app, it))))
 }
 

@@ -10,6 +10,7 @@ use crate::api::Issues;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut};
+use crate::filters::{Period, PeriodIn};
 use domain::amounts::{Currency, Money, SignedAmount};
 use domain::ids::AffiliateId;
 use domain::money::earning::EarningKind;
@@ -80,15 +81,16 @@ pub struct AdjustmentFilter {
 }
 
 /// List adjustments, newest first.
-#[utoipa::path(get, path = "/api/v1/adjustments", tag = "money", params(AdjustmentFilter),
+#[utoipa::path(get, path = "/api/v1/adjustments", tag = "money", params(AdjustmentFilter, PeriodIn),
     security(("api_key" = ["read_money"])),
     responses((status = 200, body = PageOut<EarningOut>), (status = "default", body = Problem)))]
 pub async fn list_adjustments(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<AdjustmentFilter>,
 ) -> ApiResult<Json<PageOut<EarningOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
     let kind = Some(EarningKind::Adjustment);
     let filter = storage::money::earnings::Filter { affiliate_id: params.affiliate_id, kind, ..Default::default() };
     Ok(Json(PageOut::of(earnings::list(&app, actor, filter, page).await?, EarningOut::from)))

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut};
+use crate::filters::{Period, PeriodIn};
 use crate::streaming;
 use domain::amounts::{Currency, SignedAmount};
 use domain::ids::{AffiliateId, ConversionId, PostingId};
@@ -136,10 +137,6 @@ pub struct StatementFilter {
     /// Required for staff; an affiliate reads its own statement without it.
     affiliate_id: Option<AffiliateId>,
     currency: Currency,
-    /// Inclusive; the first posting if absent.
-    from: Option<Timestamp>,
-    /// Exclusive; now if absent.
-    to: Option<Timestamp>,
     /// `csv` or `json`; if absent, the header Accept decides.
     #[param(inline)]
     format: Option<Format>,
@@ -161,7 +158,7 @@ pub struct StatementOut {
     /// Inclusive.
     from: Timestamp,
     /// Exclusive.
-    to: Timestamp,
+    until: Timestamp,
     /// The sums at the start.
     opening: AccountSumsOut,
     lines: Vec<StatementLineOut>,
@@ -221,8 +218,8 @@ impl StatementLineOut {
 }
 
 /// Read a statement: opening balance, each line with the balance after it, closing balance. As JSON or CSV, of any
-/// length.
-#[utoipa::path(get, path = "/api/v1/statement", tag = "money", params(StatementFilter),
+/// length. Without `from` it begins with the first posting, and without `until` it ends now.
+#[utoipa::path(get, path = "/api/v1/statement", tag = "money", params(StatementFilter, PeriodIn),
     security(("api_key" = ["read_money"])),
     responses((status = 200, content((StatementOut = "application/json"), (String = "text/csv"))),
         (status = "default", body = Problem)))]
@@ -230,6 +227,7 @@ pub async fn get_statement(
     State(app): State<App>,
     Caller(actor): Caller,
     headers: HeaderMap,
+    period: Period,
     ApiQuery(params): ApiQuery<StatementFilter>,
 ) -> ApiResult<Response> {
     let affiliate_id = params
@@ -239,8 +237,8 @@ pub async fn get_statement(
     let request = StatementRequest {
         affiliate_id,
         currency: params.currency,
-        from: params.from.unwrap_or(Timestamp::from_millis(0)),
-        to: params.to.unwrap_or(Timestamp::from_millis(app.clock.now().millis() + 1)),
+        from: period.from.unwrap_or(Timestamp::from_millis(0)),
+        until: period.until.unwrap_or(Timestamp::from_millis(app.clock.now().millis() + 1)),
     };
     let place = app.heavy.stream(actor).await?;
     let statement = balances::statement(&app, actor, request).await?;
@@ -250,10 +248,10 @@ pub async fn get_statement(
 }
 
 fn as_json(app: &App, actor: Actor, place: Place, statement: Statement) -> Response {
-    let StatementRequest { affiliate_id, currency, from, to } = statement.request;
+    let StatementRequest { affiliate_id, currency, from, until } = statement.request;
     let opening = json(&AccountSumsOut::from(statement.opening));
     let head = format!(
-        r#"{{"affiliate_id":"{affiliate_id}","currency":"{currency}","from":"{from}","to":"{to}","opening":{opening},"lines":["#
+        r#"{{"affiliate_id":"{affiliate_id}","currency":"{currency}","from":"{from}","until":"{until}","opening":{opening},"lines":["#
     );
     let reader = actor.confined_to();
     let mut first = true;
@@ -281,7 +279,7 @@ const COLUMNS: &str = "at,kind,text,conversion_id,posting_id,pending,available,w
     balance_available,balance_withdrawing,balance_paid,balance_debt,transaction_id\r\n";
 
 fn as_csv(app: &App, actor: Actor, place: Place, statement: Statement) -> Response {
-    let StatementRequest { currency, from, to, .. } = statement.request;
+    let StatementRequest { currency, from, until, .. } = statement.request;
     let reader = actor.confined_to();
     let none = AccountSums::default();
     let mut last = statement.opening;
@@ -297,7 +295,7 @@ fn as_csv(app: &App, actor: Actor, place: Place, statement: Statement) -> Respon
                 let head = [line.at.to_string(), line.kind.to_string(), line.sentence(reader)];
                 csv_row(head, [&id, &line.posting_id.to_string(), transaction], line.change, balance)
             }
-            None => csv_row([to.to_string(), "closing".into(), "Closing balance".into()], ["", "", ""], none, last),
+            None => csv_row([until.to_string(), "closing".into(), "Closing balance".into()], ["", "", ""], none, last),
         })
     });
     let body = stream::iter([Ok(COLUMNS.to_owned()), Ok(opening)]).chain(lines).map_ok(Bytes::from);

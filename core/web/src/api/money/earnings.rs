@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
+use crate::filters::{Period, PeriodIn};
 use domain::amounts::{Currency, Percent, SignedAmount};
 use domain::ids::{AffiliateId, ConversionId, EarningId};
 use domain::money::earning::{Earning, EarningKind, EarningState};
@@ -81,15 +82,16 @@ pub struct EarningFilter {
 }
 
 /// List earnings, newest first.
-#[utoipa::path(get, path = "/api/v1/earnings", tag = "money", params(EarningFilter),
+#[utoipa::path(get, path = "/api/v1/earnings", tag = "money", params(EarningFilter, PeriodIn),
     security(("api_key" = ["read_money"])),
     responses((status = 200, body = PageOut<EarningOut>), (status = "default", body = Problem)))]
 pub async fn list_earnings(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<EarningFilter>,
 ) -> ApiResult<Json<PageOut<EarningOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
     let filter = storage::money::earnings::Filter {
         affiliate_id: params.affiliate_id,
         conversion_id: params.conversion_id,

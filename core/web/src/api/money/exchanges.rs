@@ -10,6 +10,7 @@ use crate::api::{AmountIn, Issues};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::filters::{Period, PeriodIn};
 use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, ExchangeId, ExchangeRateId};
 use domain::money::exchange::{Exchange, ExchangeRate, Rate};
@@ -82,15 +83,16 @@ pub async fn create_exchange_rate(
 }
 
 /// List exchange rates, last added first.
-#[utoipa::path(get, path = "/api/v1/exchange-rates", tag = "money", params(PageIn),
+#[utoipa::path(get, path = "/api/v1/exchange-rates", tag = "money", params(PageIn, PeriodIn),
     security(("api_key" = ["read_money"])),
     responses((status = 200, body = PageOut<ExchangeRateOut>), (status = "default", body = Problem)))]
 pub async fn list_exchange_rates(
     State(app): State<App>,
     _: Caller,
+    period: Period,
     ApiQuery(page): ApiQuery<PageIn>,
 ) -> ApiResult<Json<PageOut<ExchangeRateOut>>> {
-    Ok(Json(PageOut::of(exchanges::list_rates(&app, page.request()?).await?, ExchangeRateOut::from)))
+    Ok(Json(PageOut::of(exchanges::list_rates(&app, period.of(&page)?).await?, ExchangeRateOut::from)))
 }
 
 /// An exchange of money between two currencies.
@@ -159,24 +161,20 @@ pub struct ExchangeFilter {
     /// Exchanges from or to this currency.
     #[param(value_type = Option<String>)]
     currency: Option<Currency>,
-    /// Inclusive.
-    from: Option<Timestamp>,
-    /// Exclusive.
-    until: Option<Timestamp>,
 }
 
 /// List exchanges, newest first.
-#[utoipa::path(get, path = "/api/v1/exchanges", tag = "money", params(ExchangeFilter),
+#[utoipa::path(get, path = "/api/v1/exchanges", tag = "money", params(ExchangeFilter, PeriodIn),
     security(("api_key" = ["read_money"])),
     responses((status = 200, body = PageOut<ExchangeOut>), (status = "default", body = Problem)))]
 pub async fn list_exchanges(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<ExchangeFilter>,
 ) -> ApiResult<Json<PageOut<ExchangeOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
-    let filter =
-        Filter { affiliate_id: params.affiliate_id, currency: params.currency, from: params.from, until: params.until };
+    let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
+    let filter = Filter { affiliate_id: params.affiliate_id, currency: params.currency };
     Ok(Json(PageOut::of(exchanges::list(&app, actor, filter, page).await?, ExchangeOut::from)))
 }
 

@@ -13,6 +13,7 @@ use crate::audit::{Audited, AuditedChanges};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId, body_problem};
+use crate::filters::{Period, PeriodIn};
 use domain::amounts::{Amount, Currency};
 use domain::ids::WithdrawalBatchId;
 use domain::money::payout_method::FileFormat;
@@ -85,14 +86,15 @@ pub async fn create_withdrawal_batch(
 }
 
 /// List batches, newest first.
-#[utoipa::path(get, path = "/api/v1/withdrawal-batches", tag = "withdrawals", params(PageIn),
+#[utoipa::path(get, path = "/api/v1/withdrawal-batches", tag = "withdrawals", params(PageIn, PeriodIn),
     security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = PageOut<WithdrawalBatchOut>), (status = "default", body = Problem)))]
 pub async fn list_withdrawal_batches(
     State(app): State<App>,
+    period: Period,
     ApiQuery(page): ApiQuery<PageIn>,
 ) -> ApiResult<Json<PageOut<WithdrawalBatchOut>>> {
-    let page = withdrawal_batches::list(&app, page.request()?).await?;
+    let page = withdrawal_batches::list(&app, period.of(&page)?).await?;
     Ok(Json(PageOut::of(page, WithdrawalBatchOut::of)))
 }
 

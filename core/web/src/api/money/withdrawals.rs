@@ -11,6 +11,7 @@ use crate::audit::{Audited, AuditedChanges};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
+use crate::filters::{Period, PeriodIn};
 use crate::idempotency;
 use domain::amounts::{Amount, Currency, Money};
 use domain::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
@@ -183,15 +184,16 @@ pub struct WithdrawalFilter {
 }
 
 /// List withdrawals, newest first.
-#[utoipa::path(get, path = "/api/v1/withdrawals", tag = "withdrawals", params(WithdrawalFilter),
+#[utoipa::path(get, path = "/api/v1/withdrawals", tag = "withdrawals", params(WithdrawalFilter, PeriodIn),
     security(("api_key" = ["read_money"])),
     responses((status = 200, body = PageOut<WithdrawalOut>), (status = "default", body = Problem)))]
 pub async fn list_withdrawals(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<WithdrawalFilter>,
 ) -> ApiResult<Json<PageOut<WithdrawalOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
     if let Some(status) = params.status.as_deref().filter(|status| !Status::WORDS.contains(status)) {
         let status: String = status.chars().take(40).collect();
         let detail = format!("\"{status}\" is not a valid status; use one of: {}", Status::WORDS.join(", "));

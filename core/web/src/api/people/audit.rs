@@ -9,6 +9,7 @@ use crate::audit::AuditedChanges;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut};
+use crate::filters::{Period, PeriodIn};
 use domain::ids::{AuditId, UserId};
 use domain::people::audit::{Outcome, Record};
 use domain::people::changes::FieldChange;
@@ -109,32 +110,23 @@ pub struct AuditFilter {
     operation: Option<String>,
     /// The id of an object.
     object: Option<String>,
-    /// Inclusive.
-    from: Option<Timestamp>,
-    /// Exclusive.
-    until: Option<Timestamp>,
 }
 
 /// List the audit log, newest first: the changes and exports that callers requested, with their outcomes.
 ///
 /// Records are never changed, and only an owner can delete old ones. Created conversions and events and the
 /// notifications of networks are not in it, because they are stored with their own history.
-#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditFilter),
+#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditFilter, PeriodIn),
     security(("api_key" = ["read_audit"])),
     responses((status = 200, body = PageOut<AuditRecordOut>), (status = "default", body = Problem)))]
 pub async fn list_audit(
     State(app): State<App>,
+    period: Period,
     ApiQuery(filter): ApiQuery<AuditFilter>,
 ) -> ApiResult<Json<PageOut<AuditRecordOut>>> {
-    let page = PageIn { limit: filter.limit, cursor: filter.cursor }.request()?;
-    let filter = Filter {
-        actor: filter.actor,
-        user_id: filter.user_id,
-        operation: filter.operation,
-        object: filter.object,
-        from: filter.from,
-        until: filter.until,
-    };
+    let page = period.of(&PageIn { limit: filter.limit, cursor: filter.cursor })?;
+    let filter =
+        Filter { actor: filter.actor, user_id: filter.user_id, operation: filter.operation, object: filter.object };
     Ok(Json(PageOut::of(audit::list(&app, filter, page).await?, AuditRecordOut::from)))
 }
 

@@ -11,6 +11,7 @@ use crate::audit::Audited;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::filters;
 use domain::ids::{AffiliateId, UserId};
 use domain::people::permission::Role;
 use domain::people::user::{User, UserStatus};
@@ -95,6 +96,8 @@ pub struct UserFilter {
     cursor: Option<String>,
     /// `waiting` lists the registrations that wait for approval.
     status: Option<UserStatus>,
+    /// Only users whose name, e-mail address or id begins with this text.
+    search: Option<String>,
 }
 
 /// Invite a user: a link for choosing a password is sent to the address. The role must have no permission that you do
@@ -126,7 +129,8 @@ pub async fn list_users(
     ApiQuery(filter): ApiQuery<UserFilter>,
 ) -> ApiResult<Json<PageOut<UserOut>>> {
     let page = PageIn { limit: filter.limit, cursor: filter.cursor }.request()?;
-    Ok(Json(PageOut::of(users::list(&app, filter.status, page).await?, UserOut::from)))
+    let search = filters::search(filter.search.as_deref())?;
+    Ok(Json(PageOut::of(users::list(&app, filter.status, search, page).await?, UserOut::from)))
 }
 
 /// Read a user.

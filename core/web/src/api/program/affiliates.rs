@@ -4,13 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::api::{Issues, email};
 use crate::audit::Audited;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::filters;
 use domain::ids::AffiliateId;
 use domain::program::affiliate::{Affiliate, AffiliateStatus};
 use domain::timestamp::Timestamp;
@@ -111,16 +112,29 @@ pub async fn create_affiliate(
     Ok((StatusCode::CREATED, Json(AffiliateOut::of(&app, affiliate))))
 }
 
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AffiliateFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
+    limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
+    cursor: Option<String>,
+    /// Only affiliates whose name, e-mail address, referral code or id begins with this text.
+    search: Option<String>,
+}
+
 /// List affiliates, newest first. An affiliate sees only itself.
-#[utoipa::path(get, path = "/api/v1/affiliates", tag = "affiliates", params(PageIn),
+#[utoipa::path(get, path = "/api/v1/affiliates", tag = "affiliates", params(AffiliateFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<AffiliateOut>), (status = "default", body = Problem)))]
 pub async fn list_affiliates(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(page): ApiQuery<PageIn>,
+    ApiQuery(params): ApiQuery<AffiliateFilter>,
 ) -> ApiResult<Json<PageOut<AffiliateOut>>> {
-    let page = affiliates::list(&app, actor, page.request()?).await?;
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let search = filters::search(params.search.as_deref())?;
+    let page = affiliates::list(&app, actor, search, page).await?;
     Ok(Json(PageOut::of(page, |it| AffiliateOut::of(&app, it))))
 }
 

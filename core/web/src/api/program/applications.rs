@@ -11,6 +11,7 @@ use crate::audit::Audited;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::filters::{Period, PeriodIn};
 use domain::ids::{AffiliateId, ApplicationId, OfferId};
 use domain::program::application::{Application, ApplicationStatus};
 use domain::timestamp::Timestamp;
@@ -104,15 +105,16 @@ pub async fn create_application(
 }
 
 /// List applications, newest first. Affiliates see their own.
-#[utoipa::path(get, path = "/api/v1/applications", tag = "applications", params(ApplicationFilter),
+#[utoipa::path(get, path = "/api/v1/applications", tag = "applications", params(ApplicationFilter, PeriodIn),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<ApplicationOut>), (status = "default", body = Problem)))]
 pub async fn list_applications(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<ApplicationFilter>,
 ) -> ApiResult<Json<PageOut<ApplicationOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
     let filter = Filter { affiliate_id: params.affiliate_id, offer_id: params.offer_id, status: params.status };
     Ok(Json(PageOut::of(applications::list(&app, actor, filter, page).await?, ApplicationOut::from)))
 }

@@ -11,6 +11,7 @@ use crate::audit::{Audited, AuditedChanges};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::filters;
 use domain::ids::{AffiliateId, CustomerId, LinkId};
 use domain::people::actor::Actor;
 use domain::people::changes::Changed;
@@ -121,6 +122,8 @@ pub struct CustomerFilter {
     cursor: Option<String>,
     /// Only the customer with this id in your system.
     external_id: Option<String>,
+    /// Only customers whose id in the operator's system, name or e-mail address begins with this text.
+    search: Option<String>,
 }
 
 impl CustomerOut {
@@ -188,7 +191,8 @@ pub async fn list_customers(
     ApiQuery(filter): ApiQuery<CustomerFilter>,
 ) -> ApiResult<Json<PageOut<CustomerOut>>> {
     let page = PageIn { limit: filter.limit, cursor: filter.cursor }.request()?;
-    let page = customers::list(&app, filter.external_id.as_deref(), page).await?;
+    let search = filters::search(filter.search.as_deref())?;
+    let page = customers::list(&app, filter.external_id.as_deref(), search, page).await?;
     let mut items = Vec::new();
     for customer in page.items {
         items.push(CustomerOut::of(&app, actor, customer).await?);

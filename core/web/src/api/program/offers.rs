@@ -4,13 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::api::{AmountIn, Issues, has_control_characters};
 use crate::audit::Audited;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::filters;
 use domain::amounts::{Amount, Currency, Percent};
 use domain::ids::OfferId;
 use domain::program::application::ApplicationStatus;
@@ -301,16 +302,29 @@ pub async fn create_offer(
     Ok((StatusCode::CREATED, Json(OfferWithEligibility::for_staff(offers::create(&app, new).await?).into())))
 }
 
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OfferFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
+    limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
+    cursor: Option<String>,
+    /// Only offers whose name, landing page (with or without `https://`) or id begins with this text.
+    search: Option<String>,
+}
+
 /// List offers, newest first. Affiliates see the offers that they may promote or apply for, with their own payout.
-#[utoipa::path(get, path = "/api/v1/offers", tag = "offers", params(PageIn),
+#[utoipa::path(get, path = "/api/v1/offers", tag = "offers", params(OfferFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<OfferOut>), (status = "default", body = Problem)))]
 pub async fn list_offers(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(page): ApiQuery<PageIn>,
+    ApiQuery(params): ApiQuery<OfferFilter>,
 ) -> ApiResult<Json<PageOut<OfferOut>>> {
-    Ok(Json(PageOut::of(offers::list(&app, actor, page.request()?).await?, OfferOut::from)))
+    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let search = filters::search(params.search.as_deref())?;
+    Ok(Json(PageOut::of(offers::list(&app, actor, search, page).await?, OfferOut::from)))
 }
 
 /// Read an offer.

@@ -10,10 +10,11 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
+use crate::filters::{Period, PeriodIn};
 use domain::ids::{AffiliateId, ClickId, LinkId, OfferId};
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
-use domain::tracking::click::Click;
+use domain::tracking::click::{Click, stored_text};
 use engine::app::App;
 use engine::tracking::clicks;
 
@@ -104,23 +105,61 @@ pub struct ClickFilter {
     link_id: Option<LinkId>,
     /// Only clicks (`click`) or only impressions (`impression`); both if absent.
     action: Option<Action>,
+    /// Only clicks with this id of the tracker, from the parameter `click_id` of the link.
+    external_click_id: Option<String>,
+    /// Only clicks with this value of the sub id. The same applies to the other sub ids. They are found faster together
+    /// with `affiliate_id`, `link_id` or a period.
+    sub1: Option<String>,
+    sub2: Option<String>,
+    sub3: Option<String>,
+    sub4: Option<String>,
+    sub5: Option<String>,
+    sub6: Option<String>,
+    sub7: Option<String>,
+    sub8: Option<String>,
+    sub9: Option<String>,
+    sub10: Option<String>,
+}
+
+/// The value of a parameter, cut as clicks store it.
+fn given(text: &str) -> Option<String> {
+    Some(stored_text(text)).filter(|text| !text.is_empty())
 }
 
 /// List clicks and impressions, newest first. Affiliates see their own.
-#[utoipa::path(get, path = "/api/v1/clicks", tag = "clicks", params(ClickFilter),
+///
+/// A page can be short or empty although more clicks match: a filter by offer, link, action or sub id examines at most
+/// 20,000 clicks for each page. Continue with `next` until it is null.
+#[utoipa::path(get, path = "/api/v1/clicks", tag = "clicks", params(ClickFilter, PeriodIn),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<ClickOut>), (status = "default", body = Problem)))]
 pub async fn list_clicks(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<ClickFilter>,
 ) -> ApiResult<Json<PageOut<ClickOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
+    let sub_ids = [
+        ("sub1", params.sub1),
+        ("sub2", params.sub2),
+        ("sub3", params.sub3),
+        ("sub4", params.sub4),
+        ("sub5", params.sub5),
+        ("sub6", params.sub6),
+        ("sub7", params.sub7),
+        ("sub8", params.sub8),
+        ("sub9", params.sub9),
+        ("sub10", params.sub10),
+    ];
+    let sub_ids = sub_ids.into_iter().filter_map(|(name, value)| Some((name, given(&value?)?))).collect();
     let filter = storage::tracking::clicks::Filter {
         affiliate_id: params.affiliate_id,
         offer_id: params.offer_id,
         link_id: params.link_id,
         action: params.action,
+        external_id: params.external_click_id.as_deref().and_then(given),
+        sub_ids,
     };
     Ok(Json(PageOut::of(clicks::list(&app, actor, filter, page).await?, ClickOut::from)))
 }

@@ -12,6 +12,7 @@ use crate::audit::Audited;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, parse};
+use crate::filters::{Period, PeriodIn};
 use domain::amounts::{Amount, Currency, Money};
 use domain::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use domain::people::actor::Actor;
@@ -22,6 +23,7 @@ use domain::tracking::attribution::{Considered, Evidence, Ruling, Trace, Verdict
 use domain::tracking::conversion::{Buyer, Conversion, Status};
 use domain::tracking::conversion_report::Claims;
 use domain::tracking::conversion_report::Report;
+use domain::tracking::email_hash::EmailHash;
 use engine::Error;
 use engine::app::App;
 use engine::tracking::conversions;
@@ -425,21 +427,35 @@ pub struct ConversionFilter {
     click_id: Option<ClickId>,
     /// Only conversions with this status.
     status: Option<StatusWord>,
-    /// Only conversions with this transaction id. For staff, those of affiliates' own sources are found only together
-    /// with `affiliate_id`.
+    /// Only conversions with this transaction id, also those of affiliates' own sources.
     transaction_id: Option<String>,
+    /// Only conversions with this id of the customer. It requires the permission `read_buyers`.
+    customer_id: Option<String>,
+    /// Only conversions of the customer with this e-mail address: the SHA-256 of the address, trimmed and in lower case,
+    /// as 64 hexadecimal digits. It requires the permission `read_buyers`.
+    #[param(example = "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514")]
+    customer_email_sha256: Option<String>,
 }
 
 /// List conversions, newest first. Affiliates see their own.
-#[utoipa::path(get, path = "/api/v1/conversions", tag = "conversions", params(ConversionFilter),
+///
+/// A page can be short or empty although more conversions match: a filter by offer or status examines at most 20,000
+/// conversions for each page. Continue with `next` until it is null.
+#[utoipa::path(get, path = "/api/v1/conversions", tag = "conversions", params(ConversionFilter, PeriodIn),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<ConversionOut>), (status = "default", body = Problem)))]
 pub async fn list_conversions(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<ConversionFilter>,
 ) -> ApiResult<Json<PageOut<ConversionOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let customer_email = given(params.customer_email_sha256).map(|text| text.trim().parse::<EmailHash>()).transpose();
+    let customer_email = customer_email.map_err(|error| {
+        Problem::bad_request("invalid_parameter", format!("customer_email_sha256: the text {error}"))
+    })?;
     let filter = storage::tracking::conversions::Filter {
         affiliate_id: params.affiliate_id,
         offer_id: params.offer_id,
@@ -449,9 +465,11 @@ pub async fn list_conversions(
             StatusWord::Approved => "approved",
             StatusWord::Rejected => "rejected",
         }),
-        transaction_keys: None,
+        transaction_id: given(params.transaction_id),
+        customer_id: given(params.customer_id),
+        customer_email,
     };
-    let page = conversions::list(&app, actor, filter, params.transaction_id, page).await?;
+    let page = conversions::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| ConversionOut::of(actor, it))))
 }
 

@@ -12,6 +12,7 @@ use crate::api::Issues;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::filters::{Period, PeriodIn};
 use domain::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
 use domain::people::actor::Actor;
 use domain::people::masking::{mask_email, mask_name};
@@ -24,6 +25,8 @@ use engine::tracking::events;
 
 /// The maximum number of attributes of one event.
 const ATTRIBUTES_MAX: usize = 20;
+/// The maximum number of characters of an attribute's value.
+const ATTRIBUTE_MAX_CHARS: usize = 500;
 
 /// A custom event: something that happened after a conversion.
 #[derive(Deserialize, ToSchema)]
@@ -34,8 +37,7 @@ pub struct EventIn {
     /// The name of the event.
     #[schema(example = "renewal", max_length = 100)]
     name: String,
-    /// Further data for postbacks, at most 20 attributes. Names have 1 to 100 characters; values are cut to 500
-    /// characters.
+    /// Further data for postbacks, at most 20 attributes. Names have 1 to 100 characters, and values at most 500.
     #[serde(default)]
     #[schema(example = json!({"level": "gold"}))]
     attributes: BTreeMap<String, String>,
@@ -100,6 +102,8 @@ pub struct EventFilter {
     affiliate_id: Option<AffiliateId>,
     /// Only events of this conversion.
     conversion_id: Option<ConversionId>,
+    /// Only events of this offer.
+    offer_id: Option<OfferId>,
     /// Only events of this kind.
     action: Option<Action>,
 }
@@ -123,7 +127,12 @@ pub async fn create_event(
     }
     let attributes = body.attributes.into_iter().map(|(name, value)| {
         let path = format!("/attributes/{name}");
-        (issues.text(&path, &name, 100), value.chars().take(500).collect())
+        let length = value.chars().count();
+        if length > ATTRIBUTE_MAX_CHARS {
+            let message = format!("has {length} characters; shorten it to at most {ATTRIBUTE_MAX_CHARS}");
+            issues.add(&path, "invalid_field", message);
+        }
+        (issues.text(&path, &name, 100), value)
     });
     let attributes = attributes.collect();
     issues.result()?;
@@ -133,19 +142,23 @@ pub async fn create_event(
 
 /// List events, newest first.
 ///
-/// Affiliates see their own. Clicks and impressions are recorded as events only while a postback is fired for them.
-#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventFilter),
+/// Affiliates see their own. Clicks and impressions are recorded as events only while a postback is fired for them. A
+/// page can be short or empty although more events match: a filter by offer or action examines at most 20,000 events
+/// for each page. Continue with `next` until it is null.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventFilter, PeriodIn),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<EventOut>), (status = "default", body = Problem)))]
 pub async fn list_events(
     State(app): State<App>,
     Caller(actor): Caller,
+    period: Period,
     ApiQuery(params): ApiQuery<EventFilter>,
 ) -> ApiResult<Json<PageOut<EventOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
+    let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
     let filter = storage::tracking::events::Filter {
         affiliate_id: params.affiliate_id,
         conversion_id: params.conversion_id,
+        offer_id: params.offer_id,
         action: params.action,
     };
     let page = events::list(&app, actor, filter, page).await?;

@@ -14,10 +14,10 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::delivery::deliveries::DeliveryOut;
-use crate::api::reports::period;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::ApiQuery;
+use crate::filters::{self, Period, PeriodIn};
 use crate::streaming;
 use domain::ids::{AffiliateId, OfferId, floor_uuid};
 use domain::money::csv;
@@ -47,15 +47,6 @@ pub struct ExportQuery {
     #[serde(default)]
     #[param(inline)]
     format: Format,
-    /// The start: a date, or an RFC 3339 time; the oldest row if absent.
-    #[param(example = "2026-11-01")]
-    from: Option<String>,
-    /// The end: a date (inclusive), or an RFC 3339 time (exclusive); now if absent.
-    #[param(example = "2026-11-30")]
-    to: Option<String>,
-    /// The time zone of dates, and of times without one: an IANA name, or an offset such as "+02:00"; UTC if absent.
-    #[param(example = "Europe/Berlin")]
-    time_zone: Option<String>,
     /// Only rows of this affiliate; of deliveries, those of its postbacks.
     affiliate_id: Option<AffiliateId>,
     /// Only rows of this offer. Not allowed for deliveries.
@@ -157,12 +148,13 @@ fn columns(subject: Subject) -> &'static [&'static str] {
 /// Export clicks, conversions, events or deliveries as CSV or JSON Lines, oldest first.
 ///
 /// The rows have the fields of the lists in this API. They are sent while they are read: after an error the connection
-/// is closed before the end of the body, so that a part is not mistaken for the whole. The body is compressed if
+/// is closed before the end of the body, so that a part is not mistaken for the whole. Without `from` they begin with the
+/// oldest row, and without `until` they end now. The body is compressed if
 /// `Accept-Encoding` allows gzip. Affiliates export their own rows. Personal data of buyers is masked for callers
 /// without the permission `read_buyers`. Each export is recorded in the audit log.
 #[utoipa::path(get, path = "/api/v1/exports/{subject}", tag = "reports",
     params(("subject" = String, Path, description = "clicks, conversions, events or deliveries", example = "conversions"),
-        ExportQuery),
+        ExportQuery, PeriodIn),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, description = "The rows. JSON Lines have the content type application/jsonl.", body = String, content_type = "text/csv"),
         (status = "default", body = Problem)))]
@@ -171,24 +163,20 @@ pub async fn export(
     Caller(actor): Caller,
     Path(subject): Path<String>,
     headers: HeaderMap,
+    period: Period,
     ApiQuery(params): ApiQuery<ExportQuery>,
 ) -> ApiResult<Response> {
     let subject = Subject::from_word(&subject).ok_or_else(|| {
         let detail = format!("there is no such export; use one of: {}", Subject::WORDS.join(", "));
         Problem::new(axum::http::StatusCode::NOT_FOUND, "not_found", detail)
     })?;
-    let zone = period::zone(params.time_zone.as_deref())?;
-    let non_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let from = non_empty(&params.from).map_or(Ok(Timestamp::from_millis(0)), |text| period::from(&text, zone))?;
-    let to = match non_empty(&params.to) {
-        Some(text) => period::to(&text, zone)?,
-        None => Timestamp::from_millis(app.clock.now().millis() + 1),
-    };
-    period::check(from, to)?;
+    let from = period.from.unwrap_or(Timestamp::from_millis(0));
+    let until = period.until.unwrap_or(Timestamp::from_millis(app.clock.now().millis() + 1));
+    filters::check(from, until)?;
     if subject == Subject::Deliveries && params.offer_id.is_some() {
         return Err(Problem::bad_request("invalid_parameter", "deliveries cannot be filtered by offer_id; remove it"));
     }
-    let mut range = ExportRange::new(floor_uuid(from), floor_uuid(to));
+    let mut range = ExportRange::new(floor_uuid(from), floor_uuid(until));
     (range.affiliate_id, range.offer_id) = (params.affiliate_id, params.offer_id);
     let export = exports::begin(&app, actor, subject, range)?;
     let place = app.heavy.stream(actor).await?;

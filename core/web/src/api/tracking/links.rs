@@ -11,6 +11,7 @@ use crate::audit::Audited;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::filters;
 use domain::ids::{AffiliateId, LinkId, OfferId};
 use domain::program::affiliate::normal_code;
 use domain::timestamp::Timestamp;
@@ -194,6 +195,8 @@ pub struct LinkFilter {
     affiliate_id: Option<AffiliateId>,
     /// Only links for this offer.
     offer_id: Option<OfferId>,
+    /// Only links whose coupon, deep link, published URL or id begins with this text.
+    search: Option<String>,
 }
 
 /// Create a link, with which an affiliate promotes an offer.
@@ -228,7 +231,10 @@ pub async fn list_links(
     ApiQuery(filter): ApiQuery<LinkFilter>,
 ) -> ApiResult<Json<PageOut<LinkOut>>> {
     let page = PageIn { limit: filter.limit, cursor: filter.cursor }.request()?;
-    let page = links::list(&app, actor, filter.affiliate_id, filter.offer_id, page).await?;
+    let search = filters::search(filter.search.as_deref())?;
+    let filter =
+        storage::tracking::links::Filter { affiliate_id: filter.affiliate_id, offer_id: filter.offer_id, search };
+    let page = links::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| LinkOut::of(&app, it))))
 }
 
