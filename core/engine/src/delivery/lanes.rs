@@ -1,8 +1,20 @@
 //! The lanes of this process: a queue, the requests in flight and a breaker for each destination and owner.
 //!
-//! Prepared deliveries queue by lane. A delivery leaves the queue when there is a place in its lane, for its
-//! destination, for its owner and in all (`domain/delivery/places.rs`). Deliveries without room here wait in the table
-//! (`storage/delivery/waiting_deliveries.rs`), so memory is bounded and no lane blocks another.
+//! A delivery passes five steps:
+//! 1. `Admissions::admit` (`admission.rs`): whether the delivery is prepared now,
+//!    because its lane has room for one more.
+//! 2. `Lanes::enqueue` (`queue.rs`): the prepared delivery waits in the queue of its lane. Without room there it is
+//!    returned, to wait in the table (`storage/delivery/waiting_deliveries.rs`), so memory is bounded and no lane blocks
+//!    another.
+//! 3. `Lanes::next_with_place` (`in_flight.rs`): the delivery leaves the queue when there is a place in its lane, for
+//!    its destination, for its owner and in all (`domain/delivery/places.rs`).
+//! 4. `Lanes::record_outcome` (`breakers.rs`): the result of the request adjusts the number of places and opens or
+//!    closes the breaker.
+//! 5. `Drop` of `Place` (`in_flight.rs`), when the result is durable: the place is free again (`free`).
+//!
+//! The bounds are in `lane.rs`: `room` (how many more may be prepared), `max_queued_in_all` (the queued deliveries of all
+//! lanes up to which this lane may queue) and `has_room_for` (both, for one prepared delivery), then `max_in_flight`.
+//! Deliveries that wait in the table are claimed again as `drain.rs` allows.
 //!
 //! This module never accesses the database: `sending/breakers.rs` stores the changes of breakers and loads those of
 //! other processes.
@@ -28,7 +40,7 @@ use domain::timestamp::Timestamp;
 use self::state::State;
 
 pub use admission::Admission;
-pub use breakers::Change;
+pub use breakers::BreakerChange;
 pub use in_flight::Placed;
 
 /// All lanes of this process. All clones are the same lanes.

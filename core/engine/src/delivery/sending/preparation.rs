@@ -29,7 +29,7 @@ impl Preparation {
         match rendered {
             Rendered::Ready(prepared) => self.ready.push(*prepared),
             Rendered::Failed(sent) => self.failed_to_render.push(*sent),
-            Rendered::Settled(finish) => self.finished.push(finish),
+            Rendered::Finished(finish) => self.finished.push(finish),
             // Its lease ends soon; the next claim prepares it again.
             Rendered::TooLate => {}
         }
