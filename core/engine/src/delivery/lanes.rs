@@ -1,8 +1,7 @@
 //! The lanes of this process: a queue, the requests in flight and a breaker for each destination and owner.
 //!
 //! A delivery passes five steps:
-//! 1. `Admissions::admit` (`admission.rs`): whether the delivery is prepared now,
-//!    because its lane has room for one more.
+//! 1. `Admissions::admit` (`admission.rs`): the delivery is prepared now if its lane has room.
 //! 2. `Lanes::enqueue` (`queue.rs`): the prepared delivery waits in the queue of its lane. Without room there it is
 //!    returned, to wait in the table (`storage/delivery/waiting_deliveries.rs`), so memory is bounded and no lane blocks
 //!    another.
@@ -12,9 +11,8 @@
 //!    closes the breaker.
 //! 5. `Drop` of `Place` (`in_flight.rs`), when the result is durable: the place is free again (`free`).
 //!
-//! The bounds are in `lane.rs`: `room` (how many more may be prepared), `max_queued_in_all` (the queued deliveries of all
-//! lanes up to which this lane may queue) and `has_room_for` (both, for one prepared delivery), then `max_in_flight`.
-//! Deliveries that wait in the table are claimed again as `drain.rs` allows.
+//! The bounds of these steps are in `lane.rs`: `room` and `max_queued_in_all` for step 1, `has_room_for` for step 2,
+//! `max_in_flight` for step 3. `drain.rs` says how many deliveries that wait in the table may be claimed again.
 //!
 //! This module never accesses the database: `sending/breakers.rs` stores the changes of breakers and loads those of
 //! other processes.

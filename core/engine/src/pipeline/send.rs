@@ -94,7 +94,7 @@ async fn claim_batch(sender: Sender) -> Result<Fetched<Batch>, DbErr> {
 /// rules or the adapters end are concluded at once, each other one after its request ([`send_and_conclude`]).
 async fn deliver(sender: Sender, Batch { claimed, of_earlier_batches, turn }: Batch) {
     let (app, mut requests) = (&sender.app, JoinSet::new());
-    // Their places are free, so they do not wait until this batch is prepared.
+    // They are prepared and have places, so they do not wait for the preparation of this batch.
     send_all(&sender, of_earlier_batches, &mut requests);
     let preparing = async {
         let Preparation { ready, failed_to_render, finished, mut parked } = prepare(&sender, claimed).await;
