@@ -15,7 +15,7 @@ pub struct Preparation {
     pub failed_to_render: Vec<Sent>,
     /// Ended or postponed by the rules.
     pub finished: Vec<Finish>,
-    /// To be parked in the lane in which their predecessors are parked.
+    /// To be parked, such as in the lane in which their predecessors are parked.
     pub parked: Vec<Parked>,
 }
 
