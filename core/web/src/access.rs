@@ -74,7 +74,7 @@ pub async fn layer(
     }
     let span = use_case_span(operation, request.uri().path(), actor);
     if audit::is_recorded(request.method(), &operation.id) {
-        return audit::record(app, operation, request, next).instrument(span).await;
+        return audit::run_recorded(app, operation, request, next).instrument(span).await;
     }
     next.run(request).instrument(span).await
 }

@@ -18,7 +18,7 @@ use domain::people::actor::Actor;
 use domain::people::audit::{Ending, Outcome};
 use domain::people::changes::{self, Changed, FieldChange};
 use engine::app::App;
-use engine::people::audit::{self, Change};
+use engine::people::audit::{self, RequestedChange};
 
 use super::auth;
 use super::errors::Problem;
@@ -71,7 +71,7 @@ impl<T: Serialize> IntoResponse for Deleted<T> {
 
 /// Runs the handler and records its request and its outcome. A task of its own does it, because a request whose client
 /// disconnects must be recorded too.
-pub async fn record(app: App, operation: &Operation, request: Request, next: Next) -> Response {
+pub async fn run_recorded(app: App, operation: &Operation, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let content_type = parts.headers.get(header::CONTENT_TYPE).map(|it| it.to_str().unwrap_or_default());
     let is_json = content_type.is_none_or(|it| it.contains("json"));
@@ -94,7 +94,7 @@ pub async fn record(app: App, operation: &Operation, request: Request, next: Nex
     };
     let visitor = auth::visitor(&parts.headers, &parts.extensions, &app);
     let object = operation.object_in(parts.uri.path());
-    let change = Change { body: recorded_fields, ..Change::by(&visitor, &operation.id, object) };
+    let change = RequestedChange { body: recorded_fields, ..RequestedChange::by(&visitor, &operation.id, object) };
     // A person who becomes known by the request, such as by a password or a link, is recorded in the transaction of the
     // change.
     let caller = parts.extensions.get::<Actor>().copied().filter(|_| operation.access != AccessRule::Public);
@@ -117,7 +117,7 @@ fn fields(encoded: &[u8]) -> Value {
 }
 
 /// Runs a read. The response may be large and is streamed, so the outcome is that of its head.
-async fn run_recorded_read(app: &App, actor: Actor, change: Change, request: Request, next: Next) -> Response {
+async fn run_recorded_read(app: &App, actor: Actor, change: RequestedChange, request: Request, next: Next) -> Response {
     let operation = change.operation.clone();
     let record = match audit::begin(app, actor, change).await {
         Ok(record) => record,
@@ -140,7 +140,13 @@ fn outcome_of(status: StatusCode) -> Outcome {
     }
 }
 
-async fn run_recorded_change(app: &App, actor: Actor, change: Change, request: Request, next: Next) -> Response {
+async fn run_recorded_change(
+    app: &App,
+    actor: Actor,
+    change: RequestedChange,
+    request: Request,
+    next: Next,
+) -> Response {
     let (operation, has_object) = (change.operation.clone(), change.object.is_some());
     let record = match audit::begin(app, actor, change).await {
         Ok(record) => record,

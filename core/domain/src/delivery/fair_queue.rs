@@ -3,7 +3,7 @@
 //!
 //! This is start-time fair queueing (Goyal, Vin and Cheng, 1996) with costs that are known afterwards: the line that
 //! has used the least time is served next. A line that returns after a rest starts at the level of the others, so that
-//! it can't save up time. A line with slow work gets one place at a time, and some places take no slow work.
+//! it can't save up time. A line with slow work gets one worker at a time, and some workers take no slow work.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
@@ -22,9 +22,9 @@ pub enum Urgency {
 
 const URGENCIES: usize = 3;
 
-/// The kind of work that a place takes.
+/// A kind of worker, by the work that it takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum WorkerKind {
     /// All work.
     Any,
     /// Only quick work.
@@ -100,10 +100,10 @@ impl<K: Clone + Eq + Hash + Ord, T> FairQueue<K, T> {
         self.refile(key, None, slow);
     }
 
-    /// The next work for a place, and its line. The caller must call [`FairQueue::finish`] afterwards.
-    pub fn take(&mut self, place: Place) -> Option<(K, T)> {
+    /// The next work for a worker, and its line. The caller must call [`FairQueue::finish`] afterwards.
+    pub fn take(&mut self, worker: WorkerKind) -> Option<(K, T)> {
         let quick = self.quick.first();
-        let slow = self.slow.first().filter(|_| place == Place::Any);
+        let slow = self.slow.first().filter(|_| worker == WorkerKind::Any);
         let key = match (quick, slow) {
             (Some(quick), Some(slow)) => quick.min(slow).1.clone(),
             (one, other) => one.or(other)?.1.clone(),
@@ -118,7 +118,7 @@ impl<K: Clone + Eq + Hash + Ord, T> FairQueue<K, T> {
         Some((key, work))
     }
 
-    /// Ends a turn of the line that took `took`, and frees its place.
+    /// Ends a turn of the line that took `took`, and frees its worker.
     pub fn finish(&mut self, key: &K, took: Duration, slow: bool) {
         if let Some(line) = self.lines.get_mut(key) {
             line.running = line.running.saturating_sub(1);
@@ -171,7 +171,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Runs `turns` turns of one place. Each line's work has the given cost in milliseconds and is queued again.
+    /// Runs `turns` turns of one worker. Each line's work has the given cost in milliseconds and is queued again.
     fn shares(turns: usize, lines: &[(&'static str, u32)]) -> HashMap<&'static str, usize> {
         let mut queue = FairQueue::default();
         for (line, _) in lines {
@@ -179,7 +179,7 @@ mod tests {
         }
         let mut served = HashMap::new();
         for _ in 0..turns {
-            let (line, ()) = queue.take(Place::Any).expect("there is always work");
+            let (line, ()) = queue.take(WorkerKind::Any).expect("there is always work");
             *served.entry(line).or_default() += 1;
             queue.push(&line, Urgency::Queued, (), false);
             let cost = lines.iter().find(|(it, _)| *it == line).expect("it is one of them").1;
@@ -201,7 +201,7 @@ mod tests {
         let mut queue = FairQueue::default();
         for _ in 0..10 {
             queue.push(&"busy", Urgency::Queued, (), false);
-            queue.take(Place::Any);
+            queue.take(WorkerKind::Any);
             queue.finish(&"busy", MS * 100, false);
         }
         for _ in 0..4 {
@@ -209,7 +209,7 @@ mod tests {
             queue.push(&"late", Urgency::Queued, (), false);
         }
         let mut order = Vec::new();
-        while let Some((line, ())) = queue.take(Place::Any) {
+        while let Some((line, ())) = queue.take(WorkerKind::Any) {
             order.push(line);
             queue.finish(&line, MS * 100, false);
         }
@@ -218,24 +218,24 @@ mod tests {
     }
 
     #[test]
-    fn slow_work_has_one_place_at_a_time_and_never_the_quick_one() {
+    fn slow_work_has_one_worker_at_a_time_and_never_the_quick_one() {
         let mut queue = FairQueue::default();
         for number in 0..2 {
             queue.push(&"slow", Urgency::Queued, number, true);
             queue.push(&"slower", Urgency::Queued, number, true);
         }
-        assert_eq!(queue.take(Place::QuickOnly), None);
-        assert_eq!(queue.take(Place::Any), Some(("slow", 0)));
-        assert_eq!(queue.take(Place::Any), Some(("slower", 0)));
-        assert_eq!(queue.take(Place::Any), None, "both lines hold their place");
+        assert_eq!(queue.take(WorkerKind::QuickOnly), None);
+        assert_eq!(queue.take(WorkerKind::Any), Some(("slow", 0)));
+        assert_eq!(queue.take(WorkerKind::Any), Some(("slower", 0)));
+        assert_eq!(queue.take(WorkerKind::Any), None, "both lines hold their worker");
         queue.push(&"quick", Urgency::Queued, 9, false);
-        assert_eq!(queue.take(Place::QuickOnly), Some(("quick", 9)));
+        assert_eq!(queue.take(WorkerKind::QuickOnly), Some(("quick", 9)));
         queue.finish(&"slow", MS, true);
-        assert_eq!(queue.take(Place::QuickOnly), None);
-        assert_eq!(queue.take(Place::Any), Some(("slow", 1)));
-        // The work proved to be quick: the rest of its line may use any place.
+        assert_eq!(queue.take(WorkerKind::QuickOnly), None);
+        assert_eq!(queue.take(WorkerKind::Any), Some(("slow", 1)));
+        // The work proved to be quick: the rest of its line may use any worker.
         queue.finish(&"slower", MS, false);
-        assert_eq!(queue.take(Place::QuickOnly), Some(("slower", 1)));
+        assert_eq!(queue.take(WorkerKind::QuickOnly), Some(("slower", 1)));
         assert!(queue.is_empty());
         assert_eq!(queue.len(), 0);
     }
@@ -247,7 +247,7 @@ mod tests {
         queue.push(&"line", Urgency::Queued, "queued", false);
         queue.push(&"line", Urgency::Finishing, "finishing", false);
         assert_eq!(queue.waiting(&"line", Urgency::Asked), 1);
-        let order = [(); 3].map(|()| queue.take(Place::Any).expect("there are three").1);
+        let order = [(); 3].map(|()| queue.take(WorkerKind::Any).expect("there are three").1);
         assert_eq!(order, ["finishing", "asked", "queued"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Settles faults: an adapter that has failed too often is called again with a known-good sample, and
+//! Reviews faults: an adapter that has failed too often is called again with a known-good sample, and
 //! `domain/delivery/adapter_faults` decides whether to keep it, suspend it for an owner or take it out of service.
 
 use std::sync::Arc;
@@ -16,35 +16,36 @@ use domain::timestamp::Timestamp;
 use host::{Adapter, AdapterError, Session, wire as contract};
 
 use super::adapters::faults::{Call, Streak, Subject};
-use super::adapters::pool::{CpuTimer, Line};
+use super::adapters::pool::{CallLine, CpuTimer};
 use super::adapters::{Availability, Key, Registry};
 
 /// Maximum number of owners whose calls are repeated with a sample. Two failing owners are enough evidence.
 const OWNERS: usize = 5;
 
 /// Stores the counted faults, and takes versions out of service that fail with any data.
-pub(crate) async fn settle_faults(app: &App) {
+pub(crate) async fn review_faults(app: &App) {
     let faults = app.adapters.faults();
     if !faults.any() {
         return;
     }
-    let _settling = faults.settling().await;
+    let _reviewing = faults.reviewing().await;
     for ((key, call), streak) in faults.take_unsaved(app.clock.now()) {
-        if let Err(error) = settle(app, &key, call, &streak).await {
+        if let Err(error) = decide_availability(app, &key, call, &streak).await {
             tracing::error!(adapter = key.0, version = key.1, %error, "The faults of an adapter could not be stored");
         }
     }
 }
 
-/// Like [`settle_faults`], in the background, because the calls with a sample may be slow.
-pub(crate) fn settle_faults_soon(app: &App) {
+/// Like [`review_faults`], in the background, because the calls with a sample may be slow.
+pub(crate) fn review_faults_soon(app: &App) {
     if app.adapters.faults().any() {
         let app = app.clone();
-        tokio::spawn(async move { settle_faults(&app).await });
+        tokio::spawn(async move { review_faults(&app).await });
     }
 }
 
-async fn settle(app: &App, key: &Key, call: Call, streak: &Streak) -> Result<(), DbErr> {
+/// Decides whether a version stays in service, is suspended for the owners whose calls fail, or is taken out of service.
+async fn decide_availability(app: &App, key: &Key, call: Call, streak: &Streak) -> Result<(), DbErr> {
     let (id, version) = key;
     let db = app.db.writer();
     if streak.faults < FAULTS_IN_A_ROW {
@@ -143,7 +144,7 @@ async fn others_use(app: &App, (id, version): &Key, owner: Option<AffiliateId>) 
 
 /// Repeats the failed call with a sample. Returns `false` if the call cannot be made now, because that proves nothing.
 async fn fails_with_a_sample(app: &App, adapter: &Arc<Adapter>, call: Call, subject: &Subject) -> bool {
-    let line = Line::of(subject.owner(), adapter);
+    let line = CallLine::of(subject.owner(), adapter);
     let probe = match subject {
         Subject::Postback(postback) => match Plan::new(&app.vault, postback.clone(), adapter.clone()) {
             Ok(plan) => Probe::Postback(Box::new(plan)),

@@ -1,8 +1,18 @@
 //! The lanes of this process: a queue, the requests in flight and a breaker for each destination and owner.
 //!
-//! Prepared deliveries queue by lane. A delivery leaves the queue when there is a place in its lane, for its
-//! destination, for its owner and in all (`domain/delivery/places.rs`). Deliveries without room here wait in the table
-//! (`storage/delivery/waiting_deliveries.rs`), so memory is bounded and no lane blocks another.
+//! A delivery passes five steps:
+//! 1. `Admissions::admit` (`admission.rs`): the delivery is prepared now if its lane has room.
+//! 2. `Lanes::enqueue` (`queue.rs`): the prepared delivery waits in the queue of its lane. Without room there it is
+//!    returned, to wait in the table (`storage/delivery/waiting_deliveries.rs`), so memory is bounded and no lane blocks
+//!    another.
+//! 3. `Lanes::next_with_place` (`in_flight.rs`): the delivery leaves the queue when there is a place in its lane, for
+//!    its destination, for its owner and in all (`domain/delivery/places.rs`).
+//! 4. `Lanes::record_outcome` (`breakers.rs`): the result of the request adjusts the number of places and opens or
+//!    closes the breaker.
+//! 5. `Drop` of `Place` (`in_flight.rs`), when the result is durable: the place is free again (`free`).
+//!
+//! The bounds of these steps are in `lane.rs`: `room` and `max_queued_in_all` for step 1, `has_room_for` for step 2,
+//! `max_in_flight` for step 3. `drain.rs` says how many deliveries that wait in the table may be claimed again.
 //!
 //! This module never accesses the database: `sending/breakers.rs` stores the changes of breakers and loads those of
 //! other processes.
@@ -28,7 +38,7 @@ use domain::timestamp::Timestamp;
 use self::state::State;
 
 pub use admission::Admission;
-pub use breakers::Change;
+pub use breakers::BreakerChange;
 pub use in_flight::Placed;
 
 /// All lanes of this process. All clones are the same lanes.

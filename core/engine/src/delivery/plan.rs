@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::delivery::delivery::Reason;
+use domain::delivery::fair_queue::Urgency;
 use domain::delivery::postback::Postback;
 use domain::timestamp::Timestamp;
 use egress::Outgoing;
 use host::{Adapter, AdapterError, wire as contract};
 
-use super::adapters::{Availability, Line};
+use super::adapters::{Availability, CallLine, Group, Subject};
 use super::secrets::{Destinations, Placeholders, SecretError, Vault};
 
 /// The name of the adapter's check that fails if the event lacks a value which the destination requires.
@@ -49,8 +50,8 @@ impl Plan {
     }
 
     /// The line in which the calls of its adapter queue.
-    pub fn line(&self) -> Line {
-        Line::of(self.postback.owner, &self.adapter)
+    pub fn line(&self) -> CallLine {
+        CallLine::of(self.postback.owner, &self.adapter)
     }
 
     /// Masks placeholders and secrets that the adapter quoted in an error.
@@ -86,5 +87,12 @@ impl Plan {
     pub(crate) fn missing_value(&self, decision: contract::Decision) -> Option<Reason> {
         let check = decision.checks.into_iter().find(|check| !check.passed && check.name == MISSING)?;
         Some(Reason::new("value_missing", self.secrets.mask(&check.detail)))
+    }
+}
+
+impl<I> Group<I> {
+    /// Calls of the plan's adapter for its postback, one for each item.
+    pub(crate) fn for_plan(plan: &Plan, urgency: Urgency, items: Vec<I>) -> Self {
+        Self { adapter: plan.adapter.clone(), subject: Subject::Postback(plan.postback.clone()), urgency, items }
     }
 }

@@ -17,8 +17,8 @@ use domain::timestamp::Timestamp;
 use domain::tracking::event::Event;
 use host::Session;
 
-use super::adapter_faults::settle_faults_soon;
-use super::adapters::{Batch, Call, Faults, Group, Speed, Subject, key_of};
+use super::adapter_faults::review_faults_soon;
+use super::adapters::{Call, Calls, Faults, Group, Speed, key_of};
 use super::plan::Plan;
 use super::wire;
 
@@ -32,7 +32,7 @@ pub async fn decide(app: &App, events: &[Arc<Event>], now: Timestamp) -> Result<
     }
     let versions = app.adapters.versions(postbacks.iter().map(key_of).collect()).await?;
     let (pool, mut deliveries) = (app.adapters.pool(), Vec::new());
-    let (mut batch, mut asked) = (Batch::new(), Vec::new());
+    let (mut calls, mut asked) = (Calls::new(), Vec::new());
     for postback in postbacks {
         let admitted: Vec<_> = events
             .iter()
@@ -55,21 +55,16 @@ pub async fn decide(app: &App, events: &[Arc<Event>], now: Timestamp) -> Result<
                 deliveries.extend(admitted.iter().map(|event| undecided(event, &postback, &busy(), now)));
             }
             Ok(plan) => {
-                let group = Group {
-                    adapter: plan.adapter.clone(),
-                    subject: Subject::Postback(postback.clone()),
-                    urgency: Urgency::Queued,
-                    items: admitted.clone(),
-                };
+                let group = Group::for_plan(&plan, Urgency::Queued, admitted.clone());
                 let faults = app.adapters.faults().clone();
-                batch.add(pool, group, move |session, event| decide_one(session, &plan, &faults, &event, now));
+                calls.add(pool, group, move |session, event| decide_one(session, &plan, &faults, &event, now));
                 asked.push((postback, admitted));
             }
             Err(reason) => deliveries.extend(admitted.iter().map(|event| undecided(event, &postback, &reason, now))),
         }
     }
-    let mut decided = batch.gather(pool).await;
-    decided.extend(batch.close());
+    let mut decided = calls.gather(pool).await;
+    decided.extend(calls.close());
     let mut answered = vec![0; asked.len()];
     for (group, delivery) in decided {
         answered[group] += 1;
@@ -79,7 +74,7 @@ pub async fn decide(app: &App, events: &[Arc<Event>], now: Timestamp) -> Result<
         // Events are decided in order, so the last ones are undecided.
         deliveries.extend(admitted[answered..].iter().map(|event| undecided(event, postback, &busy(), now)));
     }
-    settle_faults_soon(app);
+    review_faults_soon(app);
     Ok(deliveries)
 }
 

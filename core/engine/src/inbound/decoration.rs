@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::Error;
 use crate::app::App;
 use crate::catalog::ClickRequirements;
-use crate::delivery::adapter_faults::settle_faults;
-use crate::delivery::adapters::{AdapterUse, Call, Line, Subject};
+use crate::delivery::adapter_faults::review_faults;
+use crate::delivery::adapters::{AdapterUse, Call, CallLine, Subject};
 use crate::delivery::secrets::SecretError;
 use crate::delivery::wire;
 use domain::ids::{AffiliateId, ClickId, OfferId};
@@ -24,7 +24,7 @@ async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<con
     let adapter = adapter_of(app, source).await?;
     let fields = call_adapter(app, adapter.clone(), source, click).await?;
     app.adapters.faults().count(Call::DecorateClick, AdapterUse::source(source, &adapter), &fields);
-    settle_faults(app).await;
+    review_faults(app).await;
     Ok(fields?)
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn call_adapter(
     let context = wire::context(click.occurred_at, 1, false, click.id.to_string());
     let (binding, secrets) = wire::source_binding(&app.vault, source)?;
     let click = wire::click(&click.facts());
-    let (line, subject) = (Line::of(source.affiliate_id, &adapter), Subject::Source(Arc::new(source.clone())));
+    let (line, subject) = (CallLine::of(source.affiliate_id, &adapter), Subject::Source(Arc::new(source.clone())));
     let decorate = move || adapter.session().decorate_click(&context, &binding, &click);
     let fields = app.adapters.pool().ask_for(line, subject, decorate).await.flatten();
     Ok(fields.map_err(|error| secrets.redact(error)))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::app::App;
-use crate::delivery::adapter_faults::settle_faults;
-use crate::delivery::adapters::{AdapterUse, Call, Line, Subject};
+use crate::delivery::adapter_faults::review_faults;
+use crate::delivery::adapters::{AdapterUse, Call, CallLine, Subject};
 use crate::delivery::secrets::SecretError;
 use crate::delivery::wire;
 use domain::delivery::delivery::{AdapterLine, Reason};
@@ -66,7 +66,7 @@ async fn call_adapter(
     let context = wire::context(request.received_at, request.tries + 1, false, request.id.to_string());
     let (binding, secrets) = wire::source_binding(&app.vault, source).map_err(|error| unreadable(&error))?;
     let request = wire::inbound_request(&request.raw);
-    let (line, called) = (Line::of(source.affiliate_id, &adapter), adapter.clone());
+    let (line, called) = (CallLine::of(source.affiliate_id, &adapter), adapter.clone());
     let call = move || {
         let mut session = called.session();
         (session.parse_inbound(&context, &binding, &request), session.log().to_vec())
@@ -78,7 +78,7 @@ async fn call_adapter(
     };
     *log = wire::log_lines(&lines, &secrets);
     app.adapters.faults().count(Call::ParseInbound, AdapterUse::source(source, &adapter), &parsed);
-    settle_faults(app).await;
+    review_faults(app).await;
     let mut report = parsed.map_err(|error| {
         let error = secrets.redact(error);
         let outcome = match &error {

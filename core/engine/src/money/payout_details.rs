@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 use crate::app::App;
 use crate::delivery::secrets::{SecretError, Vault};
-use crate::people::audit::{self, Change};
+use crate::people::audit::{self, RequestedChange};
 use crate::people::auth::step_up::{self, StepUpOutcome, StepUpProof};
 use crate::people::auth::throttling::{self, Attempt};
 use crate::people::auth::{self, Visitor};
@@ -179,7 +179,7 @@ pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Er
     };
     let actor = Actor::new(Proof::Link { user: None }, Role::Affiliate, Some(affiliate.id));
     let actor = actor.expect("an affiliate's role has its affiliate");
-    audit::record(app, &tx, actor, Change::by(visitor, done.0, Some(done.1.to_string()))).await?;
+    audit::record(app, &tx, actor, RequestedChange::by(visitor, done.0, Some(done.1.to_string()))).await?;
     tx.commit().await?;
     outbox::wake_worker(app);
     Ok(())

@@ -15,8 +15,8 @@ use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::{Conversion, Status};
 
-/// A conversion after a change.
-pub struct Settled<'a> {
+/// A conversion after a change, whose earnings are to be posted.
+pub struct ToSettle<'a> {
     pub conversion: &'a Conversion,
     /// Whether the conversion was approved before this transaction. If so, its earnings are stored.
     pub was_approved: bool,
@@ -28,20 +28,19 @@ pub struct Settled<'a> {
 /// without a hold is available immediately. An approval with a hold only inserts rows. All other changes lock the
 /// stored earnings of the conversions, then the balances that change. An earning that would exceed the limit of its
 /// balance stays pending and is deferred.
-pub async fn settle(
+pub async fn settle_earnings(
     tx: &impl ConnectionTrait,
     catalog: &Catalog,
-    changes: impl IntoIterator<Item = Settled<'_>>,
+    changes: Vec<ToSettle<'_>>,
     now: Timestamp,
 ) -> Result<Vec<Earning>, Error> {
-    let changes: Vec<_> = changes.into_iter().collect();
     let known: BTreeSet<ConversionId> =
         changes.iter().filter(|it| it.was_approved).map(|it| it.conversion.id).collect();
     let stored = storage::money::earnings::lock_of_conversions(tx, &known).await?;
     let mut keys: BTreeSet<_> = stored.values().flat_map(|it| earning::balances_of(it)).collect();
     let mut shares = HashMap::<ConversionId, Vec<Commission>>::new();
     let mut plan = Vec::with_capacity(changes.len());
-    for Settled { conversion, at, .. } in changes {
+    for ToSettle { conversion, at, .. } in changes {
         let commissions = match shares.entry(conversion.id) {
             Entry::Occupied(agreed) => agreed.into_mut(),
             Entry::Vacant(first) => match stored.get(&conversion.id) {

@@ -24,7 +24,7 @@ use super::auth::Visitor;
 
 /// A requested change, as the HTTP layer sees it.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct RequestedChange {
     pub operation: String,
     pub object: Option<String>,
     /// The body of the request. Secret and personal values are hidden before it is stored.
@@ -33,7 +33,7 @@ pub struct Change {
     pub request_id: Option<String>,
 }
 
-impl Change {
+impl RequestedChange {
     /// The change of a visitor who becomes known by it.
     pub fn by(visitor: &Visitor, operation: &str, object: Option<String>) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Change {
 }
 
 /// Records a requested change. The record is durable when this function returns; nothing may be changed before.
-pub async fn begin(app: &App, actor: Actor, change: Change) -> Result<AuditId, Error> {
+pub async fn begin(app: &App, actor: Actor, change: RequestedChange) -> Result<AuditId, Error> {
     let record = new_record(app, actor, change);
     storage::people::audit::insert(app.db.writer(), &record).await?;
     Ok(record.id)
@@ -59,7 +59,7 @@ pub async fn conclude(app: &App, id: AuditId, ending: Ending) -> Result<(), Erro
 }
 
 /// Records a change in the transaction that makes it, so that the record exists only if the change is made.
-pub async fn record(app: &App, tx: &impl ConnectionTrait, actor: Actor, change: Change) -> Result<(), Error> {
+pub async fn record(app: &App, tx: &impl ConnectionTrait, actor: Actor, change: RequestedChange) -> Result<(), Error> {
     let record = new_record(app, actor, change);
     let ending = Ending::of(Outcome::Done, record.at);
     storage::people::audit::insert(tx, &record).await?;
@@ -71,7 +71,7 @@ pub(crate) async fn record_of_user(
     app: &App,
     tx: &impl ConnectionTrait,
     user: &User,
-    change: Change,
+    change: RequestedChange,
 ) -> Result<(), Error> {
     let mut record = new_record(app, Actor::command_line(), change);
     (record.actor, record.user_id, record.role) = (user.id.to_string(), Some(user.id), user.role.to_string());
@@ -80,7 +80,7 @@ pub(crate) async fn record_of_user(
     Ok(storage::people::audit::conclude(tx, record.id, &ending).await?)
 }
 
-fn new_record(app: &App, actor: Actor, change: Change) -> Record {
+fn new_record(app: &App, actor: Actor, change: RequestedChange) -> Record {
     let now = app.clock.now();
     Record {
         id: AuditId::new(now),

@@ -1,4 +1,4 @@
-//! The worker "route": turns pending events into deliveries.
+//! The worker "route": turns pending events into deliveries. [`route`] is the parent function of a batch.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use domain::tracking::event::Event;
 
 use super::work::{self, Fetched, Worker};
 
-/// Maximum number of events that one fetch takes from the work queue, and again from the table.
+/// Maximum number of events that one batch takes from the work queue, and again from the table.
 const BATCH: usize = 256;
 
 /// Two batches at once: one is routed while the next one is claimed.
@@ -26,15 +26,15 @@ struct Batch(Vec<Leased<Event>>);
 /// Starts the worker.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let (clock, wake) = (app.clock.clone(), app.work_queues.events.wake().clone());
-    let fetch = {
+    let claim_batch = {
         let app = app.clone();
-        move || fetch(app.clone())
+        move || claim_batch(app.clone())
     };
-    work::worker(&WORKER, work::backend(clock, wake, fetch), stopping, move |batch| route(app.clone(), batch))
+    work::worker(&WORKER, work::backend(clock, wake, claim_batch), stopping, move |batch| route(app.clone(), batch))
 }
 
 /// Claims a batch of events. `route` does the rest.
-async fn fetch(app: App) -> Result<Fetched<Batch>, DbErr> {
+async fn claim_batch(app: App) -> Result<Fetched<Batch>, DbErr> {
     let (now, queue) = (app.clock.now(), &app.work_queues.events);
     let Taken { items: mut events, poll } = queue.take(BATCH, now);
     if poll {

@@ -10,11 +10,10 @@ use tokio::task::JoinHandle;
 use crate::catalog::Catalog;
 use crate::error::is_outage;
 use crate::work_queue::WorkQueue;
-use domain::timestamp::Timestamp;
 use domain::tracking::click::Click;
 use domain::tracking::event::Event;
 use storage::Database;
-use storage::base::writer::{BatchSizes, Shards};
+use storage::base::writer::{BatchSizes, CommitBatch, Shards};
 use storage::clock::Clock;
 
 /// The writer of clicks. A click waits for at most one commit of other clicks.
@@ -33,78 +32,72 @@ pub(crate) fn spawn_writer(
     work_queue: WorkQueue<Event>,
     clock: Clock,
 ) -> (ClickWriter, Vec<JoinHandle<()>>) {
-    Shards::spawn(db.shards(), BATCHES, || {
-        let (db, catalog, work_queue, clock) = (db.clone(), catalog.clone(), work_queue.clone(), clock.clone());
-        move |clicks| {
-            let (db, catalog, work_queue, oldest) =
-                (db.clone(), catalog.clone(), work_queue.clone(), clock.now().minus(WAIT_MAX));
-            async move { commit_timely(&db, &catalog, &work_queue, clicks, oldest).await }
+    let shards = db.shards();
+    Shards::spawn(shards, BATCHES, ClickRecorder { db, catalog, work_queue, clock })
+}
+
+/// Stores clicks, and the events that postbacks subscribe to.
+struct ClickRecorder {
+    db: Database,
+    catalog: Catalog,
+    work_queue: WorkQueue<Event>,
+    clock: Clock,
+}
+
+impl CommitBatch for ClickRecorder {
+    type Command = Click;
+    type Answer = Result<(), Arc<DbErr>>;
+
+    /// Stores the clicks that occurred at most [`WAIT_MAX`] ago, and refuses the others.
+    async fn commit_batch(&self, clicks: Vec<Click>) -> Vec<Self::Answer> {
+        let oldest = self.clock.now().minus(WAIT_MAX);
+        if clicks.iter().all(|click| click.occurred_at >= oldest) {
+            return self.commit_all(clicks).await;
         }
-    })
+        let late: Vec<bool> = clicks.iter().map(|click| click.occurred_at < oldest).collect();
+        tracing::error!(clicks = late.iter().filter(|late| **late).count(), "Clicks waited too long to be stored");
+        let timely = clicks.into_iter().filter(|click| click.occurred_at >= oldest).collect();
+        let mut answers = self.commit_all(timely).await.into_iter();
+        let refused = || Err(Arc::new(DbErr::Custom("the click waited too long".into())));
+        late.into_iter().map(|late| if late { refused() } else { answers.next().unwrap_or_else(refused) }).collect()
+    }
 }
 
-/// Stores the clicks that occurred at `oldest` or later, and refuses the others.
-async fn commit_timely(
-    db: &Database,
-    catalog: &Catalog,
-    work_queue: &WorkQueue<Event>,
-    clicks: Vec<Click>,
-    oldest: Timestamp,
-) -> Vec<Result<(), Arc<DbErr>>> {
-    if clicks.iter().all(|click| click.occurred_at >= oldest) {
-        return commit_all(db, catalog, work_queue, clicks).await;
+impl ClickRecorder {
+    /// Answers every click. If the batch fails and the database is reachable, each click is stored separately, so that
+    /// one click that cannot be stored does not fail the others.
+    async fn commit_all(&self, mut clicks: Vec<Click>) -> Vec<Result<(), Arc<DbErr>>> {
+        let error = match self.commit(&mut clicks).await {
+            Ok(()) => return vec![Ok(()); clicks.len()],
+            Err(error) => error,
+        };
+        tracing::error!(%error, clicks = clicks.len(), "Clicks could not be stored");
+        if clicks.len() == 1 || is_outage(&error) {
+            let error = Arc::new(error);
+            return clicks.iter().map(|_| Err(error.clone())).collect();
+        }
+        let mut answers = Vec::with_capacity(clicks.len());
+        for click in &mut clicks {
+            answers.push(self.commit(std::slice::from_mut(click)).await.map_err(Arc::new));
+        }
+        answers
     }
-    let late: Vec<bool> = clicks.iter().map(|click| click.occurred_at < oldest).collect();
-    tracing::error!(clicks = late.iter().filter(|late| **late).count(), "Clicks waited too long to be stored");
-    let timely = clicks.into_iter().filter(|click| click.occurred_at >= oldest).collect();
-    let mut answers = commit_all(db, catalog, work_queue, timely).await.into_iter();
-    let refused = || Err(Arc::new(DbErr::Custom("the click waited too long".into())));
-    late.into_iter().map(|late| if late { refused() } else { answers.next().unwrap_or_else(refused) }).collect()
-}
 
-/// Answers every click. If the batch fails and the database is reachable, each click is stored separately, so that one
-/// click that cannot be stored does not fail the others.
-async fn commit_all(
-    db: &Database,
-    catalog: &Catalog,
-    work_queue: &WorkQueue<Event>,
-    mut clicks: Vec<Click>,
-) -> Vec<Result<(), Arc<DbErr>>> {
-    let error = match commit(db, catalog, work_queue, &mut clicks).await {
-        Ok(()) => return vec![Ok(()); clicks.len()],
-        Err(error) => error,
-    };
-    tracing::error!(%error, clicks = clicks.len(), "Clicks could not be stored");
-    if clicks.len() == 1 || is_outage(&error) {
-        let error = Arc::new(error);
-        return clicks.iter().map(|_| Err(error.clone())).collect();
+    /// One transaction for a batch: the clicks, and the events that postbacks subscribe to.
+    async fn commit(&self, clicks: &mut [Click]) -> Result<(), DbErr> {
+        mark_first(clicks);
+        let events = events(&self.catalog, clicks).await?;
+        let Some(newest) = events.last() else {
+            return storage::tracking::clicks::insert_alone(&self.db, clicks).await;
+        };
+        let lease = self.work_queue.lease(newest.occurred_at);
+        let tx = self.db.begin().await?;
+        storage::tracking::clicks::insert(&tx, clicks).await?;
+        storage::tracking::events::append(&tx, &events, lease).await?;
+        tx.commit().await?;
+        self.work_queue.put(lease, events);
+        Ok(())
     }
-    let mut answers = Vec::with_capacity(clicks.len());
-    for click in &mut clicks {
-        answers.push(commit(db, catalog, work_queue, std::slice::from_mut(click)).await.map_err(Arc::new));
-    }
-    answers
-}
-
-/// One transaction for a group: the clicks, and the events that postbacks subscribe to.
-async fn commit(
-    db: &Database,
-    catalog: &Catalog,
-    work_queue: &WorkQueue<Event>,
-    clicks: &mut [Click],
-) -> Result<(), DbErr> {
-    mark_first(clicks);
-    let events = events(catalog, clicks).await?;
-    let Some(newest) = events.last() else {
-        return storage::tracking::clicks::insert_alone(db, clicks).await;
-    };
-    let lease = work_queue.lease(newest.occurred_at);
-    let tx = db.begin().await?;
-    storage::tracking::clicks::insert(&tx, clicks).await?;
-    storage::tracking::events::append(&tx, &events, lease).await?;
-    tx.commit().await?;
-    work_queue.put(lease, events);
-    Ok(())
 }
 
 /// The events of clicks that match a rule of a postback.

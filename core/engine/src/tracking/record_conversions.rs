@@ -12,11 +12,10 @@ use tokio::task::JoinHandle;
 use crate::Error;
 use crate::catalog::Catalog;
 use crate::money::release_events;
-use crate::money::settle::{self, Settled};
+use crate::money::settle::{ToSettle, settle_earnings};
 use crate::program::caps::Reservations;
 use crate::work_queue::WorkQueue;
 use domain::ids::{ClickId, ConversionId, OfferId};
-use domain::money::earning::Earning;
 use domain::reports::Values;
 use domain::timestamp::Timestamp;
 use domain::tracking::click::Click;
@@ -25,7 +24,7 @@ use domain::tracking::conversion_command::Command;
 use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::event::{ClickFacts, Event};
 use storage::Database;
-use storage::base::writer::{BatchSizes, Shards};
+use storage::base::writer::{BatchSizes, CommitBatch, Shards};
 use storage::clock::Clock;
 
 use super::attribution::{Attributed, AttributionError, EvidenceLookup};
@@ -74,18 +73,12 @@ pub(crate) fn spawn_writer(
     work_queue: WorkQueue<Event>,
     clock: Clock,
 ) -> (ConversionWriter, Vec<JoinHandle<()>>) {
-    Shards::spawn(db.shards(), BATCHES, || {
-        let recorder =
-            Recorder { db: db.clone(), catalog: catalog.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
-        move |commands| {
-            let recorder = recorder.clone();
-            async move { recorder.process_batch(&commands).await }
-        }
-    })
+    let shards = db.shards();
+    Shards::spawn(shards, BATCHES, ConversionRecorder { db, catalog, work_queue, clock })
 }
 
-#[derive(Clone)]
-struct Recorder {
+/// Carries out commands on conversions.
+struct ConversionRecorder {
     db: Database,
     catalog: Catalog,
     work_queue: WorkQueue<Event>,
@@ -93,17 +86,20 @@ struct Recorder {
 }
 
 /// A command whose affiliate and offer are known.
-enum Prepared<'a> {
+enum AttributedCommand<'a> {
     Report(Box<Attributed<'a>>),
     ChangeStatus { id: ConversionId, status: &'a Status, reported: bool },
     Refused(ConversionError),
 }
 
-impl Recorder {
+impl CommitBatch for ConversionRecorder {
+    type Command = Command;
+    type Answer = Result<Recorded, Error>;
+
     /// Answers every command. If the batch fails, each command is tried separately, so that one command that cannot be
     /// stored does not fail the others.
-    async fn process_batch(&self, commands: &[Command]) -> Vec<Result<Recorded, Error>> {
-        let error = match self.record(commands).await {
+    async fn commit_batch(&self, commands: Vec<Command>) -> Vec<Self::Answer> {
+        let error = match self.record(&commands).await {
             Ok(answers) => return answers,
             Err(error) => error,
         };
@@ -117,7 +113,7 @@ impl Recorder {
         let (error, conversions) = (error.cause(), commands.len());
         tracing::warn!(error, conversions, "A batch of conversions failed; each conversion is tried separately");
         let mut answers = Vec::with_capacity(commands.len());
-        for command in commands {
+        for command in &commands {
             match self.record(std::slice::from_ref(command)).await {
                 Ok(mut alone) => answers.append(&mut alone),
                 Err(error) => answers.push(Err(error)),
@@ -125,11 +121,14 @@ impl Recorder {
         }
         answers
     }
+}
 
+impl ConversionRecorder {
+    /// Attributes the commands and commits them, again if another process was first.
     async fn record(&self, commands: &[Command]) -> Result<Vec<Result<Recorded, Error>>, Error> {
-        let prepared = self.attribute(commands).await?;
+        let attributed = self.attribute(commands).await?;
         for _ in 0..RACES {
-            if let Some(answers) = self.commit(&prepared).await? {
+            if let Some(answers) = self.commit(&attributed).await? {
                 return Ok(answers);
             }
             tracing::debug!("Another process recorded one of these transactions first; the batch is tried again");
@@ -138,40 +137,42 @@ impl Recorder {
     }
 
     /// Finds the affiliate of each report, before the transaction begins.
-    async fn attribute<'a>(&self, commands: &'a [Command]) -> Result<Vec<Prepared<'a>>, DbErr> {
+    async fn attribute<'a>(&self, commands: &'a [Command]) -> Result<Vec<AttributedCommand<'a>>, DbErr> {
         let reports = commands.iter().filter_map(|command| match command {
             Command::Report(report) => Some(&**report),
             Command::ChangeStatus { .. } => None,
         });
         let lookup = EvidenceLookup::load(&self.db, &self.catalog, reports, self.clock.now()).await?;
-        let mut prepared = Vec::with_capacity(commands.len());
+        let mut attributed_commands = Vec::with_capacity(commands.len());
         for command in commands {
-            prepared.push(match command {
+            attributed_commands.push(match command {
                 Command::ChangeStatus { id, status, reported } => {
-                    Prepared::ChangeStatus { id: *id, status, reported: *reported }
+                    AttributedCommand::ChangeStatus { id: *id, status, reported: *reported }
                 }
                 Command::Report(report) => match lookup.attribute(&self.catalog, report).await {
-                    Ok(attributed) => Prepared::Report(Box::new(attributed)),
-                    Err(AttributionError::Conversion(error)) => Prepared::Refused(error),
+                    Ok(attributed) => AttributedCommand::Report(Box::new(attributed)),
+                    Err(AttributionError::Conversion(error)) => AttributedCommand::Refused(error),
                     Err(AttributionError::Database(error)) => return Err(error),
                 },
             });
         }
-        Ok(prepared)
+        Ok(attributed_commands)
     }
 
     /// Applies the commands in one transaction. `None`: another process inserted one of the transactions first, and the
     /// conversions must be read again.
-    async fn commit(&self, commands: &[Prepared<'_>]) -> Result<Option<Vec<Result<Recorded, Error>>>, Error> {
+    async fn commit(&self, commands: &[AttributedCommand<'_>]) -> Result<Option<Vec<Result<Recorded, Error>>>, Error> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
         let mut batch = Batch::open(&tx, commands, now).await?;
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
             answers.push(match command {
-                Prepared::Refused(error) => Err(error.clone().into()),
-                Prepared::Report(attributed) => batch.report(attributed, now),
-                Prepared::ChangeStatus { id, status, reported } => batch.change_status(*id, status, *reported, now),
+                AttributedCommand::Refused(error) => Err(error.clone().into()),
+                AttributedCommand::Report(attributed) => batch.report(attributed, now),
+                AttributedCommand::ChangeStatus { id, status, reported } => {
+                    batch.change_status(*id, status, *reported, now)
+                }
             });
         }
         if !batch.save(&tx).await? {
@@ -182,7 +183,7 @@ impl Recorder {
         let mut events = batch.events(&tx, &self.catalog).await?;
         storage::tracking::events::append(&tx, &events, lease).await?;
         // The money is posted last, because this locks balances that other batches need.
-        let released = batch.settle(&tx, &self.catalog, now).await?;
+        let released = settle_earnings(&tx, &self.catalog, batch.to_settle(), now).await?;
         let released_events = release_events::events(&tx, &self.catalog, &released, now).await?;
         storage::tracking::events::append(&tx, &released_events, lease).await?;
         events.extend(released_events);
@@ -228,18 +229,22 @@ struct StatusChange {
 
 impl Batch {
     /// Locks the existing conversions that the commands name, and takes cap reservations for the new ones.
-    async fn open(tx: &impl ConnectionTrait, commands: &[Prepared<'_>], now: Timestamp) -> Result<Self, DbErr> {
+    async fn open(
+        tx: &impl ConnectionTrait,
+        commands: &[AttributedCommand<'_>],
+        now: Timestamp,
+    ) -> Result<Self, DbErr> {
         // Ordered sets, so that two processes lock the same rows in the same order.
         let (mut transactions, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for command in commands {
             match command {
-                Prepared::Report(it) => {
+                AttributedCommand::Report(it) => {
                     transactions.insert((it.offer().id, it.report.transaction_key()));
                 }
-                Prepared::ChangeStatus { id, .. } => {
+                AttributedCommand::ChangeStatus { id, .. } => {
                     ids.insert(*id);
                 }
-                Prepared::Refused(_) => {}
+                AttributedCommand::Refused(_) => {}
             }
         }
         let mut batch = Self::default();
@@ -258,12 +263,12 @@ impl Batch {
     async fn reserve(
         &self,
         tx: &impl ConnectionTrait,
-        commands: &[Prepared<'_>],
+        commands: &[AttributedCommand<'_>],
         now: Timestamp,
     ) -> Result<Reservations, DbErr> {
         let mut new = HashMap::new();
         for command in commands {
-            let Prepared::Report(it) = command else { continue };
+            let AttributedCommand::Report(it) = command else { continue };
             let key = (it.offer().id, it.report.transaction_key());
             if it.offer().terms.caps.limits.is_empty()
                 || self.by_transaction.contains_key(&key)
@@ -360,19 +365,14 @@ impl Batch {
         Ok(true)
     }
 
-    /// Posts the earnings. Returns the earnings that are available immediately.
-    async fn settle(
-        &self,
-        tx: &impl ConnectionTrait,
-        catalog: &Catalog,
-        now: Timestamp,
-    ) -> Result<Vec<Earning>, Error> {
-        let changes = self.changes.iter().map(|it| Settled {
+    /// The changes whose earnings are to be posted, in their order.
+    fn to_settle(&self) -> Vec<ToSettle<'_>> {
+        let changes = self.changes.iter().map(|it| ToSettle {
             conversion: &it.snapshot,
             was_approved: self.conversions[it.entry].was_approved,
             at: it.at,
         });
-        settle::settle(tx, catalog, changes, now).await
+        changes.collect()
     }
 
     /// The events of the changes.

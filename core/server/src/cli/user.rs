@@ -7,7 +7,7 @@ use domain::people::audit::{Ending, Outcome};
 use domain::people::permission::Role;
 use engine::app::App;
 use engine::config::Settings;
-use engine::people::audit::{self, Change};
+use engine::people::audit::{self, RequestedChange};
 use engine::people::users::{self, NewUser};
 use storage::clock::Clock;
 
@@ -47,7 +47,7 @@ pub async fn run(args: UserArgs, settings: Settings) -> anyhow::Result<()> {
     let actor = Actor::command_line();
     let name = args.name.unwrap_or_else(|| args.email.clone());
     let new_user = NewUser { email: args.email, name, role, affiliate_id: None };
-    let change = Change {
+    let change = RequestedChange {
         operation: "create_user".to_owned(),
         object: None,
         body: serde_json::json!({"role": role}),

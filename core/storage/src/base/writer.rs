@@ -13,7 +13,17 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// Sends commands to a task that commits them in batches, and returns their answers.
+/// Commits the batches of a [`Writer`]. Its implementations are the places where group commits happen.
+pub trait CommitBatch: Send + Sync + 'static {
+    type Command: Send + 'static;
+    type Answer: Send + 'static;
+
+    /// Commits up to `max_batch` commands. Returns one answer for each, in the same order; a command whose answer is a
+    /// success is durable.
+    fn commit_batch(&self, commands: Vec<Self::Command>) -> impl Future<Output = Vec<Self::Answer>> + Send;
+}
+
+/// Sends commands to a task that has a [`CommitBatch`] commit them in batches, and returns their answers.
 #[derive(Debug)]
 pub struct Writer<C, A> {
     queue: mpsc::Sender<(C, oneshot::Sender<A>)>,
@@ -68,25 +78,19 @@ impl Drop for RunningCommit<'_> {
 pub struct Stopped;
 
 impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
-    /// `commit` gets up to `max_batch` commands and must return one answer for each, in the same order. The task ends
-    /// after its last batch when every clone of the writer is dropped.
-    pub fn spawn<F, Fut>(max_batch: usize, commit: F) -> (Self, tokio::task::JoinHandle<()>)
-    where
-        F: FnMut(Vec<C>) -> Fut + Send + 'static,
-        Fut: Future<Output = Vec<A>> + Send + 'static,
-    {
-        Self::spawn_shard(Arc::default(), BatchSizes { max_batch, min_batch: 1 }, commit)
+    /// Starts the task. It ends after its last batch when every clone of the writer is dropped.
+    pub fn spawn(
+        max_batch: usize,
+        committer: impl CommitBatch<Command = C, Answer = A>,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
+        Self::spawn_shard(Arc::default(), BatchSizes { max_batch, min_batch: 1 }, Arc::new(committer))
     }
 
-    fn spawn_shard<F, Fut>(
+    fn spawn_shard(
         commits: Arc<Commits>,
         sizes: BatchSizes,
-        mut commit: F,
-    ) -> (Self, tokio::task::JoinHandle<()>)
-    where
-        F: FnMut(Vec<C>) -> Fut + Send + 'static,
-        Fut: Future<Output = Vec<A>> + Send + 'static,
-    {
+        committer: Arc<impl CommitBatch<Command = C, Answer = A>>,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, mut arrivals) = mpsc::channel::<(C, oneshot::Sender<A>)>(4 * sizes.max_batch);
         let task = tokio::spawn(async move {
             let mut batch = Vec::with_capacity(sizes.max_batch);
@@ -96,7 +100,9 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
                 let _running = commits.begin();
                 let (commands, senders): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
                 // In a separate task, so that a panic ends only this batch.
-                let Ok(answers) = tokio::spawn(commit(commands)).await else {
+                let committer = committer.clone();
+                let committed = tokio::spawn(async move { committer.commit_batch(commands).await });
+                let Ok(answers) = committed.await else {
                     tracing::error!(
                         commands = senders.len(),
                         "The commit of a batch panicked; none of its commands was stored"
@@ -153,18 +159,14 @@ impl<C, A> Clone for Shards<C, A> {
 }
 
 impl<C: Send + 'static, A: Send + 'static> Shards<C, A> {
-    /// `new_commit` returns the function that commits the batches of one shard.
-    pub fn spawn<F, Fut>(
+    /// Starts a task for each shard. The shards share the committer.
+    pub fn spawn(
         shards: usize,
         sizes: BatchSizes,
-        new_commit: impl Fn() -> F,
-    ) -> (Self, Vec<tokio::task::JoinHandle<()>>)
-    where
-        F: FnMut(Vec<C>) -> Fut + Send + 'static,
-        Fut: Future<Output = Vec<A>> + Send + 'static,
-    {
-        let commits = Arc::<Commits>::default();
-        let writer = |_| Writer::spawn_shard(commits.clone(), sizes, new_commit());
+        committer: impl CommitBatch<Command = C, Answer = A>,
+    ) -> (Self, Vec<tokio::task::JoinHandle<()>>) {
+        let (commits, committer) = (Arc::<Commits>::default(), Arc::new(committer));
+        let writer = |_| Writer::spawn_shard(commits.clone(), sizes, committer.clone());
         let (writers, tasks): (Vec<_>, Vec<_>) = (0..shards).map(writer).unzip();
         (Self(writers.into()), tasks)
     }

@@ -8,7 +8,7 @@ use crate::FieldIssue;
 use domain::ids::AffiliateId;
 use host::{Adapter, AdapterError};
 
-use super::pool::{Line, Pool};
+use super::pool::{CallLine, Pool};
 
 /// The issues of a configuration, with JSON pointers into the request body.
 ///
@@ -21,7 +21,7 @@ pub(crate) async fn config_issues(
     adapter: &Arc<Adapter>,
     config: &Value,
 ) -> Result<Vec<FieldIssue>, AdapterError> {
-    let (line, adapter, config) = (Line::of(owner, adapter), adapter.clone(), config.clone());
+    let (line, adapter, config) = (CallLine::of(owner, adapter), adapter.clone(), config.clone());
     let issues = pool.ask(line, move || adapter.check_config(&config)).await??;
     let at = |path: String| format!("/config{path}");
     Ok(issues.into_iter().map(|it| FieldIssue::new(at(it.path), "invalid_config", it.message)).collect())

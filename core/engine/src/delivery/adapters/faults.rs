@@ -1,6 +1,6 @@
 //! Faults in a row, by adapter version and call.
 //!
-//! Faults are counted in memory; `delivery/adapter_faults.rs` settles them. Each process counts for itself. Each call
+//! Faults are counted in memory; `delivery/adapter_faults.rs` reviews them. Each process counts for itself. Each call
 //! is counted separately, because an adapter that decides well and always fails to render must not look healthy.
 
 use std::collections::HashMap;
@@ -18,8 +18,8 @@ use host::{Adapter, AdapterError};
 
 use super::{Key, key_of};
 
-/// Deliveries of an owner wait this long while the owner's faults are settled.
-const SETTLING: Duration = Duration::from_secs(5);
+/// Deliveries of an owner wait this long while the owner's faults are reviewed.
+const REVIEW_WAIT: Duration = Duration::from_secs(5);
 
 /// All clones share the same counts.
 #[derive(Clone, Default)]
@@ -34,8 +34,8 @@ struct Counts {
     any: AtomicBool,
     /// Whether there is any suspension.
     any_suspended: AtomicBool,
-    /// Held while faults are settled, one task at a time.
-    settling: tokio::sync::Mutex<()>,
+    /// Held while faults are reviewed, one task at a time.
+    reviewing: tokio::sync::Mutex<()>,
 }
 
 /// A kind of call of an adapter.
@@ -178,14 +178,14 @@ impl Faults {
     /// The end of the suspension of this postback's owner, whose calls of the version failed too often.
     pub(crate) fn suspended_until(&self, postback: &Postback, now: Timestamp) -> Option<Timestamp> {
         let key = || key_of(postback);
-        let is_settling = self.any() && {
+        let is_under_review = self.any() && {
             let key = key();
             held(&self.0.streaks).iter().any(|((of, _), streak)| {
                 *of == key && streak.faults >= FAULTS_IN_A_ROW && streak.owners.contains_key(&postback.owner)
             })
         };
-        if is_settling {
-            return Some(now.plus(SETTLING));
+        if is_under_review {
+            return Some(now.plus(REVIEW_WAIT));
         }
         if !self.0.any_suspended.load(Ordering::Relaxed) {
             return None;
@@ -206,11 +206,11 @@ impl Faults {
     }
 
     /// The lock that is held from taking unsaved streaks until they are stored.
-    pub(crate) async fn settling(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.settling.lock().await
+    pub(crate) async fn reviewing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.reviewing.lock().await
     }
 
-    /// Takes the streaks that changed since the last call. Owners whose streaks are to be settled are suspended
+    /// Takes the streaks that changed since the last call. Owners whose streaks are to be reviewed are suspended
     /// meanwhile.
     pub(crate) fn take_unsaved(&self, now: Timestamp) -> Vec<((Key, Call), Streak)> {
         if !self.any() {
@@ -222,10 +222,10 @@ impl Faults {
         streaks.values_mut().for_each(|streak| streak.unsaved = false);
         for ((key, _), streak) in unsaved.iter().filter(|(_, streak)| streak.faults >= FAULTS_IN_A_ROW) {
             for owner in streak.owners.keys() {
-                self.suspend(key, *owner, |times| (now.plus(SETTLING), times));
+                self.suspend(key, *owner, |times| (now.plus(REVIEW_WAIT), times));
             }
         }
-        // Streaks that ended and streaks that are to be settled are removed; counting starts again at 0.
+        // Streaks that ended and streaks that are to be reviewed are removed; counting starts again at 0.
         streaks.retain(|_, streak| (1..FAULTS_IN_A_ROW).contains(&streak.faults));
         self.0.any.store(!streaks.is_empty(), Ordering::Relaxed);
         unsaved

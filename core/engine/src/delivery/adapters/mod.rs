@@ -31,7 +31,7 @@ use storage::clock::Clock;
 pub(crate) use config::config_issues;
 pub use faults::{AdapterUse, Call, Faults, Subject};
 pub use install::{disable, enable, install};
-pub use pool::{Batch, Group, Line, Pool, Speed};
+pub use pool::{CallLine, Calls, Group, Pool, Speed};
 pub use upgrade::{Difference, PostbackCheck, Upgrade, upgrade};
 
 /// Maximum age of a cached state, which another process may have changed.

@@ -17,7 +17,7 @@ use domain::tracking::event::Event;
 use host::{Adapter, Session, wire as contract};
 use storage::base::page::PageRequest;
 
-use super::{Batch, Group, Pool, Subject};
+use super::{Calls, Group, Pool};
 
 /// Maximum number of postbacks that one call checks.
 const POSTBACKS: u64 = 500;
@@ -203,20 +203,19 @@ async fn compare(app: &App, before: Plan, after: Plan, events: Vec<Arc<Event>>) 
 /// The result of a version for an event: named parts.
 type Outcome = [(&'static str, String); 6];
 
-fn outcomes(pool: &Pool, plan: Plan, events: &[Arc<Event>], now: Timestamp) -> Batch<Outcome> {
-    let mut batch = Batch::new();
-    let subject = Subject::Postback(plan.postback.clone());
-    let group = Group { adapter: plan.adapter.clone(), subject, urgency: Urgency::Asked, items: events.to_vec() };
-    batch.add(pool, group, move |session, event: Arc<Event>| outcome(&plan, session, &event, now));
-    batch.begin(pool);
-    batch
+fn outcomes(pool: &Pool, plan: Plan, events: &[Arc<Event>], now: Timestamp) -> Calls<Outcome> {
+    let mut calls = Calls::new();
+    let group = Group::for_plan(&plan, Urgency::Asked, events.to_vec());
+    calls.add(pool, group, move |session, event: Arc<Event>| outcome(&plan, session, &event, now));
+    calls.begin(pool);
+    calls
 }
 
 /// The results within [`COMPARE_FOR`], in the order of the events.
-async fn within(mut batch: Batch<Outcome>) -> Vec<Outcome> {
+async fn within(mut calls: Calls<Outcome>) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     let all = async {
-        while let Some((_, outcome)) = batch.next().await {
+        while let Some((_, outcome)) = calls.next().await {
             outcomes.push(outcome);
         }
     };

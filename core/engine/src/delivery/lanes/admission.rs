@@ -75,7 +75,7 @@ impl Lanes {
             return is_recent.then(|| Admission::Paused(lane.waiting(&id)));
         }
         let taken = taken.entry(id.clone()).or_default();
-        let room = lane.room(now).min(lane.queue_limit(now).saturating_sub(queued));
+        let room = lane.room(now).min(lane.max_queued_in_all(now).saturating_sub(queued));
         if *taken < room {
             *taken += 1;
             return Some(Admission::Take);

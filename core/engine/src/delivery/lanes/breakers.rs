@@ -14,14 +14,14 @@ use super::lane::Probe;
 
 /// A change of a breaker in this process, to be stored for all processes.
 #[derive(Clone, Debug)]
-pub enum Change {
+pub enum BreakerChange {
     Opened(Breaker),
     /// A probe of this process failed or was not sent. The time is the end of the process's right to the probe.
     Probed(Breaker, Option<Timestamp>),
     Closed(Breaker),
 }
 
-impl Change {
+impl BreakerChange {
     /// The breaker after the change.
     pub fn breaker(&self) -> &Breaker {
         let (Self::Opened(it) | Self::Probed(it, _) | Self::Closed(it)) = self;
@@ -31,18 +31,18 @@ impl Change {
 
 impl Lanes {
     /// Records the result of a request: adjusts the lane's places, and opens or closes its breaker.
-    pub fn record(&self, id: &LaneId, outcome: Outcome, took: Duration, now: Timestamp) {
+    pub fn record_outcome(&self, id: &LaneId, outcome: Outcome, took: Duration, now: Timestamp) {
         let mut guard = self.state();
         let state = &mut *guard;
         let Some(lane) = state.lanes.get_mut(id) else { return };
-        let before = (lane.limit(), lane.answers.liveness(now));
+        let before = (lane.max_in_flight(), lane.answers.liveness(now));
         match outcome {
             Outcome::Alive => lane.window.answered(),
             Outcome::Failed(_) => lane.window.failed(),
             Outcome::Unrelated => return,
         }
         lane.answers.record(outcome == Outcome::Alive, took, now);
-        if before != (lane.limit(), lane.answers.liveness(now)) && !lane.queue.is_empty() {
+        if before != (lane.max_in_flight(), lane.answers.liveness(now)) && !lane.queue.is_empty() {
             self.0.wake.notify_one();
         }
         let change = match (&mut lane.breaker, outcome) {
@@ -51,7 +51,7 @@ impl Lanes {
                 lane.drain = Drain::new(now);
                 lane.waiting_in_table = true;
                 lane.window = Window::new(self.0.places.per_destination);
-                Change::Closed(breaker.clone())
+                BreakerChange::Closed(breaker.clone())
             }
             (Some(breaker), Outcome::Failed(failure)) if !breaker.is_closed() => {
                 // Without a probe, the request was sent before the breaker opened.
@@ -60,14 +60,14 @@ impl Lanes {
                 }
                 let until = breaker.probe_until;
                 breaker.probe_failed(failure, now, rand::random());
-                Change::Probed(breaker.clone(), until)
+                BreakerChange::Probed(breaker.clone(), until)
             }
             (before, outcome) => {
                 let Some(trip) = lane.health.record(&outcome, now) else { return };
                 let breaker = Breaker::opened(id, before.as_ref(), trip, now, rand::random());
                 lane.health = Health::default();
                 *before = Some(breaker.clone());
-                Change::Opened(breaker)
+                BreakerChange::Opened(breaker)
             }
         };
         lane.probe = None;
@@ -87,7 +87,7 @@ impl Lanes {
                 failed.claimed.map(|delivery| state.probes.remove(&delivery));
                 let until = breaker.probe_until;
                 breaker.probe_given_up(now, rand::random());
-                state.changes.push_back(Change::Probed(breaker.clone(), until));
+                state.changes.push_back(BreakerChange::Probed(breaker.clone(), until));
             }
             if breaker.may_be_probed(now) && lane.waiting_in_table && lane.probe.is_none() && due.len() < limit {
                 due.push(id.clone());
@@ -110,7 +110,7 @@ impl Lanes {
     }
 
     /// The oldest change that is not stored yet.
-    pub fn next_change(&self) -> Option<Change> {
+    pub fn next_change(&self) -> Option<BreakerChange> {
         self.state().changes.front().cloned()
     }
 

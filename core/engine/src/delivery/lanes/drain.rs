@@ -5,7 +5,7 @@ use domain::ids::DeliveryId;
 use domain::timestamp::Timestamp;
 
 use super::Lanes;
-use super::breakers::Change;
+use super::breakers::BreakerChange;
 
 /// Maximum number of lanes in one round. Each lane needs one statement.
 const LANES_PER_ROUND: usize = 16;
@@ -70,7 +70,7 @@ impl Lanes {
                 None => breaker.probe_left_out(now),
             }
             lane.probe = None;
-            state.changes.push_back(Change::Probed(breaker.clone(), until));
+            state.changes.push_back(BreakerChange::Probed(breaker.clone(), until));
         }
     }
 }

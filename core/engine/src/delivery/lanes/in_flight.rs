@@ -46,12 +46,12 @@ impl Place {
 
 impl Lanes {
     /// Takes all queued deliveries that get a place now.
-    pub fn start(&self, now: Timestamp) -> Vec<Placed> {
-        std::iter::from_fn(|| self.start_one(now)).collect()
+    pub fn all_with_places(&self, now: Timestamp) -> Vec<Placed> {
+        std::iter::from_fn(|| self.next_with_place(now)).collect()
     }
 
     /// Takes the next queued delivery that gets a place. Lanes take turns.
-    pub(crate) fn start_one(&self, now: Timestamp) -> Option<Placed> {
+    pub(crate) fn next_with_place(&self, now: Timestamp) -> Option<Placed> {
         let mut guard = self.state();
         let state = &mut *guard;
         for _ in 0..state.turns.len() {
@@ -69,7 +69,7 @@ impl Lanes {
                 is_shared: destination.lanes > 1,
                 of_lane: lane.in_flight,
             };
-            let next = if self.0.places.admit(liveness, lane.limit(), used) { lane.queue.pop() } else { None };
+            let next = if self.0.places.admit(liveness, lane.max_in_flight(), used) { lane.queue.pop() } else { None };
             if !lane.queue.is_empty() {
                 state.turns.push_back(id.clone());
             }

@@ -95,8 +95,8 @@ impl Lane {
         self.breaker.as_ref().map_or(BreakerState::Closed, |it| it.state)
     }
 
-    /// How many requests may be in flight.
-    pub fn limit(&self) -> usize {
+    /// Maximum number of requests in flight.
+    pub fn max_in_flight(&self) -> usize {
         match self.state() {
             BreakerState::Closed => self.window.size(),
             BreakerState::HalfOpen if self.probe.is_some() => 1,
@@ -121,7 +121,7 @@ impl Lane {
     /// The number of queued deliveries of all lanes up to which this lane may queue more. The part above
     /// [`QUEUE_OF_ALL`] is reserved for idle lanes, and its end for idle lanes that answer. So memory is bounded, and
     /// many busy lanes do not block an idle one.
-    pub(crate) fn queue_limit(&self, now: Timestamp) -> usize {
+    pub(crate) fn max_queued_in_all(&self, now: Timestamp) -> usize {
         match (self.answers.liveness(now), self.is_idle()) {
             (Liveness::Quick | Liveness::Slow, false) => QUEUE_OF_ALL,
             (Liveness::New | Liveness::Silent, false) => QUEUE_OF_ALL / 2,
@@ -134,7 +134,7 @@ impl Lane {
     /// Whether a prepared delivery may be queued. `queued`: the queued deliveries of all lanes.
     pub fn has_room_for(&self, delivery: DeliveryId, queued: usize, now: Timestamp) -> bool {
         match self.state() {
-            BreakerState::Closed => self.queue.len() < QUEUE_OF_ONE && queued < self.queue_limit(now),
+            BreakerState::Closed => self.queue.len() < QUEUE_OF_ONE && queued < self.max_queued_in_all(now),
             BreakerState::HalfOpen => self.probe.as_ref().is_some_and(|it| it.claimed == Some(delivery)),
             BreakerState::Open => false,
         }
@@ -153,7 +153,7 @@ impl Lane {
     /// How many waiting deliveries may be claimed from the table now. `max_rate`: the configured number per second
     /// after the breaker closed; `queued`: the queued deliveries of all lanes.
     pub(crate) fn drainable(&mut self, max_rate: u32, queued: usize, now: Timestamp) -> usize {
-        let room = self.room(now).min(self.queue_limit(now).saturating_sub(queued));
+        let room = self.room(now).min(self.max_queued_in_all(now).saturating_sub(queued));
         match (&self.breaker, self.state()) {
             (_, BreakerState::HalfOpen) => usize::from(self.needs_probe_delivery()),
             (_, BreakerState::Open) => 0,

@@ -9,7 +9,7 @@ use domain::delivery::places::Tally;
 use domain::ids::{DeliveryId, PostbackId};
 use domain::timestamp::Timestamp;
 
-use super::breakers::Change;
+use super::breakers::BreakerChange;
 use super::lane::Lane;
 use super::postback_lane::PostbackLane;
 
@@ -39,7 +39,7 @@ pub(super) struct State {
     /// The lane of each postback, as far as it is known.
     pub postback_lanes: HashMap<PostbackId, PostbackLane>,
     /// Changes of breakers to be stored, the oldest first.
-    pub changes: VecDeque<Change>,
+    pub changes: VecDeque<BreakerChange>,
     /// Destinations of postbacks to be stored.
     pub new_destinations: Vec<(PostbackId, Arc<str>)>,
     /// When the stored breakers are loaded next. `None`: as soon as possible.

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::Error;
 use crate::app::App;
-use crate::delivery::adapters::Line;
+use crate::delivery::adapters::CallLine;
 use crate::delivery::plan::Plan;
 use crate::delivery::secrets::SecretError;
 use crate::delivery::sending::{BODY_LOG_BYTES, Logged, classify_test, text};
@@ -37,7 +37,7 @@ pub(super) async fn render_test_request(
     let context = wire::context(now, 1, true, format!("test-{}", postback.id));
     let plan = Plan::new(&app.vault, Arc::new(postback.clone()), adapter.clone())?;
     let (line, binding, callee, ctx) =
-        (Line::of(postback.owner, adapter), plan.binding.clone(), adapter.clone(), context.clone());
+        (CallLine::of(postback.owner, adapter), plan.binding.clone(), adapter.clone(), context.clone());
     let rendered =
         app.adapters.pool().ask(line, move || callee.session().render(&ctx, &binding, &event)).await.flatten();
     let request = rendered.map_err(|error| plan.redact(error))?;
@@ -139,7 +139,7 @@ pub(super) async fn verify(app: &App, adapter: &Arc<Adapter>, postback: &Postbac
     plan.secrets.mask_answer(&mut answer);
     verification.status = Some(answer.status);
     verification.body = Some(text(&answer.body[..answer.body.len().min(BODY_LOG_BYTES)]));
-    let line = Line::of(postback.owner, adapter);
+    let line = CallLine::of(postback.owner, adapter);
     let classify = move || classify_test(&plan, &context, &request, &answer, now);
     let verdict = app.adapters.pool().ask(line, classify).await?;
     match verdict {

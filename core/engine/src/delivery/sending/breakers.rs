@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::Error;
 use crate::app::App;
-use crate::delivery::lanes::Change;
+use crate::delivery::lanes::BreakerChange;
 use crate::people::mail::MailKind;
 use crate::people::outbox;
 use domain::delivery::breaker::{Breaker, DAY, NOTIFIED_FOR};
@@ -26,7 +26,7 @@ const MAX_NOTIFIED: u64 = 100;
 
 /// One round: stores destinations and changes of breakers, loads the stored breakers if it is time, and claims due
 /// probes.
-pub async fn settle(app: &App) -> Result<(), Error> {
+pub async fn synchronise(app: &App) -> Result<(), Error> {
     let now = app.clock.now();
     store_destinations(app, now).await?;
     for _ in 0..CHANGES_PER_ROUND {
@@ -68,11 +68,11 @@ async fn store_destinations(app: &App, now: Timestamp) -> Result<(), DbErr> {
 }
 
 /// Stores a change, unless another process stored a change of this breaker first. Returns the stored breaker.
-async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Breaker>, Error> {
+async fn store(app: &App, change: &BreakerChange, now: Timestamp) -> Result<Option<Breaker>, Error> {
     let lane = &change.breaker().lane;
     let tx = app.db.begin().await?;
     let ours = match change {
-        Change::Opened(breaker) => {
+        BreakerChange::Opened(breaker) => {
             let first = storage::delivery::breakers::open(&tx, breaker).await?;
             if first && breaker.open_notified_at.is_none() {
                 notify(app, &tx, MailKind::DestinationPaused, lane).await?;
@@ -80,8 +80,8 @@ async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Brea
             }
             first
         }
-        Change::Probed(breaker, until) => storage::delivery::breakers::save_probe(&tx, breaker, *until).await?,
-        Change::Closed(_) => {
+        BreakerChange::Probed(breaker, until) => storage::delivery::breakers::save_probe(&tx, breaker, *until).await?,
+        BreakerChange::Closed(_) => {
             let before = storage::delivery::breakers::find(&tx, lane).await?;
             let first = storage::delivery::breakers::close(&tx, lane, now).await?;
             // If the owner was not notified that the breaker opened, as after a relapse, no notification that it
@@ -103,18 +103,18 @@ async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Brea
     Ok(stored)
 }
 
-fn log(change: &Change) {
+fn log(change: &BreakerChange) {
     let it = change.breaker();
     let (destination, failures, code) = (&*it.lane.destination, it.failures, &it.reason.code);
     let owner = it.lane.owner.map_or_else(|| "program".to_owned(), |owner| owner.to_string());
     match change {
-        Change::Opened(_) => {
+        BreakerChange::Opened(_) => {
             tracing::warn!(destination, owner, failures, code, probe_at = %it.probe_at, "A destination is paused; its deliveries wait");
         }
-        Change::Probed(..) => {
+        BreakerChange::Probed(..) => {
             tracing::info!(destination, owner, failures, code, probe_at = %it.probe_at, "A destination stays paused after a probe");
         }
-        Change::Closed(_) => {
+        BreakerChange::Closed(_) => {
             tracing::info!(destination, owner, "A destination answers again; its waiting deliveries are sent");
         }
     }

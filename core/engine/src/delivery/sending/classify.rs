@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::app::App;
-use crate::delivery::adapter_faults::settle_faults_soon;
-use crate::delivery::adapters::{Batch, Group, Subject};
+use crate::delivery::adapter_faults::review_faults_soon;
+use crate::delivery::adapters::{Calls, Group};
 use crate::delivery::plan::Plan;
 use domain::delivery::fair_queue::Urgency;
 
@@ -20,28 +20,23 @@ pub type Later = oneshot::Receiver<Sent>;
 pub(super) async fn classify(app: &App, sent: Vec<Sent>) -> (Vec<Sent>, Vec<Option<Later>>) {
     let mut later: Vec<Option<Later>> = sent.iter().map(|_| None).collect();
     let (mut classified, groups) = by_plan(sent);
-    let (pool, mut batch) = (app.adapters.pool(), Batch::new());
+    let (pool, mut calls) = (app.adapters.pool(), Calls::new());
     let mut open = HashSet::new();
     for (plan, items) in groups {
         open.extend(items.iter().map(|(place, _)| *place));
-        let group = Group {
-            adapter: plan.adapter.clone(),
-            subject: Subject::Postback(plan.postback.clone()),
-            urgency: Urgency::Finishing,
-            items,
-        };
+        let group = Group::for_plan(&plan, Urgency::Finishing, items);
         let (faults, clock) = (app.adapters.faults().clone(), app.clock.clone());
-        batch.add(pool, group, move |session, (place, mut sent): (usize, Sent)| {
+        calls.add(pool, group, move |session, (place, mut sent): (usize, Sent)| {
             sent.verdict = Some(verdict::classify(session, &faults, &mut sent, clock.now()));
             (place, sent)
         });
     }
-    for (_, (place, sent)) in batch.gather(pool).await {
+    for (_, (place, sent)) in calls.gather(pool).await {
         open.remove(&place);
         classified.push(sent);
     }
-    settle_faults_soon(app);
-    if batch.is_complete() {
+    review_faults_soon(app);
+    if calls.is_complete() {
         return (classified, later);
     }
     let mut waiting = HashMap::new();
@@ -51,7 +46,7 @@ pub(super) async fn classify(app: &App, sent: Vec<Sent>) -> (Vec<Sent>, Vec<Opti
         waiting.insert(place, sender);
     }
     tokio::spawn(async move {
-        while let Some((_, (place, sent))) = batch.next().await {
+        while let Some((_, (place, sent))) = calls.next().await {
             if let Some(sender) = waiting.remove(&place) {
                 let _ = sender.send(sent);
             }

@@ -1,4 +1,4 @@
-//! Concluding: the answers are classified, and the new states are stored with the attempts.
+//! Concluding: the answers are classified, and the new states are saved with the attempts.
 
 use std::time::Duration;
 
@@ -15,20 +15,19 @@ use super::{Sent, verdict};
 /// The results of a group: its attempts and the new states.
 #[derive(Default)]
 pub struct Concluded {
-    pub attempts: Vec<Attempt>,
-    pub finished: Vec<Finish>,
-    /// For each delivery of the group, set if its adapter still classifies the answer.
-    pub later: Vec<Option<Later>>,
+    attempts: Vec<Attempt>,
+    finished: Vec<Finish>,
     /// For each delivery that was accepted at the first attempt: the time since its event, without the delay of the
     /// rule.
     pipeline: Vec<Duration>,
 }
 
-/// Has the adapters classify the answers and decides the new states. Stores nothing.
-pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
+/// Has the adapters classify the answers and decides the new states. Stores nothing. Also returns, for each delivery in
+/// `sent`, its [`Later`] if its adapter still classifies the answer.
+pub async fn conclude(app: &App, sent: Vec<Sent>) -> (Concluded, Vec<Option<Later>>) {
     let (classified, later) = classify(app, sent).await;
     let now = app.clock.now();
-    let mut concluded = Concluded { later, ..Concluded::default() };
+    let mut concluded = Concluded::default();
     for mut sent in classified {
         let Some(verdict) = sent.verdict.take() else { continue };
         let finish = verdict::finish(&sent, &verdict, now);
@@ -39,7 +38,7 @@ pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
         concluded.finished.push(finish);
         concluded.attempts.push(verdict::attempt(sent, verdict));
     }
-    concluded
+    (concluded, later)
 }
 
 impl Concluded {
@@ -48,23 +47,23 @@ impl Concluded {
         Self { finished, ..Self::default() }
     }
 
-    /// Stores all results in one transaction.
-    pub async fn store(&self, app: &App) -> Result<(), DbErr> {
-        store(app, &self.attempts, &self.finished).await?;
+    /// Saves all results in one transaction.
+    pub async fn save(&self, app: &App) -> Result<(), DbErr> {
+        commit(app, &self.attempts, &self.finished).await?;
         for span in &self.pipeline {
             metrics::histogram!("postrider_pipeline_seconds").record(*span);
         }
         Ok(())
     }
 
-    /// Stores each result in its own transaction, so that one refused row does not fail the others.
+    /// Saves each result in its own transaction, so that one refused row does not fail the others.
     ///
     /// # Errors
     ///
-    /// The database is unavailable. Results that are not stored yet are kept.
-    pub(crate) async fn store_one_by_one(&mut self, app: &App) -> Result<(), DbErr> {
+    /// The database is unavailable. Results that are not saved yet are kept.
+    pub(crate) async fn save_one_by_one(&mut self, app: &App) -> Result<(), DbErr> {
         while let (Some(attempt), Some(finish)) = (self.attempts.last(), self.finished.last()) {
-            match store(app, std::slice::from_ref(attempt), std::slice::from_ref(finish)).await {
+            match commit(app, std::slice::from_ref(attempt), std::slice::from_ref(finish)).await {
                 Ok(()) => {}
                 Err(error) if is_outage(&error) => return Err(error),
                 Err(error) => {
@@ -78,7 +77,8 @@ impl Concluded {
     }
 }
 
-async fn store(app: &App, attempts: &[Attempt], finished: &[Finish]) -> Result<(), DbErr> {
+/// One transaction: the new states and the attempts.
+async fn commit(app: &App, attempts: &[Attempt], finished: &[Finish]) -> Result<(), DbErr> {
     let tx = app.db.begin().await?;
     let stored = storage::delivery::deliveries::finish(&tx, finished).await?;
     storage::delivery::attempts::insert(&tx, attempts).await?;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::delivery::adapters::Batch;
+use crate::delivery::adapters::Calls;
 
 use super::preparation::Preparation;
 use super::render::Rendered;
@@ -32,11 +32,11 @@ impl Late {
         std::mem::take(&mut self.done())
     }
 
-    /// Collects the remaining results of a batch in the background.
-    pub(super) fn wait_for(&self, mut batch: Batch<Rendered>) {
+    /// Collects the remaining results in the background.
+    pub(super) fn wait_for(&self, mut calls: Calls<Rendered>) {
         let late = self.clone();
         tokio::spawn(async move {
-            while let Some((_, rendered)) = batch.next().await {
+            while let Some((_, rendered)) = calls.next().await {
                 late.done().add(rendered);
                 late.wake.notify_one();
             }

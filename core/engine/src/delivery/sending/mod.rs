@@ -36,7 +36,7 @@ use super::plan::Plan;
 use super::prepared::Prepared;
 use super::secrets::SecretError;
 
-pub use breakers::settle as settle_breakers;
+pub use breakers::synchronise as synchronise_breakers;
 pub use classify::Later;
 pub use conclude::{Concluded, conclude};
 pub use late::Late;

@@ -15,7 +15,7 @@ pub struct Preparation {
     pub failed_to_render: Vec<Sent>,
     /// Ended or postponed by the rules.
     pub finished: Vec<Finish>,
-    /// To be parked in the lane in which their predecessors are parked.
+    /// To be parked, such as in the lane in which their predecessors are parked.
     pub parked: Vec<Parked>,
 }
 
@@ -29,7 +29,7 @@ impl Preparation {
         match rendered {
             Rendered::Ready(prepared) => self.ready.push(*prepared),
             Rendered::Failed(sent) => self.failed_to_render.push(*sent),
-            Rendered::Settled(finish) => self.finished.push(finish),
+            Rendered::Finished(finish) => self.finished.push(finish),
             // Its lease ends soon; the next claim prepares it again.
             Rendered::TooLate => {}
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use sea_orm::DbErr;
 
 use crate::app::App;
-use crate::delivery::adapter_faults::settle_faults_soon;
-use crate::delivery::adapters::{Batch, Group, Subject, key_of};
+use crate::delivery::adapter_faults::review_faults_soon;
+use crate::delivery::adapters::{Calls, Group, key_of};
 use crate::delivery::plan::Plan;
 use domain::delivery::adapter::busy;
 use domain::delivery::delivery::{Delivery, DeliveryState, EventDelivery, Reason};
@@ -34,7 +34,7 @@ const WAIT_FOR_ADAPTER: Duration = Duration::from_secs(60);
 /// Minimum wait for a slow adapter.
 const WAIT_FOR_TURN: Duration = Duration::from_secs(1);
 /// Maximum number of calls for a delivery: decide, render, classify.
-const CALLS: u32 = 3;
+const CALLS_OF_ONE: u32 = 3;
 
 /// Adds the events to deliveries that were claimed from the table.
 pub(crate) async fn with_events(
@@ -126,7 +126,7 @@ async fn render_all(
     preparation: &mut Preparation,
     now: Timestamp,
 ) {
-    let (pool, mut batch) = (app.adapters.pool(), Batch::new());
+    let (pool, mut calls) = (app.adapters.pool(), Calls::new());
     for (plan, mut items) in groups {
         let line = plan.line();
         if let Some(until) = app.adapters.faults().suspended_until(&plan.postback, now) {
@@ -139,29 +139,24 @@ async fn render_all(
         }
         let room = pool.room(&line);
         if items.len() > room {
-            let per_second = per_second(pool.average(&line) * CALLS);
+            let per_second = per_second(pool.average(&line) * CALLS_OF_ONE);
             for it in items.drain(room..) {
                 let due_at = place_in_line(app, &plan.postback, now.plus(WAIT_FOR_TURN), per_second, now);
                 preparation.finished.push(postponed(&it.delivery, it.lease.claim, Some(busy()), due_at));
             }
         }
-        let group = Group {
-            adapter: plan.adapter.clone(),
-            subject: Subject::Postback(plan.postback.clone()),
-            urgency: Urgency::Queued,
-            items,
-        };
+        let group = Group::for_plan(&plan, Urgency::Queued, items);
         let (faults, clock, timeout) =
             (app.adapters.faults().clone(), app.clock.clone(), app.settings.request_timeout());
-        batch.add(pool, group, move |session, it| render(session, &plan, &faults, it, clock.now(), timeout));
+        calls.add(pool, group, move |session, it| render(session, &plan, &faults, it, clock.now(), timeout));
     }
-    for (_, rendered) in batch.gather(pool).await {
+    for (_, rendered) in calls.gather(pool).await {
         preparation.add(rendered);
     }
-    if !batch.is_complete() {
-        late.wait_for(batch);
+    if !calls.is_complete() {
+        late.wait_for(calls);
     }
-    settle_faults_soon(app);
+    review_faults_soon(app);
 }
 
 /// How many deliveries one thread can process in a second, if one takes `span`.

@@ -31,7 +31,7 @@ pub(super) enum Rendered {
     /// It is concluded without a request.
     Failed(Box<Sent>),
     /// It has ended or is postponed.
-    Settled(Finish),
+    Finished(Finish),
     /// The request could still be in flight at the end of its lease.
     TooLate,
 }
@@ -54,7 +54,7 @@ pub(super) fn render(
             let ToRender { delivery, lease, event } = it;
             Rendered::Ready(Box::new(Prepared { delivery, lease, event, plan: plan.clone(), request, log }))
         }
-        Err(Unsent::Settled(finish)) => Rendered::Settled(finish),
+        Err(Unsent::Finished(finish)) => Rendered::Finished(finish),
         Err(Unsent::Failed(error)) => Rendered::Failed(Box::new(Sent {
             delivery: it.delivery,
             claim: it.lease.claim,
@@ -71,7 +71,7 @@ pub(super) fn render(
 }
 
 enum Unsent {
-    Settled(Finish),
+    Finished(Finish),
     Failed(AdapterError),
 }
 
@@ -105,12 +105,12 @@ fn decide(plan: &Plan, it: &ToRender, decision: contract::Decision, now: Timesta
     let (delivery, claim) = (&it.delivery, it.lease.claim);
     match plan.delay(&decision) {
         Some(delay) if delivery.created_at.plus(delay) > now => {
-            Err(Unsent::Settled(postponed(delivery, claim, None, delivery.created_at.plus(delay))))
+            Err(Unsent::Finished(postponed(delivery, claim, None, delivery.created_at.plus(delay))))
         }
         Some(_) => Ok(()),
         None => {
             let reason = plan.missing_value(decision.clone()).unwrap_or_else(|| skipped(plan, decision));
-            Err(Unsent::Settled(ended(delivery, claim, DeliveryState::Cancelled, reason, now)))
+            Err(Unsent::Finished(ended(delivery, claim, DeliveryState::Cancelled, reason, now)))
         }
     }
 }

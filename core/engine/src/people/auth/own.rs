@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::app::App;
 use crate::error::is_taken;
-use crate::people::audit::{self, Change};
+use crate::people::audit::{self, RequestedChange};
 use crate::people::mail::MailKind;
 use crate::people::outbox;
 use crate::{Error, FieldIssue};
@@ -82,7 +82,12 @@ pub async fn email_of_link(app: &App, token: &str) -> Result<String, Error> {
 }
 
 /// Records a change of a person who is known by a link.
-pub(super) async fn record(app: &App, tx: &impl ConnectionTrait, user: &User, change: Change) -> Result<(), Error> {
+pub(super) async fn record(
+    app: &App,
+    tx: &impl ConnectionTrait,
+    user: &User,
+    change: RequestedChange,
+) -> Result<(), Error> {
     audit::record_of_user(app, tx, user, change).await
 }
 
@@ -101,7 +106,7 @@ pub async fn confirm_email(app: &App, visitor: &Visitor, token: &str) -> Result<
     })?;
     // A link that was sent to the former mailbox must no longer give access to the account.
     storage::people::tokens::revoke_of(&tx, id, now).await?;
-    record(app, &tx, &user, Change::by(visitor, "confirm_email", None)).await?;
+    record(app, &tx, &user, RequestedChange::by(visitor, "confirm_email", None)).await?;
     outbox::add(app, &tx, MailKind::EmailChanged, &former, &user.name, "").await?;
     tx.commit().await?;
     outbox::wake_worker(app);

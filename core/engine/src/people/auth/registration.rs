@@ -7,7 +7,7 @@ use crate::Error;
 use crate::app::App;
 use crate::config::Registration;
 use crate::error::is_taken;
-use crate::people::audit::Change;
+use crate::people::audit::RequestedChange;
 use crate::people::mail::MailKind;
 use crate::people::outbox;
 use crate::program::affiliates;
@@ -141,7 +141,7 @@ pub async fn set_password(
         | Purpose::ConfirmPayoutRemoval { .. } => return Err(AuthError::LinkUsed.into()),
     };
     let body = serde_json::json!({"link": link, "end_keys": end_keys});
-    let change = Change { body, ..Change::by(visitor, "set_password", Some(user.id.to_string())) };
+    let change = RequestedChange { body, ..RequestedChange::by(visitor, "set_password", Some(user.id.to_string())) };
     own::record(app, &tx, &user, change).await?;
     tx.commit().await?;
     outbox::wake_worker(app);

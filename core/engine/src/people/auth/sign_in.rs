@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::app::App;
-use crate::people::audit::{self, Change};
+use crate::people::audit::{self, RequestedChange};
 use crate::people::live_session;
 use domain::ids::UserId;
 use domain::people::actor::Actor;
@@ -113,7 +113,7 @@ pub async fn step(app: &App, visitor: &Visitor, given: Credentials) -> Result<Si
     throttling::succeeded(app, &attempt).await?;
     let tx = app.db.begin().await?;
     let (secret, signed_in) = sessions::begin(app, &tx, SessionOwner::User(&user), visitor).await?;
-    let change = Change::by(visitor, "login", Some(signed_in.session.id.to_string()));
+    let change = RequestedChange::by(visitor, "login", Some(signed_in.session.id.to_string()));
     audit::record(app, &tx, signed_in.actor, change).await?;
     tx.commit().await?;
     let device = known_device::of(app, visitor, &email);
@@ -173,8 +173,8 @@ pub async fn by_link(app: &App, visitor: &Visitor, token: &str) -> Result<(Strin
     let opener = opener.as_deref().and_then(Opener::from_name);
     let owner = SessionOwner::Affiliate { id: affiliate, opened_by, opener };
     let (secret, signed_in) = sessions::begin(app, &tx, owner, visitor).await?;
-    let change = Change::by(visitor, "sign_in_by_link", Some(signed_in.session.id.to_string()));
-    let change = Change { body, ..change };
+    let change = RequestedChange::by(visitor, "sign_in_by_link", Some(signed_in.session.id.to_string()));
+    let change = RequestedChange { body, ..change };
     audit::record(app, &tx, signed_in.actor, change).await?;
     tx.commit().await?;
     Ok((secret, next))

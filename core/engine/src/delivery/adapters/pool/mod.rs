@@ -1,15 +1,15 @@
 //! The threads on which adapters run, shared fairly.
 //!
-//! Calls queue by owner and adapter version, and each such [`Line`] gets the same share of the time
+//! Calls queue by owner and adapter version, and each such [`CallLine`] gets the same share of the time
 //! (`domain/delivery/fair_queue`). A thread works for a turn of about two milliseconds on one line and then queues the
-//! rest again, so that a batch of thousands of calls delays no other line. A call is not interrupted before its
+//! rest again, so that a group of thousands of calls delays no other line. A call is not interrupted before its
 //! limits: lines that have made slow calls (`domain/delivery/pace`) get one thread at a time, and one thread never
-//! takes their work. Batches do not wait for a line whose queued calls would take long in total, and such a line takes
+//! takes their work. Callers of many calls ([`Calls`]) do not wait for a line whose queued calls would take long in total, and such a line takes
 //! no more calls, even if each call is quick.
 //!
 //! An instance exists no longer than a turn, so there are never more instances than threads.
 
-mod batch;
+mod calls;
 mod cpu_timer;
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use domain::delivery::fair_queue::{FairQueue, Place, Urgency};
+use domain::delivery::fair_queue::{FairQueue, Urgency, WorkerKind};
 use domain::delivery::pace::{self, Pace};
 use domain::ids::AffiliateId;
 use host::{Adapter, AdapterError};
@@ -29,12 +29,12 @@ use host::{Adapter, AdapterError};
 use super::Faults;
 use super::faults::Subject;
 
-pub use batch::{Batch, Group};
+pub use calls::{Calls, Group};
 pub use cpu_timer::CpuTimer;
 
 /// Maximum number of queued calls of a line that is slow or of unknown speed. Further deliveries wait in the table.
 const SLOW_CALLS: usize = 32;
-/// Batches do not wait for a line with more queued work than this.
+/// [`Calls`] do not wait for a line with more queued work than this.
 const LONG_BACKLOG: Duration = Duration::from_millis(250);
 /// A line takes no more calls than this time is enough for.
 const LONGEST_BACKLOG: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ const CALLERS_OF_SLOW: usize = 8;
 
 /// A line of queued calls: all calls of an adapter version for an owner.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Line {
+pub struct CallLine {
     pub owner: Option<AffiliateId>,
     pub adapter: String,
     pub version: String,
@@ -55,7 +55,7 @@ pub struct Line {
     is_built_in: bool,
 }
 
-impl Line {
+impl CallLine {
     /// The line of an adapter for an owner.
     pub fn of(owner: Option<AffiliateId>, adapter: &Adapter) -> Self {
         let descriptor = adapter.descriptor();
@@ -102,8 +102,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    queue: FairQueue<Line, Job>,
-    lines: HashMap<Line, LineState>,
+    queue: FairQueue<CallLine, Job>,
+    lines: HashMap<CallLine, LineState>,
     /// Threads that wait for work.
     idle: usize,
     closed: bool,
@@ -162,10 +162,10 @@ impl Pool {
         let shared = Shared { state: Mutex::default(), work: Condvar::new(), started: Instant::now(), faults };
         let pool = Self(Arc::new(Handle(Arc::new(shared))));
         for number in 0..threads.max(2) {
-            let place = if number == 0 { Place::QuickOnly } else { Place::Any };
+            let kind = if number == 0 { WorkerKind::QuickOnly } else { WorkerKind::Any };
             let shared = pool.0.0.clone();
             let thread = std::thread::Builder::new().name(format!("adapter-{number}"));
-            thread.spawn(move || worker::run(&shared, place))?;
+            thread.spawn(move || worker::run(&shared, kind))?;
         }
         Ok(pool)
     }
@@ -177,7 +177,7 @@ impl Pool {
     /// `Busy` if too many callers wait in the line, or if `call` panicked.
     pub async fn ask<T: Send + 'static>(
         &self,
-        line: Line,
+        line: CallLine,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AdapterError> {
         self.ask_as(line, Urgency::Asked, None, call).await
@@ -186,7 +186,7 @@ impl Pool {
     /// Like [`Self::ask`], for a call that counts as a fault of `subject` if it is slow.
     pub(crate) async fn ask_for<T: Send + 'static>(
         &self,
-        line: Line,
+        line: CallLine,
         subject: Subject,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AdapterError> {
@@ -196,7 +196,7 @@ impl Pool {
     /// Like [`Self::ask`], before all other calls of the line: for checks by the host itself.
     pub(crate) async fn probe<T: Send + 'static>(
         &self,
-        line: Line,
+        line: CallLine,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, AdapterError> {
         self.ask_as(line, Urgency::Finishing, None, call).await
@@ -204,7 +204,7 @@ impl Pool {
 
     async fn ask_as<T: Send + 'static>(
         &self,
-        line: Line,
+        line: CallLine,
         urgency: Urgency,
         subject: Option<Subject>,
         call: impl FnOnce() -> T + Send + 'static,
@@ -237,12 +237,12 @@ impl Pool {
     }
 
     /// The speed of a line.
-    pub(crate) fn speed(&self, line: &Line) -> Speed {
+    pub(crate) fn speed(&self, line: &CallLine) -> Speed {
         self.0.0.speed(&self.0.0.state(), line)
     }
 
     /// How many more calls a line may queue.
-    pub fn room(&self, line: &Line) -> usize {
+    pub fn room(&self, line: &CallLine) -> usize {
         let state = self.0.0.state();
         let line_state = state.lines.get(line).copied().unwrap_or_default();
         let most = match self.0.0.speed(&state, line) {
@@ -253,13 +253,13 @@ impl Pool {
     }
 
     /// Whether the queued calls of a line take long in total.
-    fn has_backlog(&self, line: &Line) -> bool {
+    fn has_backlog(&self, line: &CallLine) -> bool {
         let line_state = self.0.0.state().lines.get(line).copied().unwrap_or_default();
         line_state.waiting > line_state.pace.calls_within(LONG_BACKLOG)
     }
 
     /// The average time of a line's calls.
-    pub fn average(&self, line: &Line) -> Duration {
+    pub fn average(&self, line: &CallLine) -> Duration {
         self.0.0.state().lines.get(line).map_or(Duration::ZERO, |line_state| line_state.pace.average())
     }
 }
@@ -270,7 +270,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn speed(&self, state: &State, line: &Line) -> Speed {
+    fn speed(&self, state: &State, line: &CallLine) -> Speed {
         match state.lines.get(line).map(|line_state| line_state.pace) {
             _ if line.is_built_in => Speed::Quick,
             Some(pace) if pace.is_slow(self.started.elapsed()) => Speed::Slow,
@@ -279,7 +279,7 @@ impl Shared {
         }
     }
 
-    fn push(&self, state: &mut State, line: &Line, job: Job) {
+    fn push(&self, state: &mut State, line: &CallLine, job: Job) {
         if state.closed {
             return;
         }

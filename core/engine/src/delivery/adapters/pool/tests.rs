@@ -4,8 +4,8 @@ use std::sync::mpsc;
 
 use super::*;
 
-fn line(adapter: &str, is_built_in: bool) -> Line {
-    Line { owner: None, adapter: adapter.to_owned(), version: "1.0.0".to_owned(), is_built_in }
+fn line(adapter: &str, is_built_in: bool) -> CallLine {
+    CallLine { owner: None, adapter: adapter.to_owned(), version: "1.0.0".to_owned(), is_built_in }
 }
 
 fn pool(threads: usize) -> Pool {

@@ -3,14 +3,14 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use domain::delivery::fair_queue::Place;
+use domain::delivery::fair_queue::WorkerKind;
 use domain::delivery::pace::PaceVerdict;
 
-use super::{Job, Line, Progress, Shared, Speed, Turn};
+use super::{CallLine, Job, Progress, Shared, Speed, Turn};
 
 /// Works until the pool is closed.
-pub(super) fn run(shared: &Shared, place: Place) {
-    while let Some((line, mut job)) = next(shared, place) {
+pub(super) fn run(shared: &Shared, kind: WorkerKind) {
+    while let Some((line, mut job)) = next(shared, kind) {
         let mut turn = Turn::begin();
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| (job.run)(&mut turn)));
         let progress = result.unwrap_or_else(|_| {
@@ -21,13 +21,13 @@ pub(super) fn run(shared: &Shared, place: Place) {
     }
 }
 
-fn next(shared: &Shared, place: Place) -> Option<(Line, Job)> {
+fn next(shared: &Shared, kind: WorkerKind) -> Option<(CallLine, Job)> {
     let mut state = shared.state();
     loop {
         if state.closed {
             return None;
         }
-        if let Some(next) = state.queue.take(place) {
+        if let Some(next) = state.queue.take(kind) {
             return Some(next);
         }
         state.idle += 1;
@@ -36,7 +36,7 @@ fn next(shared: &Shared, place: Place) -> Option<(Line, Job)> {
     }
 }
 
-fn end_turn(shared: &Shared, line: &Line, mut job: Job, turn: &Turn, progress: Progress) {
+fn end_turn(shared: &Shared, line: &CallLine, mut job: Job, turn: &Turn, progress: Progress) {
     let took = turn.begun.elapsed();
     // A finished job makes no more calls, even if it ended early.
     let made = if progress == Progress::Done { job.left } else { job.left.min(turn.calls as usize) };
@@ -67,7 +67,7 @@ fn end_turn(shared: &Shared, line: &Line, mut job: Job, turn: &Turn, progress: P
     }
 }
 
-fn measure(line: &Line, took: Duration) {
+fn measure(line: &CallLine, took: Duration) {
     let (adapter, version) = (line.adapter.clone(), line.version.clone());
     metrics::histogram!("postrider_adapter_turn_seconds", "adapter" => adapter, "version" => version).record(took);
 }

@@ -1,4 +1,4 @@
-//! Batches: groups of calls that are queued together, and their results.
+//! Many calls at once: [`Calls`] queues groups of calls together and collects their results.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use domain::delivery::fair_queue::Urgency;
 use host::{Adapter, Session};
 
 use super::super::faults::Subject;
-use super::{Job, Line, Pool, Progress, Speed, Turn};
+use super::{CallLine, Job, Pool, Progress, Speed, Turn};
 
-/// Maximum wait of a batch for a line with a long backlog.
+/// Maximum wait for a line with a long backlog.
 const WAIT_FOR_BACKLOG: Duration = Duration::from_millis(20);
-/// Maximum wait of a batch for a line of unknown speed.
+/// Maximum wait for a line of unknown speed.
 const WAIT_FOR_UNKNOWN: Duration = Duration::from_millis(50);
-/// Maximum wait of a batch for a quick line, which a busy machine may delay.
+/// Maximum wait for a quick line, which a busy machine may delay.
 const WAIT_FOR_QUICK: Duration = Duration::from_secs(2);
 /// Time between two checks whether a line has turned out to be slow.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(5);
@@ -31,8 +31,9 @@ pub struct Group<I> {
     pub items: Vec<I>,
 }
 
-/// Groups that are queued together. When a batch is dropped, calls that have not started are not made.
-pub struct Batch<R> {
+/// Groups of calls that are queued together. Each result has the number of its group. When this is dropped, calls that
+/// have not started are not made.
+pub struct Calls<R> {
     groups: Vec<Open>,
     /// Number of calls of all groups without a result.
     open: usize,
@@ -40,22 +41,22 @@ pub struct Batch<R> {
     results: mpsc::UnboundedReceiver<(usize, R)>,
 }
 
-/// A group of a batch.
+/// A group of [`Calls`].
 struct Open {
-    line: Line,
+    line: CallLine,
     /// Number of calls without a result.
     left: usize,
 }
 
-impl<R> Default for Batch<R> {
+impl<R> Default for Calls<R> {
     fn default() -> Self {
         let (sender, results) = mpsc::unbounded_channel();
         Self { groups: Vec::new(), open: 0, sender: Some(sender), results }
     }
 }
 
-impl<R: Send + 'static> Batch<R> {
-    /// An empty batch.
+impl<R: Send + 'static> Calls<R> {
+    /// No calls.
     pub fn new() -> Self {
         Self::default()
     }
@@ -70,7 +71,7 @@ impl<R: Send + 'static> Batch<R> {
     ) -> usize {
         let Group { adapter, subject, urgency, items } = group;
         let number = self.groups.len();
-        let line = Line::of(subject.owner(), &adapter);
+        let line = CallLine::of(subject.owner(), &adapter);
         self.groups.push(Open { line: line.clone(), left: items.len() });
         self.open += items.len();
         let Some(results) = self.sender.clone() else { return number };
@@ -139,7 +140,7 @@ impl<R: Send + 'static> Batch<R> {
         self.open -= 1;
     }
 
-    /// Ends the batch: calls that have not started are not made. Returns the remaining results.
+    /// Ends the calls: those that have not started are not made. Returns the remaining results.
     pub fn close(mut self) -> Vec<(usize, R)> {
         self.results.close();
         std::iter::from_fn(|| self.results.try_recv().ok()).collect()
