@@ -132,26 +132,6 @@ impl Error {
     }
 }
 
-/// Deserializes `value`. `under` is the JSON pointer of `value` in the body; errors name the invalid field.
-pub fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value, under: &str) -> Result<T, Error> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = format!("{under}{}", pointer(error.path()));
-        Error::invalid(path, error.into_inner().to_string())
-    })
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { variant } => format!("/{variant}"),
-            Segment::Unknown => "/?".to_owned(),
-        })
-        .collect()
-}
-
 fn sentence(issues: &[FieldIssue]) -> String {
     let parts = issues.iter().map(|issue| match issue.path.as_str() {
         "" => format!("the body: {}", issue.message),

@@ -1,5 +1,5 @@
-//! Authorization. The OpenAPI description states the access rule of each operation. The rule is checked here, before
-//! the handler runs and before the body is read, so that no handler can forget it.
+//! Authorization. The OpenAPI description states the access rule and the query parameters of each operation. Both are
+//! checked here, before the handler runs and before the body is read, so that no handler can forget it.
 
 use std::sync::Arc;
 
@@ -66,6 +66,9 @@ pub async fn layer(
         (Err(_), AccessRule::Public) => None,
         (Err(problem), _) => return problem.into_response(),
     };
+    if let Err(problem) = operation.check_query(request.uri().query().unwrap_or_default()) {
+        return problem.into_response();
+    }
     if let Some(actor) = actor {
         request.extensions_mut().insert(actor);
     }
