@@ -97,7 +97,7 @@ pub enum Error {
     TooManyReports,
     #[error("this takes longer than one request may; request less data, such as a shorter period or fewer groups")]
     TookTooLong,
-    #[error("the database did not answer; nothing was changed, send the request again")]
+    #[error("the database did not answer")]
     Database(Arc<DbErr>),
 }
 

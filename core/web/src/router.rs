@@ -162,11 +162,13 @@ pub fn router(app: App, site: Site) -> Router {
     let operations = Arc::new(Operations::of(&description).with_rows(site.rows));
     tracking::prepare_user_agents();
     let api = api
+        .layer(middleware::from_fn(idempotency::watch_writes))
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::layer))
         .layer(middleware::from_fn_with_state((app.clone(), operations.clone()), access::layer))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));
     let pages = site
         .routes
+        .layer(middleware::from_fn(idempotency::watch_writes))
         .layer(middleware::from_fn_with_state((app.clone(), operations), access::layer))
         .layer(middleware::from_fn_with_state(site.show_problem, show_problems))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::writes;
+
 /// Sends commands to a task that commits them in batches, and returns their answers.
 #[derive(Debug)]
 pub struct Writer<C, A> {
@@ -116,6 +118,7 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
     /// Queues the command. The receiver gets the answer when its batch is durable.
     async fn enqueue(&self, command: C) -> Result<oneshot::Receiver<A>, Stopped> {
         let (sender, receiver) = oneshot::channel();
+        writes::begins();
         self.queue.send((command, sender)).await.map_err(|_| Stopped)?;
         Ok(receiver)
     }
