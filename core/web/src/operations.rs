@@ -8,6 +8,7 @@ use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
 use domain::people::permission::Permission;
+use engine::Error;
 
 use super::errors::Problem;
 use super::limits::{BODY_LIMIT, UNAUTHENTICATED_BODY_LIMIT};
@@ -32,6 +33,8 @@ pub struct Operation {
     path: String,
     /// The query parameters. `None` for pages and forms, which check theirs.
     parameters: Option<Vec<String>>,
+    /// False if the operation is described without a body.
+    takes_body: bool,
 }
 
 impl Operation {
@@ -58,6 +61,24 @@ impl Operation {
         };
         let detail = format!("there is no parameter \"{shown}\"; {advice}");
         Err(Problem::bad_request("invalid_parameter", detail))
+    }
+
+    /// Whether a body of a request must be empty.
+    pub fn refuses_body(&self, method: &Method) -> bool {
+        !self.takes_body && !method.is_safe()
+    }
+
+    /// Refuses a body of an operation that takes none, because its fields would be ignored.
+    ///
+    /// # Errors
+    /// There is anything in the body.
+    pub fn check_no_body(&self, body: &[u8]) -> Result<(), Error> {
+        let is_empty = match serde_json::from_slice(body) {
+            Ok(Value::Object(fields)) => fields.is_empty(),
+            Ok(body) => body.is_null(),
+            Err(_) => body.trim_ascii().is_empty(),
+        };
+        if is_empty { Ok(()) } else { Err(Error::invalid("", "this operation takes no body; remove it")) }
     }
 
     /// The first id in a path of this operation.
@@ -93,7 +114,8 @@ impl Operations {
                 let (Ok(method), Some(id)) = (method, operation["operationId"].as_str()) else { continue };
                 let access = access_rule(id, &operation["security"]);
                 let parameters = Some(query_parameters(operation));
-                let operation = Operation { id: id.to_owned(), access, path: path.clone(), parameters };
+                let takes_body = operation.get("requestBody").is_some();
+                let operation = Operation { id: id.to_owned(), access, path: path.clone(), parameters, takes_body };
                 paths.entry(path.clone()).or_default().insert(method, operation);
             }
         }
@@ -110,7 +132,7 @@ impl Operations {
                 Row::Page { path, access } => (path, Method::GET, format!("page {path}"), access),
                 Row::Form { path, operation } => (path, Method::POST, operation.to_owned(), self.access_of(operation)),
             };
-            let operation = Operation { id, access, path: path.to_owned(), parameters: None };
+            let operation = Operation { id, access, path: path.to_owned(), parameters: None, takes_body: true };
             self.0.entry(path.to_owned()).or_default().insert(method, operation);
         }
         self

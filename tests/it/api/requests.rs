@@ -14,6 +14,7 @@ on_both_databases!(
     an_unknown_parameter_is_named_with_the_one_that_was_meant,
     a_list_is_not_taken_for_an_object,
     an_unknown_field_is_refused_at_every_depth,
+    an_operation_without_a_body_refuses_one,
     a_change_of_an_offer_touches_only_what_it_names,
     a_change_of_a_postback_keeps_the_rest_of_scope_and_configuration,
     fields_of_a_template_can_be_changed,
@@ -111,6 +112,16 @@ async fn an_unknown_field_is_refused_at_every_depth(db: Database) {
     }
     let problem = t.admin.patch(&offer, &json!({"nmae": "Pro"})).await.expect_problem(422, "invalid_field");
     assert!(text(&problem, "detail").contains("did you mean name?"), "{problem}");
+}
+
+async fn an_operation_without_a_body_refuses_one(db: Database) {
+    let t = TestApp::start(db).await;
+    let id = t.conversion(&t.click().await).status("pending").send().await;
+    let path = format!("/api/v1/conversions/{id}/approve");
+    let problem = t.admin.post(&path, &json!({"payout": "100.00"})).await.expect_problem(422, "invalid_field");
+    assert!(text(&problem, "detail").contains("takes no body"), "{problem}");
+    assert_eq!(t.admin.get(&format!("/api/v1/conversions/{id}")).await.expect(200)["status"], "pending");
+    t.admin.post(&path, &json!({})).await.expect(200);
 }
 
 async fn a_change_of_an_offer_touches_only_what_it_names(db: Database) {

@@ -31,7 +31,8 @@ struct Patches {
 }
 
 impl Patches {
-    /// Turns a schema into that of its patch. A list is replaced as a whole, so its items stay.
+    /// Turns a schema into that of its patch: no field is required, and lists, objects and entries of maps can be null. A
+    /// list is replaced as a whole, so its items stay.
     fn patch(&mut self, schema: &mut Value) {
         if let Some(name) = schema["$ref"].as_str().and_then(|it| it.strip_prefix(SCHEMAS)).map(str::to_owned) {
             if self.schemas[&name].get("properties").is_some() {
@@ -44,19 +45,31 @@ impl Patches {
                 self.patch(schema);
             }
         }
+        if let Some(entry) = schema.get_mut("additionalProperties").filter(|it| it.is_object()) {
+            self.patch(entry);
+            nullable(entry);
+        }
+        let required = schema.as_object_mut().and_then(|it| it.remove("required")).unwrap_or_default();
+        let required = required.as_array().map_or(&[][..], Vec::as_slice);
         let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
-        for field in fields.values_mut() {
+        for (name, field) in fields {
+            let is_group = self.is_group(field);
             self.patch(field);
+            if is_group && !required.iter().any(|it| it == name) {
+                nullable(field);
+            }
             if let Some(field) = field.as_object_mut() {
                 field.remove("default");
-                if is_clearable(field) {
-                    nullable(field);
-                }
             }
         }
-        if let Some(schema) = schema.as_object_mut() {
-            schema.remove("required");
-        }
+    }
+
+    /// Whether the values are lists or objects, which can become empty. Other fields say themselves whether they can be
+    /// null.
+    fn is_group(&self, schema: &Value) -> bool {
+        let named = schema["$ref"].as_str().and_then(|it| it.strip_prefix(SCHEMAS));
+        let schema = named.map_or(schema, |name| &self.schemas[name]);
+        matches!(schema["type"].as_str(), Some("array" | "object"))
     }
 
     /// The name of the patch of a named schema.
@@ -78,12 +91,10 @@ impl Patches {
     }
 }
 
-/// Lists and objects can become empty. Other fields say themselves whether they can be null.
-fn is_clearable(field: &Map<String, Value>) -> bool {
-    matches!(field.get("type").and_then(Value::as_str), Some("array" | "object"))
-}
-
-fn nullable(field: &mut Map<String, Value>) {
-    let kind = field["type"].clone();
-    field.insert("type".to_owned(), json!([kind, "null"]));
+fn nullable(schema: &mut Value) {
+    match schema["type"].as_str().map(str::to_owned) {
+        Some(kind) => schema["type"] = json!([kind, "null"]),
+        None if schema.get("$ref").is_some() => *schema = json!({"oneOf": [{"type": "null"}, schema.take()]}),
+        None => {}
+    }
 }
