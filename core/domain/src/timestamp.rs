@@ -29,6 +29,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// This time, but at least a millisecond after `earlier`: the time of a change, by which a later reader sees that
+    /// there was one.
+    pub fn after(self, earlier: Self) -> Self {
+        self.max(earlier.plus(Duration::from_millis(1)))
+    }
+
     /// Earlier by `span`; saturates at the bounds of an `i64`.
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))

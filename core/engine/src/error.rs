@@ -20,7 +20,6 @@ use storage::base::failures::is_statement_timeout;
 use storage::base::writer::Stopped;
 
 use super::delivery::secrets::SecretError;
-use super::deserialization;
 
 /// An invalid field of the request body.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -98,7 +97,7 @@ pub enum Error {
     TooManyReports,
     #[error("this takes longer than one request may; request less data, such as a shorter period or fewer groups")]
     TookTooLong,
-    #[error("the database did not answer; nothing was changed, send the request again")]
+    #[error("the database did not answer")]
     Database(Arc<DbErr>),
 }
 
@@ -131,26 +130,6 @@ impl Error {
     pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
         Self::NotFound { what, id: id.to_string() }
     }
-}
-
-/// Deserializes `value`. `under` is the JSON pointer of `value` in the body; errors name the invalid field.
-pub fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value, under: &str) -> Result<T, Error> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = format!("{under}{}", pointer(error.path()));
-        Error::invalid(path, deserialization::plain(&error.into_inner().to_string()))
-    })
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { variant } => format!("/{variant}"),
-            Segment::Unknown => "/?".to_owned(),
-        })
-        .collect()
 }
 
 fn sentence(issues: &[FieldIssue]) -> String {

@@ -7,7 +7,6 @@ pub mod app;
 pub mod catalog;
 pub mod config;
 pub mod delivery;
-pub mod deserialization;
 pub mod error;
 pub mod geoip;
 pub mod heavy;

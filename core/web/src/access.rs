@@ -1,5 +1,5 @@
-//! Authorization. The OpenAPI description states the access rule of each operation. The rule is checked here, before
-//! the handler runs and before the body is read, so that no handler can forget it.
+//! Authorization. The OpenAPI description states the access rule and the query parameters of each operation. Both are
+//! checked here, before the handler runs and before the body is read, so that no handler can forget it.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::auth::RequestSite;
 use super::errors::Problem;
 use super::limits::UNAUTHENTICATED_BODY_LIMIT;
 use super::operations::{AccessRule, Operation, Operations};
-use super::{audit, auth};
+use super::{audit, auth, extract};
 
 fn authorize(actor: Actor, method: &Method, operation: &str, access: AccessRule) -> Result<(), Denied> {
     // A read-only session can still sign out.
@@ -66,11 +66,25 @@ pub async fn layer(
         (Err(_), AccessRule::Public) => None,
         (Err(problem), _) => return problem.into_response(),
     };
+    if let Err(problem) = operation.check_query(request.uri().query().unwrap_or_default()) {
+        return problem.into_response();
+    }
     if let Some(actor) = actor {
         request.extensions_mut().insert(actor);
     }
     if operation.access == AccessRule::Public {
         DefaultBodyLimit::max(UNAUTHENTICATED_BODY_LIMIT).apply(&mut request);
+    }
+    if operation.refuses_body(request.method()) {
+        let (parts, body) = request.into_parts();
+        let checked = match extract::read_body(body, operation.body_limit()).await {
+            Ok(body) => operation.check_no_body(&body).map_err(Problem::from).map(|()| body),
+            Err(problem) => Err(problem),
+        };
+        request = match checked {
+            Ok(body) => Request::from_parts(parts, body.into()),
+            Err(problem) => return problem.into_response(),
+        };
     }
     let span = use_case_span(operation, request.uri().path(), actor);
     if audit::is_recorded(request.method(), &operation.id) {

@@ -16,6 +16,7 @@ use domain::people::auth_error::AuthError;
 use domain::people::permission::Denied;
 use engine::{Error, FieldIssue};
 use host::AdapterError;
+use storage::base::writes;
 
 use super::verification::VerificationOut;
 
@@ -139,7 +140,8 @@ impl From<Error> for Problem {
         if let Error::Database(error) = &error {
             tracing::error!(%error, "A request failed in the database");
         }
-        let mut problem = Self::new(status, code, error.to_string());
+        let detail = if let Error::Database(_) = error { outage(writes::may_have_stored()) } else { error.to_string() };
+        let mut problem = Self::new(status, code, detail);
         let wait = match &error {
             Error::Auth(AuthError::TooManyAttempts { wait }) => Some(*wait),
             Error::Quota(error) => error.wait(),
@@ -160,6 +162,18 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         Error::from(denied).into()
     }
+}
+
+/// The reply to a COMMIT can be lost, so a request that began to write may have been carried out.
+fn outage(may_have_stored: bool) -> String {
+    let advice = match may_have_stored {
+        false => "the database did not answer; nothing was changed, send the request again",
+        true => {
+            "the database did not answer, so the request may have been carried out; look whether it was before you send \
+            it again"
+        }
+    };
+    advice.to_owned()
 }
 
 fn status_of_auth(error: &AuthError) -> StatusCode {

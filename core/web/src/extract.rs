@@ -8,11 +8,11 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
+use super::query_sentences::plain;
 use engine::app::App;
-use engine::deserialization::plain;
-use engine::error;
 use storage::base::page::{Page, PageRequest};
 
+use super::body::{self, Patch};
 use super::errors::Problem;
 use super::limits::BODY_LIMIT;
 use super::serving::BodyTimeout;
@@ -25,7 +25,16 @@ impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let value = JsonBody::from_request(request, app).await?;
-        parse(value.0).map(Self)
+        Ok(Self(body::read(value.0)?))
+    }
+}
+
+impl FromRequest<App> for Patch {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let value = JsonBody::from_request(request, app).await?;
+        Ok(Self::of(value.0)?)
     }
 }
 
@@ -41,8 +50,8 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
-        let ApiJson(value) = ApiJson::<Option<T>>::from_request(Request::from_parts(head, body.into()), app).await?;
-        Ok(Self(value.unwrap_or_default()))
+        let value = JsonBody::from_request(Request::from_parts(head, body.into()), app).await?;
+        if value.0.is_null() { Ok(Self(T::default())) } else { Ok(Self(body::read(value.0)?)) }
     }
 }
 
@@ -126,11 +135,6 @@ fn incomplete() -> Problem {
 
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<BodyTimeout>())
-}
-
-/// Deserializes JSON. The error names the invalid field.
-pub fn parse<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
-    error::read(value, "").map_err(Problem::from)
 }
 
 /// The id of the path.

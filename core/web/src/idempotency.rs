@@ -1,7 +1,9 @@
 //! `Idempotency-Key` on every POST: a repeated request gets the stored response, a different request a 409.
 //!
-//! The key is inserted before the handler runs, and the response is stored after it. If the process crashes in between,
-//! the key stays without a response and a repeated request gets a 409, so no request is carried out twice.
+//! The key is inserted before the handler runs, and the response is stored after it. A request that certainly stored
+//! nothing frees its key. If the process crashes in between, or if the request failed and may have stored something, such
+//! as when the reply to its COMMIT was lost, the key stays without a response and a repeated request gets a 409. So no
+//! request is carried out twice.
 
 use std::borrow::Cow;
 
@@ -18,6 +20,7 @@ use domain::people::actor::Actor;
 use engine::Error;
 use engine::app::App;
 use storage::base::idempotency::KeyState;
+use storage::base::writes;
 
 use super::errors::Problem;
 use super::extract;
@@ -29,6 +32,19 @@ const KEY_MAX_CHARS: usize = 255;
 /// Whether a request has an `Idempotency-Key`.
 pub fn has_key(headers: &axum::http::HeaderMap) -> bool {
     headers.contains_key(HEADER)
+}
+
+/// Marks the response of a failed request that may have stored something.
+#[derive(Clone, Copy)]
+struct MayHaveStored;
+
+/// Axum middleware around the handlers: finds out whether a failed request may have stored something.
+pub async fn watch_writes(request: Request, next: Next) -> Response {
+    let (mut response, may_have_stored) = writes::watch(next.run(request)).await;
+    if may_have_stored && response.status().is_server_error() {
+        response.extensions_mut().insert(MayHaveStored);
+    }
+    response
 }
 
 /// Axum middleware over the API.
@@ -74,7 +90,7 @@ async fn run_once(app: &App, key: String, request: Request, next: Next) -> Resul
         KeyState::Unfinished { since, .. } => Err(Problem::conflict(
             "idempotency_key_in_progress",
             format!(
-                "a request with this key began at {since} and has no response yet; wait a minute, then check whether it was carried out before you use a new key"
+                "a request with this key began at {since} and has no response: it still runs, or it failed at a point where it may have been carried out. Wait a minute, look whether it was carried out, and use a new key only if it was not"
             ),
         )),
         KeyState::Started => {
@@ -99,8 +115,10 @@ async fn store_response(app: &App, actor: &str, key: &str, response: Response, h
     let stored = if parts.status.is_success() {
         let text = if has_secret { without_secrets(&body) } else { String::from_utf8_lossy(&body).into_owned() };
         storage::base::idempotency::finish(db, actor, key, parts.status.as_u16(), &text).await
+    } else if parts.extensions.get::<MayHaveStored>().is_some() {
+        Ok(())
     } else {
-        // A refused request changed nothing, so the key can be used for the corrected request.
+        // The request changed nothing, so the key can be used for the corrected or repeated request.
         storage::base::idempotency::delete(db, actor, key).await
     };
     if let Err(error) = stored {

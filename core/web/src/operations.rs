@@ -8,8 +8,11 @@ use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
 use domain::people::permission::Permission;
+use engine::Error;
 
+use super::errors::Problem;
 use super::limits::{BODY_LIMIT, UNAUTHENTICATED_BODY_LIMIT};
+use super::nearest::nearest;
 
 /// Who may call an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,12 +31,54 @@ pub struct Operation {
     pub id: String,
     pub access: AccessRule,
     path: String,
+    /// The query parameters. `None` for pages and forms, which check theirs.
+    parameters: Option<Vec<String>>,
+    /// False if the operation is described without a body.
+    takes_body: bool,
 }
 
 impl Operation {
     /// The maximum size of the request body, in bytes.
     pub fn body_limit(&self) -> usize {
         if self.access == AccessRule::Public { UNAUTHENTICATED_BODY_LIMIT } else { BODY_LIMIT }
+    }
+
+    /// Refuses a query with a parameter that the operation does not have, because a misspelled filter must not return
+    /// everything.
+    ///
+    /// # Errors
+    /// The first unknown parameter, and the known one that the caller probably meant.
+    pub fn check_query(&self, query: &str) -> Result<(), Problem> {
+        let Some(known) = &self.parameters else { return Ok(()) };
+        let names = || known.iter().map(String::as_str);
+        let mut given = url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+        let Some(unknown) = given.find(|name| !names().any(|known| known == name)) else { return Ok(()) };
+        let shown: String = unknown.chars().take(64).collect();
+        let advice = match nearest(&unknown, names()) {
+            Some(meant) => format!("did you mean {meant}?"),
+            None if known.is_empty() => "this operation has none, so remove it".to_owned(),
+            None => format!("use {}", known.join(", ")),
+        };
+        let detail = format!("there is no parameter \"{shown}\"; {advice}");
+        Err(Problem::bad_request("invalid_parameter", detail))
+    }
+
+    /// Whether a body of a request must be empty.
+    pub fn refuses_body(&self, method: &Method) -> bool {
+        !self.takes_body && !method.is_safe()
+    }
+
+    /// Refuses a body of an operation that takes none, because its fields would be ignored.
+    ///
+    /// # Errors
+    /// There is anything in the body.
+    pub fn check_no_body(&self, body: &[u8]) -> Result<(), Error> {
+        let is_empty = match serde_json::from_slice(body) {
+            Ok(Value::Object(fields)) => fields.is_empty(),
+            Ok(body) => body.is_null(),
+            Err(_) => body.trim_ascii().is_empty(),
+        };
+        if is_empty { Ok(()) } else { Err(Error::invalid("", "this operation takes no body; remove it")) }
     }
 
     /// The first id in a path of this operation.
@@ -68,7 +113,9 @@ impl Operations {
                 let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
                 let (Ok(method), Some(id)) = (method, operation["operationId"].as_str()) else { continue };
                 let access = access_rule(id, &operation["security"]);
-                let operation = Operation { id: id.to_owned(), access, path: path.clone() };
+                let parameters = Some(query_parameters(operation));
+                let takes_body = operation.get("requestBody").is_some();
+                let operation = Operation { id: id.to_owned(), access, path: path.clone(), parameters, takes_body };
                 paths.entry(path.clone()).or_default().insert(method, operation);
             }
         }
@@ -85,7 +132,7 @@ impl Operations {
                 Row::Page { path, access } => (path, Method::GET, format!("page {path}"), access),
                 Row::Form { path, operation } => (path, Method::POST, operation.to_owned(), self.access_of(operation)),
             };
-            let operation = Operation { id, access, path: path.to_owned() };
+            let operation = Operation { id, access, path: path.to_owned(), parameters: None, takes_body: true };
             self.0.entry(path.to_owned()).or_default().insert(method, operation);
         }
         self
@@ -103,6 +150,11 @@ impl Operations {
         let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
         self.0.get(path.as_str())?.get(method)
     }
+}
+
+fn query_parameters(operation: &Value) -> Vec<String> {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    parameters.filter(|it| it["in"] == "query").filter_map(|it| it["name"].as_str().map(str::to_owned)).collect()
 }
 
 fn access_rule(operation: &str, security: &Value) -> AccessRule {

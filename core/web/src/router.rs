@@ -25,6 +25,7 @@ use super::api::people::{api_keys, audit, auth, users, warnings};
 use super::api::program::{affiliates, applications, customers, offers, payout_overrides, sub_affiliates};
 use super::api::reports;
 use super::api::tracking::{clicks, conversions, events, exports, links};
+use super::body;
 use super::errors::{Problem, internal_error};
 use super::limits::BODY_LIMIT;
 use super::operations::Operations;
@@ -143,7 +144,7 @@ pub fn api() -> OpenApiRouter<App> {
 
 /// The OpenAPI description of the API.
 pub fn describe() -> OpenApi {
-    api().split_for_parts().1
+    body::patch_schemas::describe(api().split_for_parts().1)
 }
 
 /// Uploads of components. A component beyond its limit gets an error with its size, so more must be read than a
@@ -157,14 +158,17 @@ fn uploads() -> OpenApiRouter<App> {
 /// All routes of this server: the API, the URLs of visitors and networks, and the pages of `site`.
 pub fn router(app: App, site: Site) -> Router {
     let (api, description) = api().split_for_parts();
+    let description = body::patch_schemas::describe(description);
     let operations = Arc::new(Operations::of(&description).with_rows(site.rows));
     tracking::prepare_user_agents();
     let api = api
+        .layer(middleware::from_fn(idempotency::watch_writes))
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::layer))
         .layer(middleware::from_fn_with_state((app.clone(), operations.clone()), access::layer))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));
     let pages = site
         .routes
+        .layer(middleware::from_fn(idempotency::watch_writes))
         .layer(middleware::from_fn_with_state((app.clone(), operations), access::layer))
         .layer(middleware::from_fn_with_state(site.show_problem, show_problems))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));

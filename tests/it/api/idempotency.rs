@@ -17,6 +17,8 @@ on_both_databases!(
     the_same_key_with_another_body_is_refused,
     fifty_equal_calls_with_one_key_create_one_thing,
     a_refused_call_can_be_corrected_with_the_same_key,
+    a_call_that_may_have_been_stored_keeps_its_key,
+    a_call_that_failed_before_it_wrote_can_be_repeated,
     nothing_is_stored_of_a_pasted_url,
 );
 
@@ -145,6 +147,37 @@ async fn a_refused_call_can_be_corrected_with_the_same_key(db: Database) {
     body["amount"] = json!("1.00");
     t.admin.post_once("/api/v1/conversions", "key-1", &body).await.expect(201);
     assert_eq!(t.database.count("conversions").await, 1);
+}
+
+/// The database fails after the transaction began. The server cannot know whether a COMMIT whose reply was lost was
+/// carried out, so it does not carry the call out again.
+async fn a_call_that_may_have_been_stored_keeps_its_key(db: Database) {
+    let t = TestApp::start(db).await;
+    let body = json!({"name": "Ann", "email": "ann@example.com"});
+    t.database.execute("ALTER TABLE affiliates RENAME TO affiliates_away").await;
+    let failed = t.admin.post_once("/api/v1/affiliates", "key-1", &body).await.expect_problem(503, "unavailable");
+    assert!(text(&failed, "detail").contains("may have been carried out"), "{failed}");
+    t.database.execute("ALTER TABLE affiliates_away RENAME TO affiliates").await;
+
+    let again = t.admin.post_once("/api/v1/affiliates", "key-1", &body).await;
+    let again = again.expect_problem(409, "idempotency_key_in_progress");
+    assert!(text(&again, "detail").contains("look whether it was carried out"), "{again}");
+    assert_eq!(t.database.count("affiliates").await, 0);
+    t.admin.post_once("/api/v1/affiliates", "key-2", &body).await.expect(201);
+}
+
+/// The database fails while the call only reads.
+async fn a_call_that_failed_before_it_wrote_can_be_repeated(db: Database) {
+    let t = TestApp::start(db).await;
+    let parent = t.affiliate().await;
+    let body = json!({"name": "Ann", "email": "ann@example.com", "parent_affiliate": parent.id});
+    t.database.execute("ALTER TABLE affiliates RENAME TO affiliates_away").await;
+    let failed = t.admin.post_once("/api/v1/affiliates", "key-1", &body).await.expect_problem(503, "unavailable");
+    assert!(text(&failed, "detail").contains("nothing was changed"), "{failed}");
+    t.database.execute("ALTER TABLE affiliates_away RENAME TO affiliates").await;
+
+    t.admin.post_once("/api/v1/affiliates", "key-1", &body).await.expect(201);
+    assert_eq!(t.database.count("affiliates").await, 2);
 }
 
 async fn nothing_is_stored_of_a_pasted_url(db: Database) {

@@ -5,3 +5,4 @@ mod errors;
 mod finding;
 mod idempotency;
 mod openapi;
+mod requests;

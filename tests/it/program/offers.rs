@@ -18,6 +18,7 @@ on_both_databases!(
     a_deep_link_leads_to_allowed_hosts_only,
     terms_that_do_not_fit_are_refused_and_change_nothing,
     terms_are_changed_one_by_one,
+    an_unknown_goal_is_held_refused_or_accepted_as_the_offer_says,
 );
 
 async fn payout(t: &TestApp, affiliate: &Affiliate, offer: &str, goal: Option<&str>) -> String {
@@ -370,4 +371,30 @@ async fn terms_are_changed_one_by_one(db: Database) {
     assert_eq!(t.admin.get(&path).await.expect(200), changed);
     let changed = t.admin.patch(&path, &json!({"revenue": null, "goals": []})).await.expect(200);
     assert_eq!((&changed["revenue"], &changed["goals"], &changed["caps"]), (&Value::Null, &json!([]), &caps));
+}
+
+async fn an_unknown_goal_is_held_refused_or_accepted_as_the_offer_says(db: Database) {
+    let t = TestApp::start(db).await;
+    let offer = t.offer_with(json!({"goals": [{"name": "trial"}, {"name": "sale"}]})).await;
+    let path = format!("/api/v1/offers/{offer}");
+    assert_eq!(t.admin.get(&path).await.expect(200)["unknown_goal"], "hold");
+    let click = t.click_on(&t.link(&t.affiliate().await, &offer).await, "").await;
+    let report =
+        |goal: &str, id: &str| t.conversion(&click).transaction(id).set("goal", json!(goal)).status("approved");
+
+    let known = report("trial", "T-1").try_send().await.expect(201);
+    assert_eq!((&known["status"], &known["attribution"]), (&json!("approved"), &json!(null)));
+    let held = report("trail", "T-2").try_send().await.expect(201);
+    assert_eq!((&held["status"], &held["attribution"]["ruling"]), (&json!("pending"), &json!("unknown_goal")));
+    // Reporting it again does not approve it; a person does.
+    assert_eq!(report("trail", "T-2").try_send().await.expect(200)["status"], "pending");
+    assert_eq!(t.approve(&text(&held, "id")).await.expect(200)["status"], "approved");
+
+    t.admin.patch(&path, &json!({"unknown_goal": "refuse"})).await.expect(200);
+    let refused = report("trail", "T-3").try_send().await.expect_problem(422, "unknown_goal");
+    assert!(text(&refused, "detail").contains("its goals are: trial, sale"), "{refused}");
+    t.admin.patch(&path, &json!({"unknown_goal": "accept"})).await.expect(200);
+    assert_eq!(report("trail", "T-4").try_send().await.expect(201)["status"], "approved");
+    t.admin.patch(&path, &json!({"unknown_goal": "refuse", "goals": []})).await.expect(200);
+    assert_eq!(report("trail", "T-5").try_send().await.expect(201)["status"], "approved", "the offer lists no goals");
 }

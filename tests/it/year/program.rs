@@ -225,6 +225,7 @@ async fn create(t: &TestApp, offer: &mut Offer, is_default: bool, affiliates: &[
         "hold_days": offer.hold_days,
         "default": is_default,
         "goals": goals.collect::<Vec<_>>(),
+        "unknown_goal": "accept",
     });
     if let Some(revenue) = offer.revenue {
         body["revenue"] = revenue.json();

@@ -4,6 +4,7 @@
 //! adapter validates the result.
 
 mod keys;
+mod refill;
 
 use std::collections::BTreeMap;
 

@@ -185,16 +185,41 @@ pub struct SourceSettings {
 }
 
 /// The meaning of a network's status word: a status, or the status `rejected` with a reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(
-    untagged,
-    expecting = "must be pending, approved, rejected or ignored, or an object such as {\"status\": \"rejected\", \"reason\": \"fraud\"}"
-)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
 pub enum Meaning {
     /// A status without a reason.
     Word(MeaningWord),
     /// A status with a reason.
     Reasoned(Reasoned),
+}
+
+impl<'de> Deserialize<'de> for Meaning {
+    /// A word, or an object with names: what serde derives for an untagged enum also takes a list.
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(MeaningVisitor)
+    }
+}
+
+struct MeaningVisitor;
+
+impl<'de> serde::de::Visitor<'de> for MeaningVisitor {
+    type Value = Meaning;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "pending, approved, rejected or ignored, or an object such as {\"status\": \"rejected\", \"reason\": \"fraud\"}",
+        )
+    }
+
+    fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Meaning, E> {
+        let known = MeaningWord::from_word(word).map(Meaning::Word);
+        known.ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(word), &self))
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, members: A) -> Result<Meaning, A::Error> {
+        Reasoned::deserialize(serde::de::value::MapAccessDeserializer::new(members)).map(Meaning::Reasoned)
+    }
 }
 
 /// A status with the reason of a rejection.
@@ -347,6 +372,19 @@ impl SourceSettings {
         self
     }
 
+    /// The settings with the status words spelled as in `words`. They are compared without case, so that a change of a
+    /// word replaces it.
+    pub fn respelled<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
+        for word in words {
+            let known = self.statuses.keys().find(|known| same(known, word)).cloned();
+            if let Some(meaning) = known.and_then(|known| self.statuses.remove(&known)) {
+                self.statuses.insert(word.to_owned(), meaning);
+            }
+        }
+        self
+    }
+
     /// Everything that is invalid: JSON pointers and sentences.
     pub fn issues(&self) -> Vec<(String, String)> {
         let mut issues = Vec::new();
@@ -391,44 +429,6 @@ impl SourceSettings {
     /// The meaning of a notification without a status.
     pub fn meaning_of_none(&self) -> Meaning {
         self.default_status.clone().unwrap_or(Meaning::Word(MeaningWord::Approved))
-    }
-}
-
-/// Applies a merge patch (RFC 7396) to settings in JSON: absent fields are unchanged, null removes a field. Status
-/// words are compared without case. The patch is merged two levels deep; deeper values, such as the meaning of a word
-/// or a guard, are replaced as a whole.
-pub fn merge_settings(settings: &mut serde_json::Value, patch: serde_json::Value) {
-    use serde_json::Value;
-    let same_word = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
-    let Value::Object(fields) = patch else { return *settings = patch };
-    for (name, change) in fields {
-        match (settings.get_mut(&name), change) {
-            (Some(Value::Object(known)), Value::Object(changes)) => {
-                for (entry, change) in changes {
-                    if name == "statuses" {
-                        known.retain(|word, _| !same_word(word, &entry));
-                    }
-                    if change.is_null() {
-                        known.remove(&entry);
-                    } else {
-                        known.insert(entry, change);
-                    }
-                }
-            }
-            (_, Value::Null) => drop(settings.as_object_mut().and_then(|all| all.remove(&name))),
-            (_, change) => settings[name] = without_nulls(change),
-        }
-    }
-}
-
-/// The nulls in an added value have nothing to remove.
-fn without_nulls(value: serde_json::Value) -> serde_json::Value {
-    match value {
-        serde_json::Value::Object(mut fields) => {
-            fields.retain(|_, value| !value.is_null());
-            serde_json::Value::Object(fields)
-        }
-        other => other,
     }
 }
 
@@ -480,22 +480,10 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_changes_named_fields_and_null_removes_them() {
-        let mut it = serde_json::to_value(settings(serde_json::json!({
-            "statuses": {"1": "approved", "Sale": "pending", "2": {"status": "rejected", "reason": "fraud"}},
-            "amounts": {"unit": "minor", "currency": "EUR"}, "reply": {"status": 200, "body": "1"}, "time_zone": "+02:00",
-        })))
-        .unwrap();
-        let patch = serde_json::json!({
-            "statuses": {"sale": "approved", "1": null, "2": "rejected", "3": "ignored"},
-            "amounts": {"decimal": ",", "currency": null}, "reply": null, "time_zone": null,
-        });
-        merge_settings(&mut it, patch);
-        let wanted = settings(serde_json::json!({
-            "statuses": {"sale": "approved", "2": "rejected", "3": "ignored"},
-            "amounts": {"unit": "minor", "decimal": ","},
-        }));
-        assert_eq!(serde_json::from_value::<SourceSettings>(it).unwrap(), wanted);
+    fn a_status_word_is_known_in_any_spelling() {
+        let it = settings(serde_json::json!({"statuses": {"1": "approved", "Sale": "pending"}}));
+        let wanted = settings(serde_json::json!({"statuses": {"1": "approved", "sALE": "pending"}}));
+        assert_eq!(it.respelled(["sALE", "2"]), wanted);
     }
 
     #[test]

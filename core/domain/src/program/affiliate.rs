@@ -71,10 +71,11 @@ impl Affiliate {
 
 /// The status of an affiliate. `active`: its links and codes work. `suspended`: they lead to a "not found" page, and
 /// the affiliate cannot withdraw.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AffiliateStatus {
     /// Its links and codes work.
+    #[default]
     Active,
     /// Its links and codes don't work, and it can't withdraw.
     Suspended,

@@ -49,10 +49,11 @@ pub struct Offer {
 }
 
 /// The status of an offer. `active`: its links lead to it. `paused`: they lead to the fallback URL, if there is one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OfferStatus {
     /// Its links lead to it.
+    #[default]
     Active,
     /// Its links lead to the fallback URL, if there is one.
     Paused,
@@ -104,6 +105,30 @@ pub struct Terms {
     pub attribution: AttributionTerms,
     /// The most conversions and the highest payout.
     pub caps: Caps,
+    /// How conversions with a goal that is not listed are handled. Offers of an older release accept them.
+    #[serde(default = "UnknownGoal::of_older_release")]
+    pub unknown_goal: UnknownGoal,
+}
+
+/// How a conversion with an unknown goal is handled, if the offer lists goals. `hold`: it is pending until a person
+/// approves it. `refuse`: it is not recorded; the error code is `unknown_goal`. `accept`: it is recorded as reported,
+/// with the offer's payout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownGoal {
+    /// It is pending until a person approves it.
+    #[default]
+    Hold,
+    /// It is not recorded; the error code is `unknown_goal`.
+    Refuse,
+    /// It is recorded as reported, with the offer's payout.
+    Accept,
+}
+
+impl UnknownGoal {
+    fn of_older_release() -> Self {
+        Self::Accept
+    }
 }
 
 /// A kind of conversion that pays differently from the offer.
@@ -194,6 +219,14 @@ impl Offer {
     /// What the advertiser pays for this goal, if that is agreed.
     pub fn revenue_for(&self, goal: Option<&str>) -> Option<Payout> {
         self.goal(goal).and_then(|goal| goal.revenue).or(self.terms.revenue)
+    }
+
+    /// How to handle a conversion with this goal; `None` if the goal is known: listed, or named by a limit of the caps.
+    /// Without a list, every goal is known.
+    pub fn unknown_goal(&self, name: Option<&str>) -> Option<UnknownGoal> {
+        let has_limit = || self.terms.caps.limits.iter().any(|cap| cap.goal.as_deref() == name);
+        let is_known = name.is_none() || self.terms.goals.is_empty() || self.goal(name).is_some() || has_limit();
+        (!is_known).then_some(self.terms.unknown_goal)
     }
 
     pub(super) fn goal(&self, name: Option<&str>) -> Option<&Goal> {
@@ -343,6 +376,26 @@ mod tests {
         ] {
             assert_eq!(payout_overrides.payout_for(&offer, affiliate, goal), fixed(wanted), "{goal:?}");
         }
+    }
+
+    #[test]
+    fn a_goal_is_unknown_only_if_the_offer_lists_others() {
+        let goal = |name: &str| Goal { name: name.into(), payout: None, revenue: None };
+        let limit = serde_json::json!({"limits": [{"period": "day", "goal": "upgrade", "conversions": 1}]});
+        let caps: Caps = serde_json::from_value(limit).unwrap();
+        let listed = offer(Terms { goals: vec![goal("trial"), goal("sale")], caps, ..Terms::default() });
+        for (name, wanted) in [
+            (None, None),
+            (Some("trial"), None),
+            (Some("upgrade"), None),
+            (Some("trail"), Some(UnknownGoal::Hold)),
+            (Some("Trial"), Some(UnknownGoal::Hold)),
+        ] {
+            assert_eq!(listed.unknown_goal(name), wanted, "{name:?}");
+        }
+        assert_eq!(offer(Terms::default()).unknown_goal(Some("anything")), None);
+        let older: Terms = serde_json::from_str(r#"{"goals": [{"name": "trial"}]}"#).unwrap();
+        assert_eq!(offer(older).unknown_goal(Some("trail")), Some(UnknownGoal::Accept));
     }
 
     #[test]

@@ -98,7 +98,8 @@ pub struct Considered {
 }
 
 /// A rule of the program that changed a new conversion. `over_cap`: a cap of the offer was exhausted. `self_referral`:
-/// the affiliate bought from itself. `outside_window`: the click is older than the attribution window.
+/// the affiliate bought from itself. `outside_window`: the click is older than the attribution window. `unknown_goal`:
+/// the offer does not list its goal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ruling {
@@ -108,6 +109,8 @@ pub enum Ruling {
     SelfReferral,
     /// The click is older than the attribution window.
     OutsideWindow,
+    /// The offer does not list its goal, so a person must approve it.
+    UnknownGoal,
 }
 
 impl Ruling {
@@ -117,6 +120,7 @@ impl Ruling {
             Self::OverCap => "over cap",
             Self::SelfReferral => "self-referral",
             Self::OutsideWindow => "outside the attribution window",
+            Self::UnknownGoal => "unknown goal",
         }
     }
 }

@@ -291,7 +291,9 @@ impl Conversion {
     pub fn apply_reported_status(&mut self, reported: &Status, at: Timestamp) -> Result<Applied, IllegalMove> {
         let stands = match (&self.status, reported) {
             (Status::Rejected { reason }, _) => self.trace.ruling.is_some_and(|ruling| ruling.reason() == reason),
-            (Status::Pending, Status::Approved) => self.trace.ruling == Some(Ruling::OverCap),
+            (Status::Pending, Status::Approved) => {
+                matches!(self.trace.ruling, Some(Ruling::OverCap | Ruling::UnknownGoal))
+            }
             _ => false,
         };
         if stands { Ok(Applied::Already) } else { self.change_status(reported, at) }
@@ -301,6 +303,12 @@ impl Conversion {
     pub fn reject_by(&mut self, ruling: Ruling) {
         self.trace.ruling = Some(ruling);
         self.status = Status::Rejected { reason: ruling.reason().to_owned() };
+    }
+
+    /// Holds a new conversion by a rule of the program until a person approves it, regardless of the reported status.
+    pub fn hold_by(&mut self, ruling: Ruling) {
+        self.trace.ruling = Some(ruling);
+        self.status = Status::Pending;
     }
 
     /// Applies a cap without room to a new conversion.

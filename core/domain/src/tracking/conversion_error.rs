@@ -71,6 +71,16 @@ pub enum ConversionError {
     /// The offer pays a percentage, and the amount is missing.
     #[error("this offer pays a percentage of the amount, but the conversion has no amount; send amount or payout")]
     AmountMissing,
+    /// The offer refuses goals that it does not list.
+    #[error(
+        "the offer has no goal \"{goal}\"; its goals are: {known}. Send one of them, or no goal, or add the goal to the offer"
+    )]
+    UnknownGoal {
+        /// The goal of the conversion.
+        goal: String,
+        /// The goals of the offer.
+        known: String,
+    },
     /// The corrected share exceeds the largest amount.
     #[error("{0}")]
     ShareTooLarge(#[from] ShareTooLarge),
@@ -93,6 +103,7 @@ impl ConversionError {
             Self::OfferMismatch { .. } => "offer_mismatch",
             Self::TransactionOfAnother { .. } => "transaction_of_another_click",
             Self::AmountMissing => "amount_missing",
+            Self::UnknownGoal { .. } => "unknown_goal",
             Self::ShareTooLarge(_) => "share_too_large",
         }
     }

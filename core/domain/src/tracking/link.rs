@@ -6,10 +6,11 @@ use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::timestamp::Timestamp;
 
 /// The status of a link. `active`: visitors are redirected. `paused`: they get a "not found" page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkStatus {
     /// Visitors are redirected.
+    #[default]
     Active,
     /// Visitors get a "not found" page.
     Paused,

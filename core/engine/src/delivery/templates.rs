@@ -85,6 +85,22 @@ pub fn source_of(id: &str, fields: &BTreeMap<String, String>) -> Result<(String,
     Ok((template.adapter.clone(), filled.config, settings))
 }
 
+/// Puts new values of fields into the configuration and the settings of a postback or source that was made from the
+/// template `id`.
+pub fn refill(
+    id: Option<&str>,
+    config: &mut Value,
+    settings: Option<&mut Value>,
+    fields: &BTreeMap<String, Option<String>>,
+) -> Result<(), Error> {
+    let Some(template) = id.and_then(find) else {
+        let message = "fields are the values of a template, and this was made without one; change config";
+        return Err(Error::invalid("/fields", message));
+    };
+    let refilled = template.refill(config, settings, fields);
+    refilled.map_err(|problems| Error::Invalid(problems.into_iter().map(issue).collect()))
+}
+
 fn find(id: &str) -> Option<&'static Template> {
     let at = CATALOGUE.binary_search_by(|it| it.id.as_str().cmp(id)).ok()?;
     CATALOGUE.get(at)

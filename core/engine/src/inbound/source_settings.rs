@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::app::App;
 use crate::delivery::adapters::config_issues;
 use crate::delivery::postbacks;
-use crate::error;
 use crate::{Error, FieldIssue};
 use domain::inbound::guards::{self, Guards};
-use domain::inbound::source::{self, Source, SourceSettings};
+use domain::inbound::source::Source;
 use host::{Adapter, wire as contract};
 
 use super::decoration;
@@ -26,16 +23,6 @@ pub(super) async fn inbound_adapter(app: &App, id: &str) -> Result<Arc<Adapter>,
         return Err(Error::invalid("/adapter", message));
     }
     Ok(adapter)
-}
-
-/// Applies a merge patch (RFC 7396) to the settings. A secret that is sent masked keeps its stored value.
-pub(super) fn patched(stored: &SourceSettings, patch: Value) -> Result<SourceSettings, Error> {
-    let mut merged = serde_json::to_value(stored).expect("settings are JSON");
-    source::merge_settings(&mut merged, patch);
-    let mut settings: SourceSettings = error::read(merged, "/settings")?;
-    settings.guards.unmask(&stored.guards);
-    refuse_sealed_guards(&settings.guards, &stored.guards)?;
-    Ok(settings)
 }
 
 /// Refuses secrets with the mark of sealed secrets, unless they are the stored ones. Only the server seals secrets.

@@ -18,7 +18,7 @@ use domain::timestamp::Timestamp;
 use storage::base::page::{Page, PageRequest};
 
 use super::source_keys::stored_key;
-use super::source_settings::{inbound_adapter, patched, refuse_sealed_guards, validate};
+use super::source_settings::{inbound_adapter, refuse_sealed_guards, validate};
 use super::visible_source::{VisibleSource, visible_to};
 
 /// The data of a new source.
@@ -32,14 +32,14 @@ pub struct NewSource {
     pub enabled: bool,
 }
 
-/// The changes of a source. Fields with `None` are unchanged.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    pub name: Option<String>,
+/// What can be changed about a source. Secrets that are sent as their masks are kept.
+#[derive(Clone, Debug)]
+pub struct SourceData {
+    pub name: String,
+    /// `None` if it is unchanged. A configuration that is sent is read by the latest version of the adapter.
     pub config: Option<Value>,
-    /// A merge patch (RFC 7396) of the settings.
-    pub settings: Option<Value>,
-    pub enabled: Option<bool>,
+    pub settings: SourceSettings,
+    pub enabled: bool,
 }
 
 /// Creates a source. Returns it with its key. Only the key of an affiliate's source can be read again later.
@@ -86,12 +86,35 @@ pub async fn create(app: &App, actor: Actor, new: NewSource) -> Result<VisibleSo
     Ok(VisibleSource { key: Some(key), ..visible_to(app, actor, source) })
 }
 
-/// Changes a source. Its waiting requests are processed again at once, because the new settings may accept them.
-pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> Result<Changed<VisibleSource>, Error> {
+/// Changes a source. Its waiting requests are processed again at once, because the new settings may accept them. If the
+/// source was changed in the meantime, `edit` gets it again as it is then.
+pub async fn change(
+    app: &App,
+    actor: Actor,
+    id: SourceId,
+    edit: impl Fn(&Source) -> Result<SourceData, Error>,
+) -> Result<Changed<VisibleSource>, Error> {
+    for _ in 1..postbacks::CHANGE_ATTEMPTS {
+        match try_change(app, actor, id, &edit).await {
+            Err(Error::ChangedMeanwhile { .. }) => {}
+            other => return other,
+        }
+    }
+    try_change(app, actor, id, &edit).await
+}
+
+async fn try_change(
+    app: &App,
+    actor: Actor,
+    id: SourceId,
+    edit: &impl Fn(&Source) -> Result<SourceData, Error>,
+) -> Result<Changed<VisibleSource>, Error> {
     let mut source = find(app, actor, id).await?;
     let before = source.clone();
     let seen = source.updated_at;
-    let adapter = match changes.config {
+    let visible = visible_to(app, actor, before.clone()).source;
+    let data = edit(&Source { settings: visible.settings.clone().masked(), ..visible })?;
+    let adapter = match data.config {
         Some(mut config) => {
             let adapter = inbound_adapter(app, &source.adapter).await?;
             postbacks::refuse_seals(&config)?;
@@ -102,11 +125,11 @@ pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> 
         }
         None => None,
     };
-    source.name = changes.name.unwrap_or(source.name);
-    source.enabled = changes.enabled.unwrap_or(source.enabled);
-    if let Some(patch) = changes.settings {
-        source.settings = patched(&source.settings, patch)?;
-    }
+    source.name = data.name;
+    source.enabled = data.enabled;
+    source.settings = data.settings;
+    source.settings.guards.unmask(&before.settings.guards);
+    refuse_sealed_guards(&source.settings.guards, &before.settings.guards)?;
     validate(app, &mut source, adapter).await?;
     save(app, &mut source, seen).await?;
     if storage::inbound::inbound_requests::make_due(app.db.writer(), id, app.clock.now()).await? > 0 {
@@ -138,7 +161,7 @@ pub async fn rotate_key(app: &App, actor: Actor, id: SourceId) -> Result<Changed
     let seen = source.updated_at;
     let key = new_key(rand::random());
     source.key = stored_key(app, id, source.affiliate_id, &key);
-    source.updated_at = app.clock.now();
+    source.updated_at = app.clock.now().after(seen);
     let saved = storage::inbound::sources::save_rotated(app.db.writer(), &source, seen).await?;
     check_saved(app, id, saved)?;
     let mut changed = changed(app, actor, before, source);
@@ -158,7 +181,7 @@ pub async fn archive(app: &App, actor: Actor, id: SourceId) -> Result<VisibleSou
 }
 
 async fn save(app: &App, source: &mut Source, seen: Timestamp) -> Result<(), Error> {
-    source.updated_at = app.clock.now();
+    source.updated_at = app.clock.now().after(seen);
     let saved = storage::inbound::sources::save(app.db.writer(), source, seen).await?;
     check_saved(app, source.id, saved)
 }

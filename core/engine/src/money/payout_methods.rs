@@ -1,31 +1,37 @@
 //! Payout methods: the built-in ones, and the ones that finance adds.
 
-use std::collections::BTreeMap;
-
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
 use crate::error::is_taken;
 use crate::{Error, FieldIssue};
-use domain::amounts::Currency;
-use domain::money::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms, is_id, minor_unit_micros};
+use domain::money::payout_method::{Definition, Payer, PayoutMethod, is_id, minor_unit_micros};
 use domain::people::actor::Actor;
 use domain::people::changes::Changed;
+use domain::timestamp::Timestamp;
+
+/// What finance decides about a payout method, when it is added and when it is changed.
+#[derive(Clone, Debug)]
+pub struct PayoutMethodData {
+    /// The id cannot be changed; nor can the schema of a built-in method.
+    pub definition: Definition,
+    pub payer: Option<Payer>,
+    pub enabled: bool,
+}
+
+impl PayoutMethodData {
+    fn into_method(self, built_in: bool, now: Timestamp) -> Result<PayoutMethod, Error> {
+        let method = self.definition.into_method(built_in, now);
+        checked(PayoutMethod { payer: self.payer, enabled: self.enabled, ..method })
+    }
+}
 
 /// Adds a payout method.
 ///
 /// # Errors
 /// The id is taken, or a field is invalid.
-pub async fn create(
-    app: &App,
-    definition: Definition,
-    payer: Option<Payer>,
-    enabled: bool,
-) -> Result<PayoutMethod, Error> {
-    let mut method = definition.into_method(false, app.clock.now());
-    method.payer = payer;
-    method.enabled = enabled;
-    let method = checked(method)?;
+pub async fn create(app: &App, data: PayoutMethodData) -> Result<PayoutMethod, Error> {
+    let method = data.into_method(false, app.clock.now())?;
     storage::money::payout_methods::insert(app.db.writer(), &method).await.map_err(|error| {
         if is_taken(&error) {
             Error::Taken { what: "the payout method", value: method.id.clone() }
@@ -36,43 +42,28 @@ pub async fn create(
     Ok(method)
 }
 
-/// The changes of a payout method. Fields with `None` are unchanged.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    pub name: Option<String>,
-    pub processing_time: Option<String>,
-    pub schema: Option<serde_json::Value>,
-    pub currencies: Option<BTreeMap<Currency, Terms>>,
-    pub file: Option<FileFormat>,
-    /// `Some(None)` removes the payer.
-    pub payer: Option<Option<Payer>>,
-    pub enabled: Option<bool>,
-}
-
-/// Changes a payout method. The schema of a built-in method cannot be changed.
-pub async fn change(app: &App, id: &str, changes: Changes) -> Result<Changed<PayoutMethod>, Error> {
+/// Changes a payout method. `edit` gets the method while it is locked.
+pub async fn change(
+    app: &App,
+    id: &str,
+    edit: impl FnOnce(&PayoutMethod) -> Result<PayoutMethodData, Error>,
+) -> Result<Changed<PayoutMethod>, Error> {
     if !is_id(id) {
         return Err(Error::not_found("payout method", shortened(id)));
     }
     let tx = app.db.begin().await?;
     let found = storage::money::payout_methods::lock(&tx, id).await?;
-    let mut method = found.ok_or_else(|| Error::not_found("payout method", id))?;
-    let before = method.clone();
-    if let Some(schema) = changes.schema {
-        if method.built_in {
-            let message = "the schema of a built-in method cannot be changed; add another method";
-            return Err(Error::invalid("/schema", message));
-        }
-        method.schema = schema;
+    let before = found.ok_or_else(|| Error::not_found("payout method", id))?;
+    let data = edit(&before)?;
+    if data.definition.id != id {
+        return Err(Error::invalid("/id", "cannot be changed; add another method"));
     }
-    method.name = changes.name.unwrap_or(method.name);
-    method.processing_time = changes.processing_time.unwrap_or(method.processing_time);
-    method.currencies = changes.currencies.unwrap_or(method.currencies);
-    method.file = changes.file.unwrap_or(method.file);
-    method.payer = changes.payer.unwrap_or(method.payer);
-    method.enabled = changes.enabled.unwrap_or(method.enabled);
-    method.updated_at = app.clock.now();
-    let method = checked(method)?;
+    if before.built_in && data.definition.schema != before.schema {
+        let message = "the schema of a built-in method cannot be changed; add another method";
+        return Err(Error::invalid("/schema", message));
+    }
+    let changed = data.into_method(before.built_in, app.clock.now())?;
+    let method = PayoutMethod { created_at: before.created_at, ..changed };
     storage::money::payout_methods::save(&tx, &method).await?;
     tx.commit().await?;
     Ok(Changed::new(before, method))

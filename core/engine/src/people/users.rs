@@ -102,23 +102,28 @@ async fn insert(app: &App, tx: &DatabaseTransaction, actor: Actor, new: NewUser)
     Ok((user, password_page(app, &token)))
 }
 
-/// The changes of a user. Fields with `None` are unchanged.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    pub name: Option<String>,
-    pub role: Option<Role>,
-    /// [`UserStatus::Active`] or [`UserStatus::Disabled`].
-    pub status: Option<UserStatus>,
+/// What can be changed about a user.
+#[derive(Clone, Debug)]
+pub struct UserData {
+    pub name: String,
+    pub role: Role,
+    /// The present status, [`UserStatus::Active`] or [`UserStatus::Disabled`].
+    pub status: UserStatus,
 }
 
-/// Changes a user. Disabling a user ends the user's sessions and links.
-pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Result<Changed<User>, Error> {
+/// Changes a user. `edit` gets the user while it is locked. Disabling a user ends the user's sessions and links.
+pub async fn change(
+    app: &App,
+    actor: Actor,
+    id: UserId,
+    edit: impl FnOnce(&User) -> Result<UserData, Error>,
+) -> Result<Changed<User>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     // All owners are locked first. So if two owners disable each other, the requests run one after the other.
     let owners = storage::people::users::lock_owners(&tx).await?;
     let mut user = lock(&tx, id).await?;
-    let role = changes.role.unwrap_or(user.role);
+    let UserData { name, role, status } = edit(&user)?;
     grant::may_change(actor, Power::of_role(user.role))?;
     if role != user.role {
         grant::may_give(actor, Power::of_role(role))?;
@@ -132,10 +137,8 @@ pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Re
     let before = user.clone();
     let was_working_owner = user.is_working_owner();
     user.role = role;
-    user.name = changes.name.unwrap_or(user.name);
-    if let Some(status) = changes.status {
-        user.status = new_status(user.status, status, &user)?;
-    }
+    user.name = name;
+    user.status = new_status(user.status, status, &user)?;
     let others_work = owners.iter().any(|owner| owner.id != id && owner.is_working_owner());
     if was_working_owner && !user.is_working_owner() && !others_work {
         return Err(AuthError::LastOwner.into());
@@ -175,7 +178,7 @@ pub async fn approve(app: &App, id: UserId) -> Result<Changed<User>, Error> {
     if user.status != UserStatus::Waiting {
         return Ok(Changed::new(before, user));
     }
-    let affiliate = affiliates::sign_up(app, &tx, &user.name, &user.email, None).await?;
+    let affiliate = affiliates::sign_up(app, &tx, &user.name, &user.email).await?;
     user.affiliate_id = Some(affiliate.id);
     user.status = UserStatus::Active;
     user.updated_at = now;

@@ -21,38 +21,44 @@ use storage::base::page::{Page, PageRequest};
 /// suffice to find a free one.
 const DRAWS: u32 = 16;
 
+/// What staff decide about an affiliate, when it is created and when it is changed.
+#[derive(Clone, Debug)]
+pub struct AffiliateData {
+    pub name: String,
+    pub email: String,
+    pub status: AffiliateStatus,
+    /// A change applies to conversions that are approved from now on.
+    pub parent_affiliate_id: Option<AffiliateId>,
+}
+
 /// Creates an affiliate and its first source.
-pub async fn create(
-    app: &App,
-    name: &str,
-    email: &str,
-    parent_affiliate_id: Option<AffiliateId>,
-) -> Result<Affiliate, Error> {
+pub async fn create(app: &App, data: AffiliateData) -> Result<Affiliate, Error> {
     let tx = app.db.begin().await?;
-    let affiliate = sign_up(app, &tx, name, email, parent_affiliate_id).await?;
+    let affiliate = insert(app, &tx, data).await?;
     tx.commit().await?;
     Ok(affiliate)
 }
 
+/// Inserts an active affiliate that signs up.
+pub(crate) async fn sign_up(app: &App, tx: &DatabaseTransaction, name: &str, email: &str) -> Result<Affiliate, Error> {
+    let (name, email) = (name.to_owned(), email.to_owned());
+    let data = AffiliateData { name, email, status: AffiliateStatus::Active, parent_affiliate_id: None };
+    insert(app, tx, data).await
+}
+
 /// Inserts an affiliate and its first source. A new affiliate has no sub-affiliates, so its parent affiliate cannot be
 /// one of them.
-pub(crate) async fn sign_up(
-    app: &App,
-    tx: &DatabaseTransaction,
-    name: &str,
-    email: &str,
-    parent_affiliate_id: Option<AffiliateId>,
-) -> Result<Affiliate, Error> {
+async fn insert(app: &App, tx: &DatabaseTransaction, data: AffiliateData) -> Result<Affiliate, Error> {
     let now = app.clock.now();
     for tries in 0..DRAWS {
         let affiliate = Affiliate {
             id: AffiliateId::new(now),
-            name: name.to_owned(),
-            email: email.to_owned(),
+            name: data.name.clone(),
+            email: data.email.clone(),
             referral_code: referral_code(rand::random(), tries),
-            status: AffiliateStatus::Active,
-            parent_affiliate_id,
-            parent_since: parent_affiliate_id.map(|_| now),
+            status: data.status,
+            parent_affiliate_id: data.parent_affiliate_id,
+            parent_since: data.parent_affiliate_id.map(|_| now),
             created_at: now,
             updated_at: now,
             former_email: None,
@@ -73,32 +79,27 @@ pub(crate) async fn sign_up(
     Err(Error::Taken { what: "every referral code that was tried", value: referral_code(0, DRAWS) })
 }
 
-/// The changes of an affiliate. Fields with `None` are unchanged.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    pub name: Option<String>,
-    pub email: Option<String>,
-    pub status: Option<AffiliateStatus>,
-    /// `Some(None)` removes the parent affiliate. Applies to conversions that are approved from now on.
-    pub parent_affiliate_id: Option<Option<AffiliateId>>,
-}
-
-/// Changes an affiliate.
-pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Changed<Affiliate>, Error> {
+/// Changes an affiliate. `edit` gets the affiliate while it is locked.
+pub async fn change(
+    app: &App,
+    id: AffiliateId,
+    edit: impl FnOnce(&Affiliate) -> Result<AffiliateData, Error>,
+) -> Result<Changed<Affiliate>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let found = storage::program::affiliates::lock(&tx, id).await?;
     let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
     let before = affiliate.clone();
-    affiliate.name = changes.name.unwrap_or(affiliate.name);
-    let address_changed = changes.email.is_some_and(|email| affiliate.change_email(email, now));
-    affiliate.status = changes.status.unwrap_or(affiliate.status);
-    if let Some(parent) = changes.parent_affiliate_id.filter(|it| *it != affiliate.parent_affiliate_id) {
-        if let Some(parent) = parent {
+    let data = edit(&before)?;
+    affiliate.name = data.name;
+    let address_changed = affiliate.change_email(data.email, now);
+    affiliate.status = data.status;
+    if data.parent_affiliate_id != affiliate.parent_affiliate_id {
+        if let Some(parent) = data.parent_affiliate_id {
             check_parent(&tx, id, parent).await?;
         }
-        affiliate.parent_affiliate_id = parent;
-        affiliate.parent_since = parent.map(|_| now);
+        affiliate.parent_affiliate_id = data.parent_affiliate_id;
+        affiliate.parent_since = data.parent_affiliate_id.map(|_| now);
     }
     affiliate.updated_at = now;
     storage::program::affiliates::save(&tx, &affiliate).await?;

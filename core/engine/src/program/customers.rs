@@ -24,10 +24,10 @@ use super::affiliates;
 /// The lifetime of a login link.
 const LOGIN_LINK: Duration = Duration::from_secs(300);
 
-/// The data of a new customer.
+/// The data of a customer, when it is created and when it is changed.
 #[derive(Clone, Debug)]
-pub struct NewCustomer {
-    /// The id of the customer in the operator's system.
+pub struct CustomerData {
+    /// The id of the customer in the operator's system. It cannot be changed.
     pub external_id: String,
     pub name: String,
     pub email: String,
@@ -46,7 +46,7 @@ pub enum Done {
 
 /// Creates a customer, its affiliate, the first source and a link to the default offer. A repeated call updates the
 /// name and the e-mail address, and adds the link if it is missing.
-pub async fn create(app: &App, new: NewCustomer) -> Result<(Changed<Customer>, Done), Error> {
+pub async fn create(app: &App, new: CustomerData) -> Result<(Changed<Customer>, Done), Error> {
     match try_create(app, &new).await {
         // Another request created the same customer at the same time.
         Err(Error::Taken { .. }) => try_create(app, &new).await,
@@ -54,14 +54,13 @@ pub async fn create(app: &App, new: NewCustomer) -> Result<(Changed<Customer>, D
     }
 }
 
-async fn try_create(app: &App, new: &NewCustomer) -> Result<(Changed<Customer>, Done), Error> {
+async fn try_create(app: &App, new: &CustomerData) -> Result<(Changed<Customer>, Done), Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     if let Some(known) = storage::program::customers::lock_by_external_id(&tx, &new.external_id).await? {
-        let changes = Changes { name: Some(new.name.clone()), email: Some(new.email.clone()) };
-        return apply(app, tx, known, changes).await;
+        return apply(app, tx, known, new.clone()).await;
     }
-    let affiliate = affiliates::sign_up(app, &tx, &new.name, &new.email, None).await?;
+    let affiliate = affiliates::sign_up(app, &tx, &new.name, &new.email).await?;
     let customer = Customer {
         id: CustomerId::new(now),
         external_id: new.external_id.clone(),
@@ -101,19 +100,20 @@ async fn link_to_default_offer(
     Ok(Some(link.id))
 }
 
-/// The changes of a customer. Fields with `None` are unchanged.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    pub name: Option<String>,
-    pub email: Option<String>,
-}
-
-/// Changes a customer and its affiliate.
-pub async fn change(app: &App, id: CustomerId, changes: Changes) -> Result<Changed<Customer>, Error> {
+/// Changes a customer and its affiliate. `edit` gets the customer while it is locked.
+pub async fn change(
+    app: &App,
+    id: CustomerId,
+    edit: impl FnOnce(&Customer) -> Result<CustomerData, Error>,
+) -> Result<Changed<Customer>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::program::customers::lock(&tx, id).await?;
     let customer = found.ok_or_else(|| Error::not_found("customer", id))?;
-    Ok(apply(app, tx, customer, changes).await?.0)
+    let data = edit(&customer)?;
+    if data.external_id != customer.external_id {
+        return Err(Error::invalid("/external_id", "cannot be changed; create another customer"));
+    }
+    Ok(apply(app, tx, customer, data).await?.0)
 }
 
 /// Changes the name and e-mail address of a customer and of its affiliate, and adds the link if it is missing.
@@ -121,11 +121,10 @@ async fn apply(
     app: &App,
     tx: sea_orm::DatabaseTransaction,
     customer: Customer,
-    changes: Changes,
+    data: CustomerData,
 ) -> Result<(Changed<Customer>, Done), Error> {
     let now = app.clock.now();
-    let name = changes.name.unwrap_or_else(|| customer.name.clone());
-    let email = changes.email.unwrap_or_else(|| customer.email.clone());
+    let CustomerData { name, email, .. } = data;
     let renamed = (&name, &email) != (&customer.name, &customer.email);
     let link_id = match customer.link_id {
         Some(link) => Some(link),

@@ -9,50 +9,50 @@ use domain::ids::{AffiliateId, OfferId};
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_word};
 use domain::program::application::ApplicationStatus;
-use domain::program::cap::Caps;
-use domain::program::offer::{Goal, LandingPage, Offer, OfferStatus, Payout, Terms, Visibility};
+use domain::program::offer::{Offer, OfferStatus, Payout, Terms, Visibility};
 use domain::program::payout_override::PayoutOverrides;
 use domain::search::Search;
-use domain::tracking::attribution::AttributionTerms;
-use domain::tracking::deep_link::HostPattern;
 use domain::tracking::landing::LandingUrl;
 use storage::base::page::{Page, PageRequest};
 
-/// The data of a new offer.
+/// What a person decides about an offer, when it is created and when it is changed.
 #[derive(Clone, Debug)]
-pub struct NewOffer {
+pub struct OfferData {
     pub name: String,
     pub landing_url: LandingUrl,
+    /// It cannot be changed, because conversions are stored in it.
     pub currency: Currency,
     pub payout: Payout,
+    pub status: OfferStatus,
     pub visibility: Visibility,
-    pub terms: TermChanges,
+    pub terms: Terms,
+    /// The first offer is always the default offer.
     pub is_default: bool,
     pub hold_days: u16,
     pub minimum_withdrawal: Option<Amount>,
 }
 
 /// Creates an offer. The first offer is always the default offer.
-pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
+pub async fn create(app: &App, data: OfferData) -> Result<Offer, Error> {
     let now = app.clock.now();
-    let terms = new.terms.apply_to(Terms::default())?;
+    check_terms(&data.terms)?;
     let tx = app.db.begin().await?;
-    let is_default = new.is_default || storage::program::offers::find_default(&tx).await?.is_none();
+    let is_default = data.is_default || storage::program::offers::find_default(&tx).await?.is_none();
     if is_default {
         storage::program::offers::clear_default(&tx).await?;
     }
     let offer = Offer {
         id: OfferId::new(now),
-        name: new.name,
-        landing_url: new.landing_url,
-        currency: new.currency,
-        payout: new.payout,
-        status: OfferStatus::Active,
-        visibility: new.visibility,
-        terms,
+        name: data.name,
+        landing_url: data.landing_url,
+        currency: data.currency,
+        payout: data.payout,
+        status: data.status,
+        visibility: data.visibility,
+        terms: data.terms,
         is_default,
-        hold_days: new.hold_days,
-        minimum_withdrawal: new.minimum_withdrawal,
+        hold_days: data.hold_days,
+        minimum_withdrawal: data.minimum_withdrawal,
         created_at: now,
         updated_at: now,
     };
@@ -62,74 +62,49 @@ pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
     Ok(offer)
 }
 
-/// The changes of an offer. Fields with `None` are unchanged. The currency cannot be changed, because conversions are
-/// stored in it.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    pub name: Option<String>,
-    pub landing_url: Option<LandingUrl>,
-    pub payout: Option<Payout>,
-    pub status: Option<OfferStatus>,
-    pub visibility: Option<Visibility>,
-    pub terms: TermChanges,
-    pub make_default: bool,
-    pub hold_days: Option<u16>,
-    pub minimum_withdrawal: Option<Option<Amount>>,
+fn check_terms(terms: &Terms) -> Result<(), Error> {
+    let issues = terms.issues().into_iter();
+    let issues: Vec<_> = issues.map(|(path, sentence)| FieldIssue::new(path, "invalid_field", sentence)).collect();
+    if issues.is_empty() { Ok(()) } else { Err(Error::Invalid(issues)) }
 }
 
-/// The changes of the terms of an offer. A given field replaces the whole value. Fields with `None` are unchanged.
-#[derive(Clone, Debug, Default)]
-pub struct TermChanges {
-    pub revenue: Option<Option<Payout>>,
-    pub goals: Option<Vec<Goal>>,
-    pub fallback_url: Option<Option<LandingUrl>>,
-    pub landing_pages: Option<Vec<LandingPage>>,
-    pub deep_link_hosts: Option<Vec<HostPattern>>,
-    pub attribution: Option<AttributionTerms>,
-    pub caps: Option<Caps>,
-}
-
-impl TermChanges {
-    /// Applies the changes to `before` and validates the result.
-    fn apply_to(self, before: Terms) -> Result<Terms, Error> {
-        let terms = Terms {
-            revenue: self.revenue.unwrap_or(before.revenue),
-            goals: self.goals.unwrap_or(before.goals),
-            fallback_url: self.fallback_url.unwrap_or(before.fallback_url),
-            landing_pages: self.landing_pages.unwrap_or(before.landing_pages),
-            deep_link_hosts: self.deep_link_hosts.unwrap_or(before.deep_link_hosts),
-            attribution: self.attribution.unwrap_or(before.attribution),
-            caps: self.caps.unwrap_or(before.caps),
-        };
-        let issues: Vec<_> = terms
-            .issues()
-            .into_iter()
-            .map(|(path, sentence)| FieldIssue::new(path, "invalid_field", sentence))
-            .collect();
-        if issues.is_empty() { Ok(terms) } else { Err(Error::Invalid(issues)) }
-    }
-}
-
-/// Changes an offer. A new default offer replaces the former one.
-pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<Offer>, Error> {
+/// Changes an offer. `edit` gets the offer while it is locked. A new default offer replaces the former one.
+pub async fn change(
+    app: &App,
+    id: OfferId,
+    edit: impl FnOnce(&Offer) -> Result<OfferData, Error>,
+) -> Result<Changed<Offer>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::program::offers::lock(&tx, id).await?;
-    let mut offer = found.ok_or_else(|| Error::not_found("offer", id))?;
-    let before = offer.clone();
-    let former_default = storage::program::offers::find_default(&tx).await?.map(|it| it.id);
-    if changes.make_default && !offer.is_default {
-        storage::program::offers::clear_default(&tx).await?;
-        offer.is_default = true;
+    let before = found.ok_or_else(|| Error::not_found("offer", id))?;
+    let data = edit(&before)?;
+    check_terms(&data.terms)?;
+    if data.currency != before.currency {
+        let message = "cannot be changed, because conversions are stored in it; create another offer";
+        return Err(Error::invalid("/currency", message));
     }
-    offer.name = changes.name.unwrap_or(offer.name);
-    offer.landing_url = changes.landing_url.unwrap_or(offer.landing_url);
-    offer.payout = changes.payout.unwrap_or(offer.payout);
-    offer.hold_days = changes.hold_days.unwrap_or(offer.hold_days);
-    offer.minimum_withdrawal = changes.minimum_withdrawal.unwrap_or(offer.minimum_withdrawal);
-    offer.status = changes.status.unwrap_or(offer.status);
-    offer.visibility = changes.visibility.unwrap_or(offer.visibility);
-    offer.terms = changes.terms.apply_to(offer.terms)?;
-    offer.updated_at = app.clock.now();
+    if before.is_default && !data.is_default {
+        return Err(Error::invalid("/default", "make another offer the default; it then replaces this one"));
+    }
+    let former_default = storage::program::offers::find_default(&tx).await?.map(|it| it.id);
+    if data.is_default && !before.is_default {
+        storage::program::offers::clear_default(&tx).await?;
+    }
+    let offer = Offer {
+        id,
+        name: data.name,
+        landing_url: data.landing_url,
+        currency: before.currency,
+        payout: data.payout,
+        status: data.status,
+        visibility: data.visibility,
+        terms: data.terms,
+        is_default: data.is_default,
+        hold_days: data.hold_days,
+        minimum_withdrawal: data.minimum_withdrawal,
+        created_at: before.created_at,
+        updated_at: app.clock.now(),
+    };
     storage::program::offers::save(&tx, &offer).await?;
     tx.commit().await?;
     app.catalog.offer_changed(id);

@@ -25,14 +25,16 @@ pub struct LinkWithCoupons {
     pub coupons: Vec<Coupon>,
 }
 
-/// The data of a new link.
+/// The data of a link, when it is created and when it is changed.
 #[derive(Clone, Debug)]
-pub struct NewLink {
+pub struct LinkData {
+    /// Affiliate and offer cannot be changed.
     pub affiliate_id: AffiliateId,
     pub offer_id: OfferId,
     pub deep_url: Option<String>,
     pub landing_page: Option<String>,
     pub coupons: Vec<NewCoupon>,
+    pub status: LinkStatus,
 }
 
 /// The data of a coupon of a link.
@@ -43,8 +45,8 @@ pub struct NewCoupon {
 }
 
 /// Creates a link. Only staff with the permission to manage affiliates can give it coupons.
-pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<LinkWithCoupons, Error> {
-    let NewLink { affiliate_id, offer_id, .. } = new;
+pub async fn create(app: &App, actor: Actor, new: LinkData) -> Result<LinkWithCoupons, Error> {
+    let LinkData { affiliate_id, offer_id, status, .. } = new;
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
@@ -64,53 +66,62 @@ pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<LinkWithCou
         offer_id,
         deep_url: None,
         landing_page: None,
-        status: LinkStatus::Active,
+        status,
         created_at: now,
         updated_at: now,
     };
-    set_target(&mut link, &offer, Some(new.deep_url), Some(new.landing_page))?;
+    set_target(&mut link, &offer, new.deep_url, new.landing_page)?;
     storage::tracking::links::insert(&tx, &link).await?;
     let coupons = replace_coupons(&tx, link.id, new.coupons).await?;
     tx.commit().await?;
     Ok(LinkWithCoupons { link, coupons })
 }
 
-/// The changes of a link. Fields with `None` are unchanged.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    pub deep_url: Option<Option<String>>,
-    pub landing_page: Option<Option<String>>,
-    /// Replaces all coupons of the link.
-    pub coupons: Option<Vec<NewCoupon>>,
-    pub status: Option<LinkStatus>,
-}
-
-/// Changes a link. The affiliate must still be allowed to promote the offer if the target changes or the link is
-/// activated.
-pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Result<Changed<LinkWithCoupons>, Error> {
+/// Changes a link. `edit` gets the link while it is locked. The affiliate must still be allowed to promote the offer if
+/// the target changes or the link is activated.
+pub async fn change(
+    app: &App,
+    actor: Actor,
+    id: LinkId,
+    edit: impl FnOnce(&LinkWithCoupons) -> Result<LinkData, Error>,
+) -> Result<Changed<LinkWithCoupons>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::tracking::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
     let mut link = found.ok_or_else(|| Error::not_found("link", id))?;
     let coupons = storage::tracking::coupons::list_of(&tx, [id]).await?.remove(&id).unwrap_or_default();
     let before = LinkWithCoupons { link: link.clone(), coupons };
-    if changes.coupons.is_some() {
+    let data = edit(&before)?;
+    if (data.affiliate_id, data.offer_id) != (link.affiliate_id, link.offer_id) {
+        let field = if data.offer_id == link.offer_id { "/affiliate_id" } else { "/offer_id" };
+        return Err(Error::invalid(field, "cannot be changed; create another link"));
+    }
+    let has_new_coupons = !before.has_coupons(&data.coupons);
+    if has_new_coupons {
         actor.require(Permission::ManageAffiliates)?;
     }
-    let has_new_target = changes.deep_url.is_some() || changes.landing_page.is_some();
-    if has_new_target || changes.status == Some(LinkStatus::Active) {
+    let has_new_target = (&data.deep_url, &data.landing_page) != (&link.deep_url, &link.landing_page);
+    // Coupons of an active link can be changed although the approval of its affiliate was revoked.
+    if has_new_target || (data.status == LinkStatus::Active && !has_new_coupons) {
         let offer = find_promotable(&tx, actor, link.offer_id, link.affiliate_id).await?;
-        set_target(&mut link, &offer, changes.deep_url, changes.landing_page)?;
+        set_target(&mut link, &offer, data.deep_url, data.landing_page)?;
     }
-    link.status = changes.status.unwrap_or(link.status);
+    link.status = data.status;
     link.updated_at = app.clock.now();
     storage::tracking::links::save(&tx, &link).await?;
-    let coupons = match changes.coupons {
-        Some(coupons) => replace_coupons(&tx, id, coupons).await?,
-        None => before.coupons.clone(),
+    let coupons = match has_new_coupons {
+        true => replace_coupons(&tx, id, data.coupons).await?,
+        false => before.coupons.clone(),
     };
     tx.commit().await?;
     app.catalog.link_changed(id);
     Ok(Changed::new(before, LinkWithCoupons { link, coupons }))
+}
+
+impl LinkWithCoupons {
+    fn has_coupons(&self, coupons: &[NewCoupon]) -> bool {
+        let known = self.coupons.iter().map(|it| (it.code.clone(), it.active));
+        known.eq(coupons.iter().map(|it| (normal_code(&it.code), it.active)))
+    }
 }
 
 /// Finds the offer of a link.
@@ -138,23 +149,19 @@ async fn find_promotable(
     }
 }
 
-/// Sets the deep link and the landing page of a link. Arguments with `None` change nothing.
-fn set_target(
-    link: &mut Link,
-    offer: &Offer,
-    deep: Option<Option<String>>,
-    page: Option<Option<String>>,
-) -> Result<(), Error> {
-    if let Some(text) = deep {
-        let url = text.map(|text| deep_url(&text, &offer.terms.deep_link_hosts)).transpose();
+/// Sets the deep link and the landing page of a link. Only a changed one is checked, because the offer may have removed
+/// a present one.
+fn set_target(link: &mut Link, offer: &Offer, deep: Option<String>, page: Option<String>) -> Result<(), Error> {
+    if deep != link.deep_url {
+        let url = deep.map(|text| deep_url(&text, &offer.terms.deep_link_hosts)).transpose();
         link.deep_url = url.map_err(|error| Error::invalid("/deep_url", error.to_string()))?.map(String::from);
     }
-    if let Some(name) = page {
-        if let Some(name) = name.as_deref().filter(|name| offer.landing_page(name).is_none()) {
+    if page != link.landing_page {
+        if let Some(name) = page.as_deref().filter(|name| offer.landing_page(name).is_none()) {
             let message = format!("the offer has no landing page \"{name}\"; use a name of its landing_pages");
             return Err(Error::invalid("/landing_page", message));
         }
-        link.landing_page = name;
+        link.landing_page = page;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::connection_check::{self, Broken, Check};
 use super::sqlite::backup;
 use super::sqlite::checkpoints::{self, Checkpoints};
+use super::writes;
 
 /// The connections that claim, route and release rows.
 const QUEUE_CONNECTIONS: u32 = 5;
@@ -231,6 +232,7 @@ impl Database {
 
     /// For single writing statements.
     pub fn writer(&self) -> &DatabaseConnection {
+        writes::begins();
         &self.writer
     }
 
@@ -247,7 +249,9 @@ impl Database {
 
     /// Begins a writing transaction. On SQLite it takes the write lock here, so later statements do not fail for it.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.begin_on(&self.writer).await
+        let transaction = self.begin_on(&self.writer).await?;
+        writes::begins();
+        Ok(transaction)
     }
 
     async fn begin_on(&self, connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {

@@ -16,3 +16,4 @@ pub mod sqlite;
 pub mod time;
 pub mod write_probe;
 pub mod writer;
+pub mod writes;

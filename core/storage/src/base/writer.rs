@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::writes;
+
 /// Commits the batches of a [`Writer`]. Its implementations are the places where group commits happen.
 pub trait CommitBatch: Send + Sync + 'static {
     type Command: Send + 'static;
@@ -122,6 +124,7 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
     /// Queues the command. The receiver gets the answer when its batch is durable.
     async fn enqueue(&self, command: C) -> Result<oneshot::Receiver<A>, Stopped> {
         let (sender, receiver) = oneshot::channel();
+        writes::begins();
         self.queue.send((command, sender)).await.map_err(|_| Stopped)?;
         Ok(receiver)
     }

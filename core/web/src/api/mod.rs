@@ -10,6 +10,7 @@ pub mod tracking;
 
 use std::collections::BTreeMap;
 
+use crate::body::{self, Patch};
 use engine::delivery::templates::AdapterChoice;
 use engine::{Error, FieldIssue};
 
@@ -63,12 +64,26 @@ fn adapter_choice(
     }
 }
 
+/// Takes the changed values of a template's fields out of a patch; null stands for the default of the field.
+fn changed_fields(patch: &mut Patch) -> Result<Option<BTreeMap<String, Option<String>>>, Error> {
+    let Some(fields) = patch.take("fields") else { return Ok(None) };
+    if patch.get("config").is_some() {
+        return Err(Error::invalid("/config", "send either config or fields"));
+    }
+    body::read_at("/fields", fields).map(Some)
+}
+
 /// The amount of a request. Any JSON value is accepted at first, so that a number gets an error that names the field.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 struct AmountIn(serde_json::Value);
 
 impl AmountIn {
+    /// The form in which a request sends this amount or percentage.
+    fn of(amount: impl std::fmt::Display) -> Self {
+        Self(amount.to_string().into())
+    }
+
     /// The text of the request, for fields that also accept a word such as "all".
     fn word(&self) -> Option<&str> {
         self.0.as_str()
@@ -100,15 +115,6 @@ impl utoipa::ToSchema for AmountIn {}
 /// The default of flags that are true if absent.
 fn default_true() -> bool {
     true
-}
-
-/// Deserializes a field that may be absent, null or set: `None`, `Some(None)` or `Some(Some(_))`.
-fn some<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: serde::Deserialize<'de>,
-{
-    T::deserialize(from).map(Some)
 }
 
 /// Checks the name of a person who registers, and trims it.

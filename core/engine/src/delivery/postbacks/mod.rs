@@ -15,14 +15,12 @@ use crate::{Error, FieldIssue};
 use domain::delivery::adapter::AdapterVersion;
 use domain::delivery::pasted::{self, ClickIdMeaning, Pasted};
 use domain::delivery::postback::{Ordering, Postback};
-use domain::delivery::rules::Scope;
-use domain::delivery::rules::{Delay, FiringStatus, Rule};
+use domain::delivery::rules::Rule;
 use domain::delivery::verification::Verification;
 use domain::ids::{AffiliateId, PostbackId};
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_secrets};
 use domain::search::Search;
-use domain::tracking::action::Action;
 use host::Adapter;
 use storage::base::page::{Page, PageRequest};
 
@@ -90,46 +88,54 @@ pub async fn create(app: &App, actor: Actor, new: NewPostback) -> Result<Postbac
     Ok(shown(app, postback))
 }
 
-/// Changes of a postback. A field that is `None` is unchanged.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    pub name: Option<String>,
-    pub config: Option<serde_json::Value>,
-    pub rule: RuleChanges,
-    pub ordering: Option<Ordering>,
-    pub enabled: Option<bool>,
+/// What can be changed about a postback.
+#[derive(Clone, Debug)]
+pub struct PostbackData {
+    pub name: String,
+    /// The whole configuration. Secrets that are sent as their masks are kept.
+    pub config: Value,
+    pub rule: Rule,
+    pub ordering: Ordering,
+    pub enabled: bool,
 }
 
-/// Changes of a rule. A field that is `None` is unchanged; `delay: Some(None)` removes the delay.
-#[derive(Clone, Debug, Default)]
-pub struct RuleChanges {
-    pub action: Option<Action>,
-    pub scope: Option<Scope>,
-    pub firing_status: Option<FiringStatus>,
-    pub rejection_reasons: Option<Vec<String>>,
-    pub delay: Option<Option<Delay>>,
+/// How often a change is tried if others change the same postback or source in the meantime.
+pub(crate) const CHANGE_ATTEMPTS: usize = 5;
+
+/// Changes a postback. A new configuration is tested first, like a new postback. A transaction cannot be open while the
+/// test request is sent; so if the postback was changed in the meantime, `edit` gets it again as it is then.
+pub async fn change(
+    app: &App,
+    actor: Actor,
+    id: PostbackId,
+    edit: impl Fn(&Postback) -> Result<PostbackData, Error>,
+) -> Result<Changed<Postback>, Error> {
+    for _ in 1..CHANGE_ATTEMPTS {
+        match try_change(app, actor, id, &edit).await {
+            Err(Error::ChangedMeanwhile { .. }) => {}
+            other => return other,
+        }
+    }
+    try_change(app, actor, id, &edit).await
 }
 
-/// Changes a postback. A new configuration is tested first, like a new postback.
-pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -> Result<Changed<Postback>, Error> {
+async fn try_change(
+    app: &App,
+    actor: Actor,
+    id: PostbackId,
+    edit: &impl Fn(&Postback) -> Result<PostbackData, Error>,
+) -> Result<Changed<Postback>, Error> {
     let mut postback = find(app, actor, id).await?;
     let before = postback.clone();
     let adapter = pinned(app, &postback).await?;
     let seen = postback.updated_at;
-    let config_change = match changes.config {
-        Some(config) => reconfigure(app, &adapter, &mut postback, config)?,
-        None => ConfigChange::None,
-    };
-    let rule = changes.rule;
-    postback.name = changes.name.unwrap_or(postback.name);
-    postback.rule.action = rule.action.unwrap_or(postback.rule.action);
-    postback.rule.scope = rule.scope.unwrap_or(postback.rule.scope);
-    postback.rule.firing_status = rule.firing_status.unwrap_or(postback.rule.firing_status);
-    postback.rule.rejection_reasons = rule.rejection_reasons.unwrap_or(postback.rule.rejection_reasons);
-    postback.rule.delay = rule.delay.unwrap_or(postback.rule.delay);
-    postback.ordering = changes.ordering.unwrap_or(postback.ordering);
-    postback.enabled = changes.enabled.unwrap_or(postback.enabled);
-    postback.updated_at = app.clock.now();
+    let data = edit(&shown(app, before.clone()))?;
+    let config_change = reconfigure(app, &adapter, &mut postback, data.config)?;
+    postback.name = data.name;
+    postback.rule = data.rule;
+    postback.ordering = data.ordering;
+    postback.enabled = data.enabled;
+    postback.updated_at = app.clock.now().after(seen);
     confine(actor, &mut postback)?;
     // An affiliate keeps its postback if it loses access to the offer.
     if postback.rule.scope != before.rule.scope {
@@ -206,6 +212,9 @@ fn reconfigure(app: &App, adapter: &Adapter, postback: &mut Postback, config: Va
     refuse_seals(&config)?;
     let mut sent = config;
     let kept = app.vault.keep(adapter.schema(), &postback.config, &mut sent, &holder).map_err(Error::Invalid)?;
+    if sent == postback.config {
+        return Ok(ConfigChange::None);
+    }
     let before = app.vault.open_config(&postback.config, &holder);
     if before.is_ok_and(|before| app.vault.open_config(&sent, &holder).is_ok_and(|sent| sent == before)) {
         return Ok(ConfigChange::None);
@@ -232,7 +241,7 @@ pub async fn archive(app: &App, actor: Actor, id: PostbackId) -> Result<Postback
     let (seen, now) = (postback.updated_at, app.clock.now());
     postback.enabled = false;
     postback.archived_at = Some(now);
-    postback.updated_at = now;
+    postback.updated_at = now.after(seen);
     if !storage::delivery::postbacks::save(app.db.writer(), &postback, seen).await? {
         return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
     }

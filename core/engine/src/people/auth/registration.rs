@@ -105,7 +105,7 @@ pub async fn set_password(
                 updated_at: now,
             };
             if app.settings.registration == Registration::Open {
-                let affiliate = affiliates::sign_up(app, &tx, &user.name, &user.email, None).await?;
+                let affiliate = affiliates::sign_up(app, &tx, &user.name, &user.email).await?;
                 user.affiliate_id = Some(affiliate.id);
                 user.status = UserStatus::Active;
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use domain::ids::{ClickId, ConversionId};
 use domain::program::affiliate::Affiliate;
-use domain::program::offer::{Offer, Payout};
+use domain::program::offer::{Offer, Payout, UnknownGoal};
 use domain::program::payout_override::PayoutOverrides;
 use domain::timestamp::Timestamp;
 use domain::tracking::attribution::{OutsideWindow, Ruling, Trace};
@@ -96,6 +96,12 @@ impl Attributed<'_> {
             Some(refusal) => return Err(refusal.clone()),
         };
         let goal = report.goal.as_deref();
+        let unknown_goal = self.unknown_goal();
+        if unknown_goal == Some(UnknownGoal::Refuse) {
+            let known: Vec<_> = offer.terms.goals.iter().map(|goal| goal.name.as_str()).collect();
+            let goal = goal.unwrap_or_default().to_owned();
+            return Err(ConversionError::UnknownGoal { goal, known: known.join(", ") });
+        }
         let currency = report.currency.unwrap_or(offer.currency);
         let sale = report.amount.map(|amount| amount.of(currency));
         let payout = match report.payout {
@@ -135,7 +141,17 @@ impl Attributed<'_> {
         let is_rejected = matches!(conversion.status, Status::Rejected { .. });
         if let Some(ruling) = ruling.filter(|_| !is_rejected && !conversion.is_self_reported()) {
             conversion.reject_by(ruling);
+        } else if unknown_goal == Some(UnknownGoal::Hold) && !is_rejected {
+            conversion.hold_by(Ruling::UnknownGoal);
         }
         Ok(conversion)
+    }
+
+    /// How to handle the goal of the report; `None` if it is known. An override of the payout for a goal makes it known
+    /// for its affiliate.
+    fn unknown_goal(&self) -> Option<UnknownGoal> {
+        let goal = self.report.goal.as_deref();
+        let unknown = self.offer().unknown_goal(goal).filter(|_| !self.report.is_self_reported())?;
+        self.payout_overrides.find(self.affiliate.id, goal).is_none().then_some(unknown)
     }
 }

@@ -11,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::Issues;
 use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
+use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::filters;
@@ -21,8 +22,10 @@ use domain::delivery::rules::{Delay, FiringStatus, Rule, Scope};
 use domain::ids::{AffiliateId, PostbackId};
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
+use engine::Error;
 use engine::app::App;
-use engine::delivery::postbacks::{self, Changes, NewPostback, RuleChanges};
+use engine::delivery::postbacks::{self, NewPostback, PostbackData};
+use engine::delivery::templates;
 
 fn default_action() -> Action {
     Action::Conversion
@@ -33,22 +36,24 @@ fn default_firing_status() -> FiringStatus {
 }
 
 /// A new postback: either `adapter` and `config`, or `template` and `fields`, and the rule that events must match.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PostbackIn {
     /// A name for people.
     #[schema(example = "Voluum", max_length = 200)]
     name: String,
-    /// The id of the adapter that builds the requests; its latest version is used. Requires `config`.
+    /// The id of the adapter that builds the requests; its latest version is used. Requires `config`. It cannot be
+    /// changed.
     #[schema(example = "macro-url")]
     adapter: Option<String>,
-    /// The configuration of the adapter, as its `config_schema` describes it.
+    /// The configuration of the adapter, as its `config_schema` describes it. A secret that is sent as its mask keeps its
+    /// value; the configuration must then lead to the same destination.
     #[schema(value_type = Option<Object>)]
     config: Option<serde_json::Value>,
-    /// The id of an outbound template. It sets adapter and configuration.
+    /// The id of an outbound template. It sets adapter and configuration. It cannot be changed.
     #[schema(example = "voluum")]
     template: Option<String>,
-    /// The values of the template's fields, by name.
+    /// The values of the template's fields, by name. In a change, fields that are not named keep their values.
     #[serde(default)]
     fields: BTreeMap<String, String>,
     /// The kind of events for which requests are sent; `conversion` if absent.
@@ -72,42 +77,74 @@ pub struct PostbackIn {
     /// How several states of one conversion are sent; `latest` if absent.
     #[serde(default)]
     ordering: Ordering,
-    /// Whether requests are sent; true if absent. Staff can save a disabled postback without a test request.
+    /// Whether requests are sent; true if absent. Staff can save a disabled postback without a test request. Pending
+    /// deliveries of a disabled postback are cancelled when they are due.
     #[serde(default = "crate::api::default_true")]
     enabled: bool,
     /// The affiliate that owns the postback and sees its log. Keys and people of an affiliate always own their
-    /// postbacks. Null: the program owns it.
+    /// postbacks. Null: the program owns it. It cannot be changed.
     #[serde(default)]
     owner_affiliate_id: Option<AffiliateId>,
 }
 
-/// Changes of a postback. Absent fields are unchanged.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PostbackChanges {
-    /// A name for people.
-    #[schema(max_length = 200)]
-    name: Option<String>,
-    /// The whole new configuration. A secret that is sent as its mask keeps its value; the configuration must then
-    /// lead to the same destination.
-    #[schema(value_type = Option<Object>)]
-    config: Option<serde_json::Value>,
-    /// The kind of events for which requests are sent.
-    action: Option<Action>,
-    /// The affiliate and offer whose events are sent. It replaces the whole scope.
-    scope: Option<Scope>,
-    /// The status of conversions that are sent.
-    firing_status: Option<FiringStatus>,
-    /// Replaces all reasons; an empty list removes them.
-    rejection_reasons: Option<Vec<String>>,
-    /// How long a delivery waits before it is sent; null removes the delay.
-    #[serde(default, deserialize_with = "crate::api::some")]
-    #[schema(value_type = Option<Delay>)]
-    delay: Option<Option<Delay>>,
-    /// How several states of one conversion are sent.
-    ordering: Option<Ordering>,
-    /// Whether requests are sent. Pending deliveries of a disabled postback are cancelled when they are due.
-    enabled: Option<bool>,
+impl PostbackIn {
+    /// The body that would create this postback, with masked secrets.
+    fn of(postback: &Postback) -> Self {
+        let rule = postback.rule.clone();
+        Self {
+            name: postback.name.clone(),
+            adapter: Some(postback.adapter.clone()),
+            config: Some(postback.config.clone()),
+            template: postback.template.clone(),
+            fields: BTreeMap::new(),
+            action: rule.action,
+            scope: rule.scope,
+            firing_status: rule.firing_status,
+            rejection_reasons: rule.rejection_reasons,
+            delay: rule.delay,
+            ordering: postback.ordering,
+            enabled: postback.enabled,
+            owner_affiliate_id: postback.owner,
+        }
+    }
+
+    fn patched(postback: &Postback, patch: &Patch) -> Result<PostbackData, Error> {
+        let mut patch = patch.clone();
+        let mut present = Self::of(postback);
+        if let (Some(fields), Some(config)) = (crate::api::changed_fields(&mut patch)?, &mut present.config) {
+            templates::refill(postback.template.as_deref(), config, None, &fields)?;
+        }
+        let body = patch.apply(&present)?;
+        for (field, is_kept) in [
+            ("/adapter", body.adapter == present.adapter),
+            ("/template", body.template == present.template),
+            ("/owner_affiliate_id", body.owner_affiliate_id == present.owner_affiliate_id),
+        ] {
+            if !is_kept {
+                return Err(Error::invalid(field, "cannot be changed; create another postback"));
+            }
+        }
+        let config = body.config.clone().ok_or_else(|| Error::invalid("/config", "cannot be cleared"))?;
+        let (name, rule) = body.name_and_rule()?;
+        Ok(PostbackData { name, config, rule, ordering: body.ordering, enabled: body.enabled })
+    }
+
+    fn name_and_rule(&self) -> Result<(String, Rule), Error> {
+        let mut issues = Issues::default();
+        let name = issues.text("/name", &self.name, 200);
+        let reasons = self.rejection_reasons.iter().enumerate();
+        let rejection_reasons =
+            reasons.map(|(index, reason)| issues.text(&format!("/rejection_reasons/{index}"), reason, 100)).collect();
+        issues.result()?;
+        let rule = Rule {
+            scope: self.scope,
+            action: self.action,
+            firing_status: self.firing_status,
+            rejection_reasons,
+            delay: self.delay.filter(|delay| delay.value > 0),
+        };
+        Ok((name, rule))
+    }
 }
 
 /// A postback: a request that is sent when an event matches its rule.
@@ -173,14 +210,6 @@ impl From<Postback> for PostbackOut {
     }
 }
 
-fn rejection_reasons(issues: &mut Issues, reasons: Vec<String>) -> Vec<String> {
-    reasons
-        .iter()
-        .enumerate()
-        .map(|(index, reason)| issues.text(&format!("/rejection_reasons/{index}"), reason, 100))
-        .collect()
-}
-
 /// Create a postback after its destination accepted a test request.
 ///
 /// If the destination does not accept the test request, nothing is saved, and the error shows the response in
@@ -193,22 +222,15 @@ pub async fn create_postback(
     Caller(actor): Caller,
     ApiJson(body): ApiJson<PostbackIn>,
 ) -> ApiResult<(StatusCode, Json<PostbackOut>)> {
-    let mut issues = Issues::default();
+    let (name, rule) = body.name_and_rule()?;
     let new_postback = NewPostback {
-        name: issues.text("/name", &body.name, 200),
+        name,
         adapter_choice: crate::api::adapter_choice(body.adapter, body.config, body.template, body.fields)?,
-        rule: Rule {
-            scope: body.scope,
-            action: body.action,
-            firing_status: body.firing_status,
-            rejection_reasons: rejection_reasons(&mut issues, body.rejection_reasons),
-            delay: body.delay.filter(|delay| delay.value > 0),
-        },
+        rule,
         ordering: body.ordering,
         enabled: body.enabled,
         owner: body.owner_affiliate_id,
     };
-    issues.result()?;
     Ok((StatusCode::CREATED, Json(postbacks::create(&app, actor, new_postback).await?.into())))
 }
 
@@ -251,34 +273,21 @@ pub async fn get_postback(
 
 /// Change a postback.
 ///
-/// A changed configuration is saved after the destination accepted a test request. Staff can change a disabled postback
+/// The body is a merge patch (RFC 7396). `fields` changes values of the template from which the postback was made. A
+/// changed configuration is saved after the destination accepted a test request. Staff can change a disabled postback
 /// without a test request. Deliveries that wait for a paused destination are sent to the new destination.
 #[utoipa::path(patch, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
-    request_body = PostbackChanges,
+    request_body = PostbackIn,
     security(("api_key" = ["manage_postbacks"])),
     responses((status = 200, body = PostbackOut), (status = "default", body = Problem)))]
 pub async fn change_postback(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<PostbackId>,
-    ApiJson(body): ApiJson<PostbackChanges>,
+    patch: Patch,
 ) -> ApiResult<Audited<PostbackOut>> {
-    let mut issues = Issues::default();
-    let changes = Changes {
-        name: body.name.map(|name| issues.text("/name", &name, 200)),
-        config: body.config,
-        rule: RuleChanges {
-            action: body.action,
-            scope: body.scope,
-            firing_status: body.firing_status,
-            rejection_reasons: body.rejection_reasons.map(|reasons| rejection_reasons(&mut issues, reasons)),
-            delay: body.delay.map(|delay| delay.filter(|delay| delay.value > 0)),
-        },
-        ordering: body.ordering,
-        enabled: body.enabled,
-    };
-    issues.result()?;
-    Ok(Audited(postbacks::change(&app, actor, id, changes).await?.map(Into::into)))
+    let changed = postbacks::change(&app, actor, id, |it| PostbackIn::patched(it, &patch)).await?;
+    Ok(Audited(changed.map(Into::into)))
 }
 
 /// Delete a postback. Its deliveries remain in the log, and its pending deliveries are cancelled when they are due.

@@ -6,70 +6,110 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::Issues;
 use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
+use crate::body::{self, Patch};
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::filters;
 use domain::ids::{AffiliateId, SourceId};
-use domain::inbound::source::SourceSettings;
+use domain::inbound::source::{Source, SourceSettings};
 use domain::timestamp::Timestamp;
+use engine::Error;
 use engine::app::App;
-use engine::inbound::sources::{self, Changes, NewSource};
+use engine::delivery::templates;
+use engine::inbound::sources::{self, NewSource, SourceData};
 use engine::inbound::visible_source::{VisibleSource, address, paste_urls};
 
 /// A new source: either `adapter` and `config`, or `template` and `fields`, and settings.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceIn {
     /// A name for people.
     #[schema(example = "MyLead", max_length = 200)]
     name: String,
     /// The id of the adapter that reads the notifications; its latest version is used. Requires `config`.
+    /// It cannot be changed.
     #[schema(example = "macro-url")]
     adapter: Option<String>,
-    /// The configuration of the adapter, as its `config_schema` describes it.
+    /// The configuration of the adapter, as its `config_schema` describes it. When it is changed, the latest version of
+    /// the adapter reads it. A secret that is sent as its mask keeps its value.
     #[schema(value_type = Option<Object>)]
     config: Option<serde_json::Value>,
-    /// The id of an inbound template. It sets adapter, configuration and settings.
+    /// The id of an inbound template. It sets adapter, configuration and settings. It cannot be changed.
     #[schema(example = "mylead")]
     template: Option<String>,
-    /// The values of the template's fields, by name.
+    /// The values of the template's fields, by name. In a change, fields that are not named keep their values.
     #[serde(default)]
     fields: BTreeMap<String, String>,
     /// The affiliate that owns the source; the source finds only its clicks, and the program does not pay for its
     /// conversions. Keys and people of an affiliate always own their sources. Null: the program owns the source, which
-    /// finds all clicks.
+    /// finds all clicks. It cannot be changed.
     #[serde(default)]
     affiliate_id: Option<AffiliateId>,
-    /// The settings. With a template, they replace all of its settings. If absent, those of the template or the
-    /// defaults are used.
+    /// The settings. For a new source with a template, they replace all of its settings; if absent, those of the template
+    /// or the defaults are used. A secret that is sent as its mask keeps its value.
+    #[schema(example = json!({"statuses": {"3": "ignored"}, "reply": null}))]
     settings: Option<SourceSettings>,
     /// Whether the source accepts notifications; true if absent.
     #[serde(default = "crate::api::default_true")]
     enabled: bool,
 }
 
-/// Changes of a source. Absent fields are unchanged.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SourceChanges {
-    /// A name for people.
-    #[schema(max_length = 200)]
-    name: Option<String>,
-    /// The whole new configuration. It is read by the latest version of the adapter. A secret that is sent as its mask
-    /// keeps its value.
-    #[schema(value_type = Option<Object>)]
-    config: Option<serde_json::Value>,
-    /// A merge patch (RFC 7396): absent fields are unchanged; null removes a status word, or resets a setting to its
-    /// default. A status word or guard is replaced as a whole. A secret that is sent as its mask keeps its value.
-    #[schema(value_type = Option<Object>, example = json!({"statuses": {"3": "ignored", "2": null}, "reply": null}))]
-    settings: Option<serde_json::Value>,
-    /// Whether the source accepts notifications.
-    enabled: Option<bool>,
+impl SourceIn {
+    /// The body that would create this source, with masked secrets.
+    fn of(source: &Source) -> Self {
+        Self {
+            name: source.name.clone(),
+            adapter: Some(source.adapter.clone()),
+            config: Some(source.config.clone()),
+            template: source.template.clone(),
+            fields: BTreeMap::new(),
+            affiliate_id: source.affiliate_id,
+            settings: Some(source.settings.clone()),
+            enabled: source.enabled,
+        }
+    }
+
+    fn patched(source: &Source, patch: &Patch) -> Result<SourceData, Error> {
+        let mut patch = patch.clone();
+        let words = patch.get("settings").and_then(|it| it.get("statuses")).and_then(Value::as_object);
+        let settings = source.settings.clone().respelled(words.into_iter().flatten().map(|(word, _)| word.as_str()));
+        let mut present = Self { settings: Some(settings), ..Self::of(source) };
+        let fields = crate::api::changed_fields(&mut patch)?;
+        if let (Some(fields), Some(config)) = (&fields, &mut present.config) {
+            let mut settings = serde_json::to_value(&present.settings).expect("settings are JSON");
+            templates::refill(source.template.as_deref(), config, Some(&mut settings), fields)?;
+            present.settings = body::read_at("/settings", settings)?;
+        }
+        let body = patch.apply(&present)?;
+        for (field, is_kept) in [
+            ("/adapter", body.adapter == present.adapter),
+            ("/template", body.template == present.template),
+            ("/affiliate_id", body.affiliate_id == present.affiliate_id),
+        ] {
+            if !is_kept {
+                return Err(Error::invalid(field, "cannot be changed; create another source"));
+            }
+        }
+        let mut issues = Issues::default();
+        let name = issues.text("/name", &body.name, 200);
+        if body.config.is_none() {
+            issues.add("/config", "invalid_field", "cannot be cleared");
+        }
+        issues.result()?;
+        let is_configured = fields.is_some() || patch.get("config").is_some();
+        Ok(SourceData {
+            name,
+            config: body.config.filter(|_| is_configured),
+            settings: body.settings.unwrap_or_default(),
+            enabled: body.enabled,
+        })
+    }
 }
 
 /// A further URL to paste into the network, for networks with a field per status or event.
@@ -216,25 +256,19 @@ pub async fn get_source(
 }
 
 /// Change a source. Its waiting notifications are processed again immediately.
+///
+/// The body is a merge patch (RFC 7396). `fields` changes values of the template from which the source was made.
 #[utoipa::path(patch, path = "/api/v1/sources/{id}", tag = "sources", params(("id" = SourceId, Path)),
-    request_body = SourceChanges,
+    request_body = SourceIn,
     security(("api_key" = ["manage_sources"])),
     responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]
 pub async fn change_source(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<SourceId>,
-    ApiJson(body): ApiJson<SourceChanges>,
+    patch: Patch,
 ) -> ApiResult<Audited<SourceOut>> {
-    let mut issues = Issues::default();
-    let changes = Changes {
-        name: body.name.map(|name| issues.text("/name", &name, 200)),
-        config: body.config,
-        settings: body.settings,
-        enabled: body.enabled,
-    };
-    issues.result()?;
-    let changed = sources::change(&app, actor, id, changes).await?;
+    let changed = sources::change(&app, actor, id, |it| SourceIn::patched(it, &patch)).await?;
     Ok(Audited(changed.map(|it| SourceOut::of(&app, it))))
 }
 

@@ -11,17 +11,19 @@ use utoipa::ToSchema;
 use crate::api::Issues;
 use crate::audit::Audited;
 use crate::auth::Caller;
+use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, PageOut};
 use domain::amounts::Currency;
 use domain::money::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms, is_id};
 use domain::people::actor::Actor;
 use domain::timestamp::Timestamp;
+use engine::Error;
 use engine::app::App;
-use engine::money::payout_methods::{self, Changes};
+use engine::money::payout_methods::{self, PayoutMethodData};
 
 /// A payout method.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutMethodIn {
     /// Lower-case letters, digits and hyphens. It cannot be changed.
@@ -33,7 +35,7 @@ pub struct PayoutMethodIn {
     #[schema(example = "1 to 2 working days after approval", max_length = 200)]
     processing_time: String,
     /// A JSON Schema of the details: an object of texts, each with a title. Additional formats: iban, sepa-iban, bic,
-    /// email, country, bitcoin-address, ethereum-address, tron-address.
+    /// email, country, bitcoin-address, ethereum-address, tron-address. Built-in methods keep their schema.
     #[schema(value_type = Object)]
     schema: serde_json::Value,
     /// The currencies of the method, with minimum and fee.
@@ -42,30 +44,43 @@ pub struct PayoutMethodIn {
     /// The default format of its payment files.
     file: FileFormat,
     /// The account from which payments are made; required for pain001.
+    #[serde(default)]
     payer: Option<Payer>,
     /// Whether affiliates can use it; true if absent.
     #[serde(default = "crate::api::default_true")]
     enabled: bool,
 }
 
-/// Changes of a payout method. Absent fields are unchanged.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PayoutMethodChanges {
-    name: Option<String>,
-    processing_time: Option<String>,
-    /// Built-in methods keep their schema.
-    #[schema(value_type = Option<Object>)]
-    schema: Option<serde_json::Value>,
-    /// Replaces all currencies.
-    #[schema(value_type = Option<BTreeMap<String, Terms>>)]
-    currencies: Option<BTreeMap<Currency, Terms>>,
-    file: Option<FileFormat>,
-    /// Null removes it.
-    #[serde(default, deserialize_with = "crate::api::some")]
-    #[schema(value_type = Option<Payer>)]
-    payer: Option<Option<Payer>>,
-    enabled: Option<bool>,
+impl PayoutMethodIn {
+    fn data(self) -> Result<PayoutMethodData, Error> {
+        let mut issues = Issues::default();
+        if !is_id(&self.id) {
+            issues.add("/id", "invalid_field", "use 1 to 40 lower-case letters, digits and hyphens");
+        }
+        let definition = Definition {
+            id: self.id,
+            name: issues.text("/name", &self.name, 100),
+            processing_time: issues.text("/processing_time", &self.processing_time, 200),
+            file: self.file,
+            currencies: self.currencies,
+            schema: self.schema,
+        };
+        issues.result()?;
+        Ok(PayoutMethodData { definition, payer: self.payer, enabled: self.enabled })
+    }
+
+    fn of(method: &PayoutMethod) -> Self {
+        Self {
+            id: method.id.clone(),
+            name: method.name.clone(),
+            processing_time: method.processing_time.clone(),
+            schema: method.schema.clone(),
+            currencies: method.currencies.clone(),
+            file: method.file,
+            payer: method.payer.clone(),
+            enabled: method.enabled,
+        }
+    }
 }
 
 /// A payout method: how affiliates are paid.
@@ -119,20 +134,7 @@ pub async fn create_payout_method(
     Caller(actor): Caller,
     ApiJson(body): ApiJson<PayoutMethodIn>,
 ) -> ApiResult<(StatusCode, Json<PayoutMethodOut>)> {
-    let mut issues = Issues::default();
-    if !is_id(&body.id) {
-        issues.add("/id", "invalid_field", "use 1 to 40 lower-case letters, digits and hyphens");
-    }
-    let definition = Definition {
-        id: body.id,
-        name: issues.text("/name", &body.name, 100),
-        processing_time: issues.text("/processing_time", &body.processing_time, 200),
-        file: body.file,
-        currencies: body.currencies,
-        schema: body.schema,
-    };
-    issues.result()?;
-    let method = payout_methods::create(&app, definition, body.payer, body.enabled).await?;
+    let method = payout_methods::create(&app, body.data()?).await?;
     Ok((StatusCode::CREATED, Json(PayoutMethodOut::of(actor, method))))
 }
 
@@ -161,25 +163,17 @@ pub async fn get_payout_method(
 }
 
 /// Change a payout method: its terms, the account that pays, or whether it is enabled.
+///
+/// The body is a merge patch (RFC 7396).
 #[utoipa::path(patch, path = "/api/v1/payout-methods/{id}", tag = "withdrawals", params(("id" = String, Path)),
-    request_body = PayoutMethodChanges, security(("api_key" = ["manage_money"])),
+    request_body = PayoutMethodIn, security(("api_key" = ["manage_money"])),
     responses((status = 200, body = PayoutMethodOut), (status = "default", body = Problem)))]
 pub async fn change_payout_method(
     State(app): State<App>,
     Caller(actor): Caller,
     Path(id): Path<String>,
-    ApiJson(body): ApiJson<PayoutMethodChanges>,
+    patch: Patch,
 ) -> ApiResult<Audited<PayoutMethodOut>> {
-    let mut issues = Issues::default();
-    let changes = Changes {
-        name: body.name.map(|it| issues.text("/name", &it, 100)),
-        processing_time: body.processing_time.map(|it| issues.text("/processing_time", &it, 200)),
-        schema: body.schema,
-        currencies: body.currencies,
-        file: body.file,
-        payer: body.payer,
-        enabled: body.enabled,
-    };
-    issues.result()?;
-    Ok(Audited(payout_methods::change(&app, &id, changes).await?.map(|it| PayoutMethodOut::of(actor, it))))
+    let changed = payout_methods::change(&app, &id, |it| patch.apply(&PayoutMethodIn::of(it))?.data()).await?;
+    Ok(Audited(changed.map(|it| PayoutMethodOut::of(actor, it))))
 }

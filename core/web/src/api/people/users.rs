@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::{Issues, email};
 use crate::audit::Audited;
 use crate::auth::Caller;
+use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::filters;
@@ -16,8 +17,9 @@ use domain::ids::{AffiliateId, UserId};
 use domain::people::permission::Role;
 use domain::people::user::{User, UserStatus};
 use domain::timestamp::Timestamp;
+use engine::Error;
 use engine::app::App;
-use engine::people::users::{self, Changes, NewUser};
+use engine::people::users::{self, NewUser, UserData};
 
 /// A user to invite.
 #[derive(Deserialize, ToSchema)]
@@ -33,16 +35,29 @@ pub struct UserIn {
     affiliate_id: Option<AffiliateId>,
 }
 
-/// Changes of a user. Absent fields are unchanged.
-#[derive(Default, Deserialize, ToSchema)]
+/// What can be changed about a user.
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct UserChanges {
+pub struct UserChangesIn {
     /// 1 to 200 characters.
-    name: Option<String>,
+    name: String,
     /// A role of staff cannot become `affiliate`, and the reverse.
-    role: Option<Role>,
+    role: Role,
     /// `active` or `disabled`. Approve a registration with the operation `approve_user`.
-    status: Option<UserStatus>,
+    status: UserStatus,
+}
+
+impl UserChangesIn {
+    fn data(self) -> Result<UserData, Error> {
+        let mut issues = Issues::default();
+        let name = issues.text("/name", &self.name, 200);
+        issues.result()?;
+        Ok(UserData { name, role: self.role, status: self.status })
+    }
+
+    fn of(user: &User) -> Self {
+        Self { name: user.name.clone(), role: user.role, status: user.status }
+    }
 }
 
 /// A person who can sign in.
@@ -141,24 +156,23 @@ pub async fn get_user(State(app): State<App>, PathId(id): PathId<UserId>) -> Api
     Ok(Json(users::get(&app, id).await?.into()))
 }
 
-/// Change the name, role or status of a user. You need all permissions of the user's former and new role. Disabling a
+/// Change the name, role or status of a user.
+///
+/// The body is a merge patch (RFC 7396). You need all permissions of the user's former and new role. Disabling a
 /// user ends the user's sessions, and the user's API keys stop working. The last active owner cannot be disabled or get
 /// another role.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = UserId, Path)),
-    request_body = UserChanges,
+    request_body = UserChangesIn,
     security(("api_key" = ["manage_users"])),
     responses((status = 200, body = UserOut), (status = "default", body = Problem)))]
 pub async fn change_user(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<UserId>,
-    ApiJson(body): ApiJson<UserChanges>,
+    patch: Patch,
 ) -> ApiResult<Audited<UserOut>> {
-    let mut issues = Issues::default();
-    let name = body.name.map(|name| issues.text("/name", &name, 200));
-    issues.result()?;
-    let changes = Changes { name, role: body.role, status: body.status };
-    Ok(Audited(users::change(&app, actor, id, changes).await?.map(Into::into)))
+    let changed = users::change(&app, actor, id, |it| patch.apply(&UserChangesIn::of(it))?.data()).await?;
+    Ok(Audited(changed.map(Into::into)))
 }
 
 /// Approve a registration: an affiliate is created for the user, who becomes active. Has no effect on users with

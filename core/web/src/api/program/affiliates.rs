@@ -4,53 +4,74 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::{Issues, email};
 use crate::audit::Audited;
 use crate::auth::Caller;
+use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::filters;
 use domain::ids::AffiliateId;
 use domain::program::affiliate::{Affiliate, AffiliateStatus};
 use domain::timestamp::Timestamp;
+use engine::Error;
 use engine::app::App;
 use engine::people::auth::sessions;
-use engine::program::affiliates::{self, Changes};
+use engine::program::affiliates::{self, AffiliateData};
 use engine::program::sub_affiliates;
 
 /// An affiliate: a person or company that sends visitors and earns money.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AffiliateIn {
     /// The name of the affiliate.
     #[schema(example = "Ada Lovelace", max_length = 200)]
     name: String,
-    /// The e-mail address of the affiliate.
+    /// The e-mail address of the affiliate. After a change the former address gets a message.
     #[schema(example = "ada@example.com", max_length = 254)]
     email: String,
+    /// `active` if absent.
+    #[serde(default)]
+    status: AffiliateStatus,
     /// The id or referral code of the affiliate that brought this affiliate to the program and gets second-tier
-    /// commissions; no parent affiliate if absent or null.
+    /// commissions; no parent affiliate if absent or null. A change applies to conversions that are approved from now
+    /// on.
+    #[serde(default)]
     #[schema(example = "AF12345")]
     parent_affiliate: Option<String>,
 }
 
-/// Changes of an affiliate. Absent fields are unchanged.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AffiliateChanges {
-    /// The name of the affiliate.
-    #[schema(max_length = 200)]
-    name: Option<String>,
-    /// The e-mail address of the affiliate. The former address gets a message about the change.
-    #[schema(max_length = 254)]
-    email: Option<String>,
-    status: Option<AffiliateStatus>,
-    /// The id or referral code of another parent affiliate; null removes the parent affiliate. Applies to conversions
-    /// that are approved from now on.
-    #[serde(default, deserialize_with = "crate::api::some")]
-    parent_affiliate: Option<Option<String>>,
+impl AffiliateIn {
+    /// The id of a parent affiliate is known by now.
+    fn data(self) -> Result<AffiliateData, Error> {
+        let mut issues = Issues::default();
+        let (name, email) = (issues.text("/name", &self.name, 200), email(&mut issues, &self.email));
+        issues.result()?;
+        let parent = self.parent_affiliate.filter(|text| !text.trim().is_empty());
+        let parent = parent.map(|text| text.parse::<AffiliateId>()).transpose();
+        let parent_affiliate_id = parent.map_err(|error| Error::invalid("/parent_affiliate", error.to_string()))?;
+        Ok(AffiliateData { name, email, status: self.status, parent_affiliate_id })
+    }
+
+    fn of(affiliate: &Affiliate) -> Self {
+        Self {
+            name: affiliate.name.clone(),
+            email: affiliate.email.clone(),
+            status: affiliate.status,
+            parent_affiliate: affiliate.parent_affiliate_id.map(|id| id.to_string()),
+        }
+    }
+}
+
+/// The id of the parent affiliate that a body names.
+async fn parent_id(app: &App, text: Option<&str>) -> Result<Option<String>, Error> {
+    match text.map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => Ok(Some(sub_affiliates::find_parent(app, text).await?.to_string())),
+        None => Ok(None),
+    }
 }
 
 /// An affiliate: a person or company that sends visitors and earns money.
@@ -98,17 +119,10 @@ impl AffiliateOut {
 pub async fn create_affiliate(
     State(app): State<App>,
     _: Caller,
-    ApiJson(body): ApiJson<AffiliateIn>,
+    ApiJson(mut body): ApiJson<AffiliateIn>,
 ) -> ApiResult<(StatusCode, Json<AffiliateOut>)> {
-    let mut issues = Issues::default();
-    let name = issues.text("/name", &body.name, 200);
-    let email = email(&mut issues, &body.email);
-    issues.result()?;
-    let parent = match body.parent_affiliate.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-        Some(text) => Some(sub_affiliates::find_parent(&app, text).await?),
-        None => None,
-    };
-    let affiliate = affiliates::create(&app, &name, &email, parent).await?;
+    body.parent_affiliate = parent_id(&app, body.parent_affiliate.as_deref()).await?;
+    let affiliate = affiliates::create(&app, body.data()?).await?;
     Ok((StatusCode::CREATED, Json(AffiliateOut::of(&app, affiliate))))
 }
 
@@ -151,30 +165,23 @@ pub async fn get_affiliate(
     Ok(Json(AffiliateOut::of(&app, affiliate)))
 }
 
-/// Change an affiliate. The links and codes of a suspended affiliate lead to a "not found" page.
+/// Change an affiliate.
+///
+/// The body is a merge patch (RFC 7396). The links and codes of a suspended affiliate lead to a "not found" page.
 #[utoipa::path(patch, path = "/api/v1/affiliates/{id}", tag = "affiliates", params(("id" = AffiliateId, Path)),
-    request_body = AffiliateChanges,
+    request_body = AffiliateIn,
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 200, body = AffiliateOut), (status = "default", body = Problem)))]
 pub async fn change_affiliate(
     State(app): State<App>,
     _: Caller,
     PathId(id): PathId<AffiliateId>,
-    ApiJson(body): ApiJson<AffiliateChanges>,
+    mut patch: Patch,
 ) -> ApiResult<Audited<AffiliateOut>> {
-    let mut issues = Issues::default();
-    let changes = Changes {
-        name: body.name.map(|name| issues.text("/name", &name, 200)),
-        email: body.email.map(|text| email(&mut issues, &text)),
-        status: body.status,
-        parent_affiliate_id: match &body.parent_affiliate {
-            Some(Some(text)) => Some(Some(sub_affiliates::find_parent(&app, text.trim()).await?)),
-            Some(None) => Some(None),
-            None => None,
-        },
-    };
-    issues.result()?;
-    let changed = affiliates::change(&app, id, changes).await?;
+    if let Some(parent) = parent_id(&app, patch.get("parent_affiliate").and_then(Value::as_str)).await? {
+        patch.replace("parent_affiliate", parent);
+    }
+    let changed = affiliates::change(&app, id, |it| patch.apply(&AffiliateIn::of(it))?.data()).await?;
     Ok(Audited(changed.map(|it| AffiliateOut::of(&app, it))))
 }
 

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::{Issues, email};
 use crate::audit::{Audited, AuditedChanges};
 use crate::auth::Caller;
+use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::filters;
@@ -19,15 +20,16 @@ use domain::people::grant::SessionAccess;
 use domain::program::affiliate::Affiliate;
 use domain::program::customer::Customer;
 use domain::timestamp::Timestamp;
+use engine::Error;
 use engine::app::App;
 use engine::program::affiliates;
-use engine::program::customers::{self, Changes, Done, LoginLink, NewCustomer};
+use engine::program::customers::{self, CustomerData, Done, LoginLink};
 
 /// A person in your own system who becomes an affiliate.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerIn {
-    /// The id of the customer in your system.
+    /// The id of the customer in your system. It cannot be changed.
     #[schema(example = "user-4711", max_length = 200)]
     external_id: String,
     /// The name of the customer and its affiliate.
@@ -38,16 +40,20 @@ pub struct CustomerIn {
     email: String,
 }
 
-/// Changes of a customer. Absent fields are unchanged.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CustomerChanges {
-    /// The name of the customer and its affiliate.
-    #[schema(max_length = 200)]
-    name: Option<String>,
-    /// The e-mail address of the customer and its affiliate.
-    #[schema(max_length = 254)]
-    email: Option<String>,
+impl CustomerIn {
+    fn data(self) -> Result<CustomerData, Error> {
+        let mut issues = Issues::default();
+        let data = CustomerData {
+            external_id: issues.text("/external_id", &self.external_id, 200),
+            name: issues.text("/name", &self.name, 200),
+            email: email(&mut issues, &self.email),
+        };
+        issues.result().map(|()| data)
+    }
+
+    fn of(customer: &Customer) -> Self {
+        Self { external_id: customer.external_id.clone(), name: customer.name.clone(), email: customer.email.clone() }
+    }
 }
 
 /// A person in your own system who is an affiliate.
@@ -167,14 +173,7 @@ pub async fn create_customer(
     Caller(actor): Caller,
     ApiJson(body): ApiJson<CustomerIn>,
 ) -> ApiResult<(StatusCode, Extension<AuditedChanges>, Json<CustomerResultOut>)> {
-    let mut issues = Issues::default();
-    let new = NewCustomer {
-        external_id: issues.text("/external_id", &body.external_id, 200),
-        name: issues.text("/name", &body.name, 200),
-        email: email(&mut issues, &body.email),
-    };
-    issues.result()?;
-    let (customer, result) = customers::create(&app, new).await?;
+    let (customer, result) = customers::create(&app, body.data()?).await?;
     let status = if result == Done::Created { StatusCode::CREATED } else { StatusCode::OK };
     let Audited(changed) = CustomerOut::changed(&app, actor, customer).await?;
     let audited = if result == Done::Created { Vec::new() } else { changed.fields() };
@@ -214,23 +213,20 @@ pub async fn get_customer(
 }
 
 /// Change the name or e-mail address of a customer and of its affiliate.
+///
+/// The body is a merge patch (RFC 7396).
 #[utoipa::path(patch, path = "/api/v1/customers/{id}", tag = "customers", params(("id" = CustomerId, Path)),
-    request_body = CustomerChanges,
+    request_body = CustomerIn,
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 200, body = CustomerOut), (status = "default", body = Problem)))]
 pub async fn change_customer(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<CustomerId>,
-    ApiJson(body): ApiJson<CustomerChanges>,
+    patch: Patch,
 ) -> ApiResult<Audited<CustomerOut>> {
-    let mut issues = Issues::default();
-    let changes = Changes {
-        name: body.name.map(|name| issues.text("/name", &name, 200)),
-        email: body.email.map(|text| email(&mut issues, &text)),
-    };
-    issues.result()?;
-    CustomerOut::changed(&app, actor, customers::change(&app, id, changes).await?).await
+    let changed = customers::change(&app, id, |it| patch.apply(&CustomerIn::of(it))?.data()).await?;
+    CustomerOut::changed(&app, actor, changed).await
 }
 
 /// Create a login link for a customer.

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::{AmountIn, Issues, has_control_characters};
 use crate::audit::Audited;
 use crate::auth::Caller;
+use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::filters;
@@ -16,89 +17,46 @@ use domain::amounts::{Amount, Currency, Percent};
 use domain::ids::OfferId;
 use domain::program::application::ApplicationStatus;
 use domain::program::cap::Caps;
-use domain::program::offer::{Goal, HOLD_DAYS_MAX, LandingPage, OfferStatus, Payout, Visibility};
+use domain::program::offer::{
+    Goal, HOLD_DAYS_MAX, LandingPage, Offer, OfferStatus, Payout, Terms, UnknownGoal, Visibility,
+};
 use domain::timestamp::Timestamp;
 use domain::tracking::attribution::AttributionTerms;
 use domain::tracking::deep_link::HostPattern;
 use domain::tracking::landing::LandingUrl;
+use engine::Error;
 use engine::app::App;
-use engine::program::offers::{self, Changes, NewOffer, OfferWithEligibility, TermChanges};
+use engine::program::offers::{self, OfferData, OfferWithEligibility};
 
 /// A payout, or a revenue: either `{"fixed": "12.50"}` or `{"percent": "30"}`.
-#[derive(Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutIn {
     /// An amount in the offer's currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     fixed: Option<AmountIn>,
     /// A percentage of the conversion's amount, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     percent: Option<AmountIn>,
 }
 
-/// The body of a new or changed offer: its own fields, and the terms that both can set. Each term replaces its
-/// whole value.
-macro_rules! offer_body {
-    ($(#[$attribute:meta])* $name:ident { $($own:tt)* }) => {
-        $(#[$attribute])*
-        #[derive(Deserialize, ToSchema)]
-        #[serde(deny_unknown_fields)]
-        pub struct $name {
-            $($own)*
-            /// Which affiliates may see and promote the offer. A new offer is `public` if absent.
-            visibility: Option<Visibility>,
-            /// The amount that the advertiser pays for a conversion that is reported without a revenue; null for none.
-            /// Not shown to affiliates.
-            #[serde(default, deserialize_with = "crate::api::some")]
-            #[schema(value_type = Option<PayoutIn>)]
-            revenue: Option<Option<PayoutIn>>,
-            /// Goals with their own payout or revenue, at most 100.
-            goals: Option<Vec<Goal>>,
-            /// The URL to which links lead while the offer is paused; null for a "not found" page. It can contain the
-            /// macros {affiliate_id} and {offer_id}.
-            #[serde(default, deserialize_with = "crate::api::some")]
-            #[schema(value_type = Option<String>)]
-            fallback_url: Option<Option<String>>,
-            /// Landing pages besides `landing_url`, at most 50. A link, or its parameter `lp`, selects one by name;
-            /// other visitors are distributed by weight.
-            landing_pages: Option<Vec<LandingPage>>,
-            /// Hosts of pages to which links may lead by `deep_url` or their parameter `url`, at most 100. No deep
-            /// links if empty.
-            deep_link_hosts: Option<Vec<HostPattern>>,
-            /// How conversions are attributed.
-            attribution: Option<AttributionTerms>,
-            /// The maximum number or payout of conversions.
-            caps: Option<Caps>,
-            /// The minimum withdrawal in the offer's currency for affiliates with earnings on this offer; null or 0 for
-            /// none.
-            #[serde(default, deserialize_with = "crate::api::some")]
-            #[schema(value_type = Option<Amount>, example = "50.00")]
-            minimum_withdrawal: Option<Option<AmountIn>>,
-        }
-
-        impl $name {
-            fn minimum_withdrawal(&mut self, issues: &mut Issues) -> Option<Option<Amount>> {
-                let amount = self.minimum_withdrawal.take()?;
-                Some(AmountIn::read(amount, "/minimum_withdrawal", issues).filter(|it| it.micros() > 0))
-            }
-
-            fn terms(&mut self, issues: &mut Issues) -> TermChanges {
-                let revenue = self.revenue.take().map(|it| it.and_then(|it| payout(issues, "/revenue", it)));
-                let fallback_url = self.fallback_url.take();
-                TermChanges {
-                    revenue,
-                    goals: self.goals.take(),
-                    fallback_url: fallback_url
-                        .map(|text| text.and_then(|text| landing_url(issues, "/fallback_url", &text))),
-                    landing_pages: self.landing_pages.take(),
-                    deep_link_hosts: self.deep_link_hosts.take(),
-                    attribution: self.attribution.take(),
-                    caps: self.caps.take(),
-                }
-            }
-        }
-    };
+impl PayoutIn {
+    const NONE: Self = Self { fixed: None, percent: None };
 }
 
-offer_body!(OfferIn {
+impl From<Payout> for PayoutIn {
+    fn from(payout: Payout) -> Self {
+        match payout {
+            Payout::Fixed(amount) => Self { fixed: Some(AmountIn::of(amount)), percent: None },
+            Payout::Percent(percent) => Self { fixed: None, percent: Some(AmountIn::of(percent)) },
+        }
+    }
+}
+
+/// An offer: a product that affiliates promote.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfferIn {
     /// The name of the offer.
     #[schema(example = "Pro plan", max_length = 200)]
     name: String,
@@ -108,41 +66,129 @@ offer_body!(OfferIn {
     landing_url: String,
     /// The currency of the offer's amounts. It cannot be changed later.
     currency: Currency,
-    /// The amount that an affiliate earns for a conversion.
+    /// The amount that an affiliate earns for a conversion. A change applies to later conversions.
     payout: PayoutIn,
+    /// `active` if absent.
+    #[serde(default)]
+    status: OfferStatus,
+    /// Which affiliates may see and promote the offer; `public` if absent.
+    #[serde(default)]
+    visibility: Visibility,
+    /// The amount that the advertiser pays for a conversion that is reported without a revenue; null for none.
+    /// Not shown to affiliates.
+    #[serde(default)]
+    revenue: Option<PayoutIn>,
+    /// Goals with their own payout or revenue, at most 100.
+    #[serde(default)]
+    goals: Vec<Goal>,
+    /// How conversions with a goal that is not in `goals` are handled, if there are any `goals`; `hold` if absent.
+    #[serde(default)]
+    unknown_goal: UnknownGoal,
+    /// The URL to which links lead while the offer is paused; null for a "not found" page. It can contain the macros
+    /// {affiliate_id} and {offer_id}.
+    #[serde(default)]
+    fallback_url: Option<String>,
+    /// Landing pages besides `landing_url`, at most 50. A link, or its parameter `lp`, selects one by name; other
+    /// visitors are distributed by weight.
+    #[serde(default)]
+    landing_pages: Vec<LandingPage>,
+    /// Hosts of pages to which links may lead by `deep_url` or their parameter `url`, at most 100. No deep links if
+    /// empty.
+    #[serde(default)]
+    deep_link_hosts: Vec<HostPattern>,
+    /// How conversions are attributed.
+    #[serde(default)]
+    attribution: AttributionTerms,
+    /// The maximum number or payout of conversions.
+    #[serde(default)]
+    caps: Caps,
     /// Whether this is the default offer, to which referral codes lead; false if absent. The first offer is always the
-    /// default offer.
+    /// default offer. To replace the default offer, make another offer the default.
     #[serde(default)]
     default: bool,
     /// The hold: days for which an approved payout stays pending, 0 to 730. With 0 (the default) it is available
-    /// immediately.
+    /// immediately. A change applies to later approvals; pending earnings keep their release date.
     #[serde(default)]
     #[schema(example = 30, maximum = 730)]
     hold_days: u16,
-});
+    /// The minimum withdrawal in the offer's currency for affiliates with earnings on this offer; null or 0 for none.
+    #[serde(default)]
+    #[schema(value_type = Option<Amount>, example = "50.00")]
+    minimum_withdrawal: Option<AmountIn>,
+}
 
-offer_body!(
-    /// Changes of an offer. Absent fields are unchanged; other fields replace the whole value.
-    #[derive(Default)]
-    OfferChanges {
-        /// The name of the offer.
-        #[schema(max_length = 200)]
-        name: Option<String>,
-        /// The landing page. The URL can contain the macros {click_id}, {affiliate_id}, {offer_id} and {sub1} to
-        /// {sub10} in path, query or fragment.
-        landing_url: Option<String>,
-        /// The amount that an affiliate earns. It applies to later conversions.
-        payout: Option<PayoutIn>,
-        status: Option<OfferStatus>,
-        /// True makes this the default offer; false has no effect. To replace the default offer, make another offer the
-        /// default.
-        #[serde(default)]
-        default: bool,
-        /// The hold, in days. It applies to later approvals; pending earnings keep their release date.
-        #[schema(maximum = 730)]
-        hold_days: Option<u16>,
+impl OfferIn {
+    fn data(self) -> Result<OfferData, Error> {
+        let mut issues = Issues::default();
+        let name = issues.text("/name", &self.name, 200);
+        let minimum_withdrawal = AmountIn::read(self.minimum_withdrawal, "/minimum_withdrawal", &mut issues);
+        let landing_url = landing_url(&mut issues, "/landing_url", &self.landing_url);
+        let payout_of = payout(&mut issues, "/payout", self.payout);
+        let terms = Terms {
+            revenue: self.revenue.and_then(|it| payout(&mut issues, "/revenue", it)),
+            goals: self.goals,
+            unknown_goal: self.unknown_goal,
+            fallback_url: self.fallback_url.and_then(|text| self::landing_url(&mut issues, "/fallback_url", &text)),
+            landing_pages: self.landing_pages,
+            deep_link_hosts: self.deep_link_hosts,
+            attribution: self.attribution,
+            caps: self.caps,
+        };
+        let hold_days = hold_days(&mut issues, self.hold_days);
+        issues.result()?;
+        let (Some(landing_url), Some(payout)) = (landing_url, payout_of) else {
+            unreachable!("a missing field is an issue");
+        };
+        Ok(OfferData {
+            name,
+            landing_url,
+            currency: self.currency,
+            payout,
+            status: self.status,
+            visibility: self.visibility,
+            terms,
+            is_default: self.default,
+            hold_days,
+            minimum_withdrawal: minimum_withdrawal.filter(|it| it.micros() > 0),
+        })
     }
-);
+
+    /// The body that would create this offer.
+    fn of(offer: &Offer) -> Self {
+        let terms = offer.terms.clone();
+        Self {
+            name: offer.name.clone(),
+            landing_url: offer.landing_url.as_str().to_owned(),
+            currency: offer.currency,
+            payout: offer.payout.into(),
+            status: offer.status,
+            visibility: offer.visibility,
+            revenue: terms.revenue.map(PayoutIn::from),
+            goals: terms.goals,
+            unknown_goal: terms.unknown_goal,
+            fallback_url: terms.fallback_url.map(|url| url.as_str().to_owned()),
+            landing_pages: terms.landing_pages,
+            deep_link_hosts: terms.deep_link_hosts,
+            attribution: terms.attribution,
+            caps: terms.caps,
+            default: offer.is_default,
+            hold_days: offer.hold_days,
+            minimum_withdrawal: offer.minimum_withdrawal.map(AmountIn::of),
+        }
+    }
+
+    fn patched(offer: &Offer, patch: &Patch) -> Result<Self, Error> {
+        let mut present = Self::of(offer);
+        // A percentage replaces a fixed amount, and the reverse.
+        if patch.chooses("payout") {
+            present.payout = PayoutIn::NONE;
+        }
+        if patch.chooses("revenue") {
+            present.revenue = None;
+        }
+        patch.apply(&present)
+    }
+}
 
 /// An offer: a product that affiliates promote.
 #[derive(Serialize, ToSchema)]
@@ -161,6 +207,8 @@ pub struct OfferOut {
     revenue: Option<Payout>,
     /// Goals with their own payout or revenue. Affiliates see their own payout for each goal, and no revenue.
     goals: Vec<Goal>,
+    /// How conversions with a goal that is not in `goals` are handled, if there are any `goals`.
+    unknown_goal: UnknownGoal,
     visibility: Visibility,
     /// Whether the calling affiliate may promote the offer; always true for staff.
     may_promote: bool,
@@ -214,6 +262,7 @@ impl From<OfferWithEligibility> for OfferOut {
             payout: offer.payout,
             revenue: terms.revenue,
             goals: terms.goals,
+            unknown_goal: terms.unknown_goal,
             visibility: offer.visibility,
             may_promote,
             application,
@@ -275,31 +324,10 @@ fn hold_days(issues: &mut Issues, days: u16) -> u16 {
 pub async fn create_offer(
     State(app): State<App>,
     _: Caller,
-    ApiJson(mut body): ApiJson<OfferIn>,
+    ApiJson(body): ApiJson<OfferIn>,
 ) -> ApiResult<(StatusCode, Json<OfferOut>)> {
-    let mut issues = Issues::default();
-    let name = issues.text("/name", &body.name, 200);
-    let terms = body.terms(&mut issues);
-    let minimum_withdrawal = body.minimum_withdrawal(&mut issues).flatten();
-    let landing_url = landing_url(&mut issues, "/landing_url", &body.landing_url);
-    let payout = payout(&mut issues, "/payout", body.payout);
-    let hold_days = hold_days(&mut issues, body.hold_days);
-    issues.result()?;
-    let (Some(landing_url), Some(payout)) = (landing_url, payout) else {
-        unreachable!("a missing field is an issue");
-    };
-    let new = NewOffer {
-        name,
-        landing_url,
-        currency: body.currency,
-        payout,
-        visibility: body.visibility.unwrap_or_default(),
-        terms,
-        is_default: body.default,
-        hold_days,
-        minimum_withdrawal,
-    };
-    Ok((StatusCode::CREATED, Json(OfferWithEligibility::for_staff(offers::create(&app, new).await?).into())))
+    let offer = offers::create(&app, body.data()?).await?;
+    Ok((StatusCode::CREATED, Json(OfferWithEligibility::for_staff(offer).into())))
 }
 
 #[derive(Default, Deserialize, IntoParams)]
@@ -339,31 +367,19 @@ pub async fn get_offer(
     Ok(Json(offers::get(&app, actor, id).await?.into()))
 }
 
-/// Change an offer. A changed payout applies to later conversions.
+/// Change an offer.
+///
+/// The body is a merge patch (RFC 7396). A changed payout applies to later conversions.
 #[utoipa::path(patch, path = "/api/v1/offers/{id}", tag = "offers", params(("id" = OfferId, Path)),
-    request_body = OfferChanges,
+    request_body = OfferIn,
     security(("api_key" = ["manage_offers"])),
     responses((status = 200, body = OfferOut), (status = "default", body = Problem)))]
 pub async fn change_offer(
     State(app): State<App>,
     _: Caller,
     PathId(id): PathId<OfferId>,
-    ApiJson(mut body): ApiJson<OfferChanges>,
+    patch: Patch,
 ) -> ApiResult<Audited<OfferOut>> {
-    let mut issues = Issues::default();
-    let terms = body.terms(&mut issues);
-    let minimum_withdrawal = body.minimum_withdrawal(&mut issues);
-    let changes = Changes {
-        name: body.name.map(|name| issues.text("/name", &name, 200)),
-        landing_url: body.landing_url.and_then(|text| landing_url(&mut issues, "/landing_url", &text)),
-        payout: body.payout.and_then(|it| payout(&mut issues, "/payout", it)),
-        status: body.status,
-        visibility: body.visibility,
-        terms,
-        make_default: body.default,
-        hold_days: body.hold_days.map(|days| hold_days(&mut issues, days)),
-        minimum_withdrawal,
-    };
-    issues.result()?;
-    Ok(Audited(offers::change(&app, id, changes).await?.map(|it| OfferWithEligibility::for_staff(it).into())))
+    let changed = offers::change(&app, id, |offer| OfferIn::patched(offer, &patch)?.data()).await?;
+    Ok(Audited(changed.map(|it| OfferWithEligibility::for_staff(it).into())))
 }

@@ -10,8 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::{AmountIn, Issues, has_control_characters};
 use crate::audit::Audited;
 use crate::auth::Caller;
+use crate::body;
 use crate::errors::{ApiResult, Problem};
-use crate::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, parse};
+use crate::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId};
 use crate::filters::{Period, PeriodIn};
 use domain::amounts::{Amount, Currency, Money};
 use domain::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
@@ -375,7 +376,7 @@ pub async fn create_conversions(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {
     let serde_json::Value::Array(items) = body else {
-        let recorded = conversions::report(&app, parse::<ConversionIn>(body)?.report()?).await?;
+        let recorded = conversions::report(&app, body::read::<ConversionIn>(body)?.report()?).await?;
         let status = status_of(recorded.change);
         return Ok((status, Json(ConversionOut::of(actor, recorded.conversion))).into_response());
     };
@@ -386,12 +387,12 @@ pub async fn create_conversions(
     // An item that cannot be read gets its error in its position; the others are recorded in the order of the request.
     let (mut reports, mut refusals) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
     for item in items {
-        match parse::<ConversionIn>(item).and_then(|it| Ok(it.report()?)) {
+        match body::read::<ConversionIn>(item).and_then(ConversionIn::report) {
             Ok(report) => {
                 reports.push(report);
                 refusals.push(None);
             }
-            Err(problem) => refusals.push(Some(problem)),
+            Err(error) => refusals.push(Some(Problem::from(error))),
         }
     }
     let mut recorded = conversions::report_many(&app, reports).await.into_iter();

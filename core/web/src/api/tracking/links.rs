@@ -9,27 +9,30 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::Issues;
 use crate::audit::Audited;
 use crate::auth::Caller;
+use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::filters;
 use domain::ids::{AffiliateId, LinkId, OfferId};
+use domain::people::actor::Actor;
 use domain::program::affiliate::normal_code;
 use domain::timestamp::Timestamp;
 use domain::tracking::coupon::{Active, COUPONS_MAX, Coupon};
 use domain::tracking::link::LinkStatus;
 use engine::Error;
 use engine::app::App;
-use engine::tracking::links::{self, Changes, LinkWithCoupons, NewCoupon, NewLink};
+use engine::tracking::links::{self, LinkData, LinkWithCoupons, NewCoupon};
 
 /// A link with which an affiliate promotes an offer.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkIn {
-    /// The affiliate that promotes the offer. Required for staff; optional for callers of an affiliate.
+    /// The affiliate that promotes the offer. Required for staff; optional for callers of an affiliate. It cannot be
+    /// changed.
     affiliate_id: Option<AffiliateId>,
-    /// The offer that the affiliate promotes.
+    /// The offer that the affiliate promotes. It cannot be changed.
     offer_id: OfferId,
-    /// Short for `coupons` with one coupon that has no dates.
+    /// Short for `coupons` with one coupon that has no dates. In a change it replaces all coupons; null removes them.
     #[schema(example = "SAVE10", max_length = 64)]
     coupon: Option<String>,
     /// Coupons of the link: codes that customers type at checkout, and by which conversions are attributed. They
@@ -43,10 +46,47 @@ pub struct LinkIn {
     /// The name of the offer's landing page to which the link leads. If absent, the offer's weights decide.
     #[schema(max_length = 100)]
     landing_page: Option<String>,
+    /// `active` if absent. Visitors of a paused link get a "not found" page.
+    #[serde(default)]
+    status: LinkStatus,
+}
+
+impl LinkIn {
+    fn data(self, actor: Actor) -> Result<LinkData, Error> {
+        let mut issues = Issues::default();
+        let coupons = coupons(&mut issues, self.coupon, self.coupons);
+        let deep_url = issues.optional_text("/deep_url", self.deep_url, 2000);
+        let landing_page = issues.optional_text("/landing_page", self.landing_page, 100);
+        issues.result()?;
+        let affiliate_id = self.affiliate_id.or(actor.confined_to());
+        let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "is missing"))?;
+        Ok(LinkData { affiliate_id, offer_id: self.offer_id, deep_url, landing_page, coupons, status: self.status })
+    }
+
+    fn patched(linked: &LinkWithCoupons, patch: &Patch) -> Result<Self, Error> {
+        let LinkWithCoupons { link, coupons } = linked;
+        // The short form replaces the coupons.
+        let coupons = if patch.get("coupon").is_some() { &[] } else { &coupons[..] };
+        let coupon = |it: &Coupon| CouponIn {
+            code: it.code.clone(),
+            starts_at: it.active.starts_at,
+            ends_at: it.active.ends_at,
+        };
+        let present = Self {
+            affiliate_id: Some(link.affiliate_id),
+            offer_id: link.offer_id,
+            coupon: None,
+            coupons: Some(coupons.iter().map(coupon).collect()),
+            deep_url: link.deep_url.clone(),
+            landing_page: link.landing_page.clone(),
+            status: link.status,
+        };
+        patch.apply(&present)
+    }
 }
 
 /// A coupon of a link.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CouponIn {
     /// The code, in any case. A coupon belongs to only one link.
@@ -71,33 +111,25 @@ pub struct CouponOut {
     ends_at: Option<Timestamp>,
 }
 
-/// The coupons of a body: `many`, or the single coupon `one`, which can be null. `None` if the body has neither.
-fn coupons(issues: &mut Issues, one: Option<Option<String>>, many: Option<Vec<CouponIn>>) -> Option<Vec<NewCoupon>> {
+/// The coupons of a body: `many`, or the single coupon `one`.
+fn coupons(issues: &mut Issues, one: Option<String>, many: Option<Vec<CouponIn>>) -> Vec<NewCoupon> {
     let mut read = |path: String, code: &str, active: Active| {
         if active.is_empty() {
             issues.add(&path, "invalid_field", "the coupon ends before it starts; correct starts_at or ends_at");
         }
         NewCoupon { code: issues.text(&path, code, 64), active }
     };
-    let coupons: Vec<NewCoupon> = match (one, many) {
-        (Some(_), Some(_)) => {
-            issues.add("/coupon", "invalid_field", "send either coupon or coupons");
-            return None;
-        }
-        (Some(one), None) => {
-            let one = one.filter(|code| !code.trim().is_empty());
-            one.iter().map(|code| read("/coupon".into(), code, Active::default())).collect()
-        }
-        (None, Some(many)) => many
-            .iter()
-            .enumerate()
-            .map(|(index, coupon)| {
-                let active = Active { starts_at: coupon.starts_at, ends_at: coupon.ends_at };
-                read(format!("/coupons/{index}"), &coupon.code, active)
-            })
-            .collect(),
-        (None, None) => return None,
-    };
+    let (one, many) = (one.filter(|code| !code.trim().is_empty()), many.unwrap_or_default());
+    if one.is_some() && !many.is_empty() {
+        issues.add("/coupon", "invalid_field", "send either coupon or coupons");
+        return Vec::new();
+    }
+    let of_one = one.iter().map(|code| read("/coupon".into(), code, Active::default()));
+    let mut coupons: Vec<NewCoupon> = of_one.collect();
+    coupons.extend(many.iter().enumerate().map(|(index, coupon)| {
+        let active = Active { starts_at: coupon.starts_at, ends_at: coupon.ends_at };
+        read(format!("/coupons/{index}"), &coupon.code, active)
+    }));
     if coupons.len() > COUPONS_MAX {
         let message = format!("has {} coupons; a link can have at most {COUPONS_MAX}", coupons.len());
         issues.add("/coupons", "invalid_field", message);
@@ -107,29 +139,7 @@ fn coupons(issues: &mut Issues, one: Option<Option<String>>, many: Option<Vec<Co
         let message = format!("\"{}\" is repeated; codes that differ only in case are the same", repeated.code);
         issues.add("/coupons", "invalid_field", message);
     }
-    Some(coupons)
-}
-
-/// Changes of a link. Absent fields are unchanged.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LinkChanges {
-    /// Short for `coupons` with one coupon that has no dates; null removes all coupons.
-    #[serde(default, deserialize_with = "crate::api::some")]
-    #[schema(value_type = Option<String>, max_length = 64)]
-    coupon: Option<Option<String>>,
-    /// Replaces all coupons of the link. It requires the permission `manage_affiliates`.
-    #[schema(max_items = 50)]
-    coupons: Option<Vec<CouponIn>>,
-    /// The page to which the link leads, on one of the offer's `deep_link_hosts`; null removes it.
-    #[serde(default, deserialize_with = "crate::api::some")]
-    #[schema(value_type = Option<String>, max_length = 2000)]
-    deep_url: Option<Option<String>>,
-    /// The name of the offer's landing page to which the link leads; null removes it.
-    #[serde(default, deserialize_with = "crate::api::some")]
-    #[schema(value_type = Option<String>, max_length = 100)]
-    landing_page: Option<Option<String>>,
-    status: Option<LinkStatus>,
+    coupons
 }
 
 /// A link with which an affiliate promotes an offer.
@@ -208,16 +218,7 @@ pub async fn create_link(
     Caller(actor): Caller,
     ApiJson(body): ApiJson<LinkIn>,
 ) -> ApiResult<(StatusCode, Json<LinkOut>)> {
-    let mut issues = Issues::default();
-    let one = body.coupon.filter(|code| !code.trim().is_empty()).map(Some);
-    let coupons = coupons(&mut issues, one, body.coupons).unwrap_or_default();
-    let deep_url = issues.optional_text("/deep_url", body.deep_url, 2000);
-    let landing_page = issues.optional_text("/landing_page", body.landing_page, 100);
-    issues.result()?;
-    let affiliate_id = body.affiliate_id.or(actor.confined_to());
-    let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "affiliate_id is missing"))?;
-    let new = NewLink { affiliate_id, offer_id: body.offer_id, deep_url, landing_page, coupons };
-    let link = links::create(&app, actor, new).await?;
+    let link = links::create(&app, actor, body.data(actor)?).await?;
     Ok((StatusCode::CREATED, Json(LinkOut::of(&app, link))))
 }
 
@@ -251,25 +252,19 @@ pub async fn get_link(
     Ok(Json(LinkOut::of(&app, link)))
 }
 
-/// Change a link. Visitors of a paused link get a "not found" page.
+/// Change a link.
+///
+/// The body is a merge patch (RFC 7396). Visitors of a paused link get a "not found" page.
 #[utoipa::path(patch, path = "/api/v1/links/{id}", tag = "links", params(("id" = LinkId, Path)),
-    request_body = LinkChanges,
+    request_body = LinkIn,
     security(("api_key" = ["manage_links"])),
     responses((status = 200, body = LinkOut), (status = "default", body = Problem)))]
 pub async fn change_link(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<LinkId>,
-    ApiJson(body): ApiJson<LinkChanges>,
+    patch: Patch,
 ) -> ApiResult<Audited<LinkOut>> {
-    let mut issues = Issues::default();
-    let changes = Changes {
-        coupons: coupons(&mut issues, body.coupon, body.coupons),
-        deep_url: body.deep_url.map(|text| issues.optional_text("/deep_url", text, 2000)),
-        landing_page: body.landing_page.map(|name| issues.optional_text("/landing_page", name, 100)),
-        status: body.status,
-    };
-    issues.result()?;
-    let changed = links::change(&app, actor, id, changes).await?;
+    let changed = links::change(&app, actor, id, |it| LinkIn::patched(it, &patch)?.data(actor)).await?;
     Ok(Audited(changed.map(|it| LinkOut::of(&app, it))))
 }

@@ -1,5 +1,5 @@
-//! The sentences of serde in the words of callers: "invalid type: integer `7`, expected a string" becomes "must be text,
-//! not the number 7". Pure. A sentence with another form, such as those of this program's own types, is unchanged.
+//! The sentences of serde about query parameters in the words of callers: "invalid type: integer `7`, expected a string"
+//! becomes "must be text, not the number 7". Pure. A sentence with another form, such as those of this program's own types, is unchanged.
 
 /// The sentence for callers of the API.
 pub fn plain(sentence: &str) -> String {

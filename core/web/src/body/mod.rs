@@ -1,0 +1,35 @@
+//! Bodies of requests: how JSON becomes the type that a handler asks for. Nothing in a body is ignored: an unknown
+//! field, or a list in place of an object, is an error that names the field.
+
+mod patch;
+pub(crate) mod patch_schemas;
+mod sentences;
+mod strict;
+
+pub use patch::Patch;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use engine::Error;
+
+use sentences::BodyError;
+use strict::Strict;
+
+/// Reads a body.
+///
+/// # Errors
+/// The first field that is unknown, missing or invalid.
+pub fn read<T: DeserializeOwned>(body: Value) -> Result<T, Error> {
+    read_at("", body)
+}
+
+/// Reads the part of a body at the JSON pointer `place`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_at<T: DeserializeOwned>(place: &str, part: Value) -> Result<T, Error> {
+    // Within a body null counts as absent, but the body itself must be there.
+    let read = if part.is_null() { Err(BodyError::null()) } else { T::deserialize(Strict::of(part)) };
+    read.map_err(|error| error.under(place).into())
+}

@@ -1,0 +1,100 @@
+//! The schemas of merge patches. A PATCH operation names the schema of a new object as its body; here it gets the schema
+//! of a patch: the same fields, none of them required, and null clears each that can be cleared.
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::OpenApi;
+
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// Replaces the schema of each PATCH operation's body.
+///
+/// # Panics
+/// The result is not a description. That is a programming error, found when the server starts.
+pub(crate) fn describe(description: OpenApi) -> OpenApi {
+    let mut document = serde_json::to_value(description).expect("a description is JSON");
+    let mut patches = Patches { schemas: document["components"]["schemas"].clone(), made: Map::new() };
+    for operations in document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut()) {
+        let Some(content) = operations.pointer_mut("/patch/requestBody/content/application~1json") else { continue };
+        patches.patch(&mut content["schema"]);
+        let content = content.clone();
+        operations["patch"]["requestBody"]["content"]["application/merge-patch+json"] = content;
+    }
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.extend(patches.made);
+    }
+    serde_json::from_value(document).expect("it is still a description")
+}
+
+struct Patches {
+    schemas: Value,
+    made: Map<String, Value>,
+}
+
+impl Patches {
+    /// Turns a schema into that of its patch: no field is required, and lists, objects and entries of maps can be null. A
+    /// list is replaced as a whole, so its items stay.
+    fn patch(&mut self, schema: &mut Value) {
+        if let Some(name) = schema["$ref"].as_str().and_then(|it| it.strip_prefix(SCHEMAS)).map(str::to_owned) {
+            if self.schemas[&name].get("properties").is_some() {
+                schema["$ref"] = format!("{SCHEMAS}{}", self.named(&name)).into();
+            }
+            return;
+        }
+        for alternatives in ["oneOf", "anyOf", "allOf"] {
+            for schema in schema.get_mut(alternatives).and_then(Value::as_array_mut).into_iter().flatten() {
+                self.patch(schema);
+            }
+        }
+        if let Some(entry) = schema.get_mut("additionalProperties").filter(|it| it.is_object()) {
+            self.patch(entry);
+            nullable(entry);
+        }
+        let required = schema.as_object_mut().and_then(|it| it.remove("required")).unwrap_or_default();
+        let required = required.as_array().map_or(&[][..], Vec::as_slice);
+        let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
+        for (name, field) in fields {
+            let is_group = self.is_group(field);
+            self.patch(field);
+            if is_group && !required.iter().any(|it| it == name) {
+                nullable(field);
+            }
+            if let Some(field) = field.as_object_mut() {
+                field.remove("default");
+            }
+        }
+    }
+
+    /// Whether the values are lists or objects, which can become empty. Other fields say themselves whether they can be
+    /// null.
+    fn is_group(&self, schema: &Value) -> bool {
+        let named = schema["$ref"].as_str().and_then(|it| it.strip_prefix(SCHEMAS));
+        let schema = named.map_or(schema, |name| &self.schemas[name]);
+        matches!(schema["type"].as_str(), Some("array" | "object"))
+    }
+
+    /// The name of the patch of a named schema.
+    fn named(&mut self, name: &str) -> String {
+        let patch_name = format!("{}Patch", name.strip_suffix("In").unwrap_or(name));
+        if !self.made.contains_key(&patch_name) {
+            // It stands here already while it is made, because a schema may contain itself.
+            self.made.insert(patch_name.clone(), Value::Null);
+            let mut schema = self.schemas[name].clone();
+            self.patch(&mut schema);
+            let text = schema["description"].as_str().unwrap_or_default();
+            schema["description"] =
+                format!("{text}\n\nA merge patch (RFC 7396): absent fields are unchanged, null clears a field.")
+                    .trim()
+                    .into();
+            self.made.insert(patch_name.clone(), schema);
+        }
+        patch_name
+    }
+}
+
+fn nullable(schema: &mut Value) {
+    match schema["type"].as_str().map(str::to_owned) {
+        Some(kind) => schema["type"] = json!([kind, "null"]),
+        None if schema.get("$ref").is_some() => *schema = json!({"oneOf": [{"type": "null"}, schema.take()]}),
+        None => {}
+    }
+}
