@@ -1,0 +1,67 @@
+//! Indexes of large tables. PostgreSQL builds them while rows are inserted, outside of a transaction, so a migration
+//! that does so can be interrupted at any step: each step can be repeated. SQLite has one writer, which waits.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use crate::dialect;
+
+/// An index of a large table, whose definition is the text after the table's name.
+pub(crate) struct LargeIndex {
+    pub(crate) name: &'static str,
+    pub(crate) table: &'static str,
+    pub(crate) definition: &'static str,
+}
+
+impl LargeIndex {
+    pub(crate) async fn create(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+        let Self { name, table, definition } = self;
+        if manager.get_database_backend() != DbBackend::Postgres {
+            return dialect::run(manager, &format!("CREATE INDEX IF NOT EXISTS {name} ON {table} {definition}")).await;
+        }
+        let partitions = partitions(manager, table).await?;
+        if partitions.is_empty() {
+            return build(manager, name, table, definition).await;
+        }
+        // The index of the whole table is valid when each partition has its own. Later partitions get theirs from it.
+        dialect::run(manager, &format!("CREATE INDEX IF NOT EXISTS {name} ON ONLY {table} {definition}")).await?;
+        for partition in partitions {
+            let own = format!("{partition}{}", name.strip_prefix(table).unwrap_or(name));
+            build(manager, &own, &partition, definition).await?;
+            dialect::run(manager, &format!("ALTER INDEX {name} ATTACH PARTITION {own}")).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn drop(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+        dialect::run(manager, &format!("DROP INDEX {}", self.name)).await
+    }
+}
+
+/// Builds an index of one table. No statement waits for this lock, so it needs no timeout; an index that an interrupted
+/// build left behind is not valid and is built again.
+async fn build(manager: &SchemaManager<'_>, name: &str, table: &str, definition: &str) -> Result<(), DbErr> {
+    let invalid = format!(
+        "SELECT 1 AS one FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+         WHERE relname = '{name}' AND relnamespace = current_schema()::regnamespace AND NOT indisvalid"
+    );
+    let db = manager.get_connection();
+    if db.query_one_raw(Statement::from_string(DbBackend::Postgres, invalid)).await?.is_some() {
+        db.execute_unprepared(&format!("DROP INDEX {name}")).await?;
+    }
+    db.execute_unprepared("SET lock_timeout = 0").await?;
+    let sql = format!("CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {table} {definition}");
+    let built = dialect::run(manager, &sql).await;
+    db.execute_unprepared("RESET lock_timeout").await?;
+    built
+}
+
+/// The partitions of a table; none if it is not partitioned.
+async fn partitions(manager: &SchemaManager<'_>, table: &str) -> Result<Vec<String>, DbErr> {
+    let sql = format!(
+        "SELECT child.relname::text AS name FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+         WHERE inhparent = '{table}'::regclass ORDER BY 1"
+    );
+    let rows = manager.get_connection().query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    rows.iter().map(|row| row.try_get("", "name")).collect()
+}
