@@ -38,8 +38,8 @@ impl LargeIndex {
     }
 }
 
-/// Builds an index of one table. No statement waits for this lock, so it needs no timeout; an index that an interrupted
-/// build left behind is not valid and is built again.
+/// Builds an index of one table. It waits for the end of all running transactions, such as a backup, but no insert waits
+/// for it, so it needs no timeout. An index that an interrupted build left behind is not valid and is built again.
 async fn build(manager: &SchemaManager<'_>, name: &str, table: &str, definition: &str) -> Result<(), DbErr> {
     let invalid = format!(
         "SELECT 1 AS one FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
