@@ -19,13 +19,14 @@ impl LargeIndex {
         if manager.get_database_backend() != DbBackend::Postgres {
             return dialect::run(manager, &format!("CREATE INDEX IF NOT EXISTS {name} ON {table} {definition}")).await;
         }
-        let partitions = partitions(manager, table).await?;
-        if partitions.is_empty() {
+        let is_partitioned =
+            format!("SELECT relname::text AS name FROM pg_class WHERE oid = '{table}'::regclass AND relkind = 'p'");
+        if names(manager, is_partitioned).await?.is_empty() {
             return build(manager, name, table, definition).await;
         }
         // The index of the whole table is valid when each partition has its own. Later partitions get theirs from it.
         dialect::run(manager, &format!("CREATE INDEX IF NOT EXISTS {name} ON ONLY {table} {definition}")).await?;
-        for partition in partitions {
+        for partition in names(manager, partitions_without(table, name)).await? {
             let own = format!("{partition}{}", name.strip_prefix(table).unwrap_or(name));
             build(manager, &own, &partition, definition).await?;
             dialect::run(manager, &format!("ALTER INDEX {name} ATTACH PARTITION {own}")).await?;
@@ -56,12 +57,18 @@ async fn build(manager: &SchemaManager<'_>, name: &str, table: &str, definition:
     built
 }
 
-/// The partitions of a table; none if it is not partitioned.
-async fn partitions(manager: &SchemaManager<'_>, table: &str) -> Result<Vec<String>, DbErr> {
-    let sql = format!(
+/// The partitions that have no part of an index yet. A partition that is attached meanwhile gets one by itself.
+fn partitions_without(table: &str, index: &str) -> String {
+    format!(
         "SELECT child.relname::text AS name FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
-         WHERE inhparent = '{table}'::regclass ORDER BY 1"
-    );
+         WHERE inhparent = '{table}'::regclass AND NOT EXISTS (
+             SELECT 1 FROM pg_index JOIN pg_inherits AS part ON part.inhrelid = pg_index.indexrelid
+             WHERE pg_index.indrelid = child.oid AND part.inhparent = '{index}'::regclass)
+         ORDER BY 1"
+    )
+}
+
+async fn names(manager: &SchemaManager<'_>, sql: String) -> Result<Vec<String>, DbErr> {
     let rows = manager.get_connection().query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
     rows.iter().map(|row| row.try_get("", "name")).collect()
 }
