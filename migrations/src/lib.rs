@@ -27,6 +27,7 @@ mod m2026_11_28_000020_openers;
 mod m2026_11_29_000021_names;
 mod m2026_11_29_000022_report_versions;
 mod m2026_11_29_000024_search;
+mod online;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, EntityTrait};

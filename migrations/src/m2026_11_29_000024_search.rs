@@ -9,30 +9,40 @@
 use sea_orm_migration::prelude::*;
 
 use crate::dialect;
+use crate::online::LargeIndex;
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    /// PostgreSQL builds the indexes of large tables outside of a transaction; each step can be repeated.
     fn use_transaction(&self) -> Option<bool> {
-        Some(true)
+        Some(false)
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if !manager.has_column("conversions", "customer_email_key").await? {
+            dialect::run(manager, "ALTER TABLE conversions ADD COLUMN customer_email_key <big>").await?;
+        }
         for (table, column) in SEARCHED {
-            let sql = format!("CREATE INDEX {table}_search_{column} ON {table} (<folded {column}>)");
+            let sql = format!("CREATE INDEX IF NOT EXISTS {table}_search_{column} ON {table} (<folded {column}>)");
             dialect::run(manager, &sql).await?;
         }
-        dialect::run(manager, FILTERS).await
+        for index in FILTERS {
+            index.create(manager).await?;
+        }
+        Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        dialect::run(manager, FILTERS_REMOVED).await?;
+        for index in FILTERS {
+            index.drop(manager).await?;
+        }
         for (table, column) in SEARCHED {
             dialect::run(manager, &format!("DROP INDEX {table}_search_{column}")).await?;
         }
-        Ok(())
+        dialect::run(manager, "ALTER TABLE conversions DROP COLUMN customer_email_key").await
     }
 }
 
@@ -55,33 +65,32 @@ const SEARCHED: &[(&str, &str)] = &[
     ("customers", "email"),
 ];
 
-/// The first 64 bits of the SHA-256 of the address. The maintenance adds it to rows that have none, such as those that
-/// an earlier release inserts.
-const FILTERS: &str = "
-ALTER TABLE conversions ADD COLUMN customer_email_key <big>
-
-CREATE INDEX conversions_by_email ON conversions (customer_email_key, id) WHERE customer_email_key IS NOT NULL
-
-CREATE INDEX conversions_without_email_key ON conversions (id)
-    WHERE customer_email IS NOT NULL AND customer_email_key IS NULL
-
-CREATE INDEX conversions_by_customer_id ON conversions (customer_id, id) WHERE customer_id IS NOT NULL
-
-CREATE INDEX conversions_self_reported ON conversions (<prefix transaction_id>) WHERE self_reported
-
-CREATE INDEX clicks_by_external_id ON clicks (external_id, id) WHERE external_id IS NOT NULL
-";
-
-const FILTERS_REMOVED: &str = "
-DROP INDEX clicks_by_external_id
-
-DROP INDEX conversions_self_reported
-
-DROP INDEX conversions_by_customer_id
-
-DROP INDEX conversions_without_email_key
-
-DROP INDEX conversions_by_email
-
-ALTER TABLE conversions DROP COLUMN customer_email_key
-";
+/// `customer_email_key` has the first 64 bits of the SHA-256 of the address. The maintenance adds it to rows that have
+/// none, such as those that an earlier release inserts, and finds them by `conversions_without_email_key`.
+const FILTERS: &[LargeIndex] = &[
+    LargeIndex {
+        name: "conversions_by_email",
+        table: "conversions",
+        definition: "(customer_email_key, id) WHERE customer_email_key IS NOT NULL",
+    },
+    LargeIndex {
+        name: "conversions_without_email_key",
+        table: "conversions",
+        definition: "(id) WHERE customer_email IS NOT NULL AND customer_email_key IS NULL",
+    },
+    LargeIndex {
+        name: "conversions_by_customer_id",
+        table: "conversions",
+        definition: "(customer_id, id) WHERE customer_id IS NOT NULL",
+    },
+    LargeIndex {
+        name: "conversions_self_reported",
+        table: "conversions",
+        definition: "(<prefix transaction_id>) WHERE self_reported",
+    },
+    LargeIndex {
+        name: "clicks_by_external_id",
+        table: "clicks",
+        definition: "(external_id, id) WHERE external_id IS NOT NULL",
+    },
+];

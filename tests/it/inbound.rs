@@ -129,8 +129,8 @@ impl Source {
 #[track_caller]
 fn assert_outcome(entry: &Value, outcome: &str, code: &str) {
     let code = if code.is_empty() { Value::Null } else { json!(code) };
-    assert_eq!((&entry["outcome"], &entry["code"]), (&json!(outcome), &code), "{entry:#}");
-    if entry["code"] != Value::Null {
+    assert_eq!((&entry["outcome"], &entry["reason_code"]), (&json!(outcome), &code), "{entry:#}");
+    if entry["reason_code"] != Value::Null {
         assert!(text(entry, "reason").len() > 20, "{entry:#}");
     }
 }
@@ -639,7 +639,7 @@ async fn an_adapter_that_keeps_failing_at_reports_goes_out_of_service(db: Databa
 
     assert_outcome(&source.last().await, "waiting", "adapter_out_of_service");
     let adapter = t.admin.get("/api/v1/adapters/guest").await.expect(200);
-    assert_eq!(adapter["versions"][0]["state"], "out_of_service", "{adapter}");
+    assert_eq!(adapter["versions"][0]["status"], "out_of_service", "{adapter}");
 }
 
 async fn every_affiliate_has_a_source_from_the_start(db: Database) {
@@ -779,7 +779,7 @@ async fn a_request_is_replayed_after_the_fix(db: Database) {
     assert_eq!(once_more["tries"], replayed["tries"], "there was nothing to judge");
     // A changed code: the list can be filtered by it.
     assert_eq!(t.admin.list("/api/v1/inbound-requests?outcome=accepted").await.len(), 1);
-    assert!(t.admin.list("/api/v1/inbound-requests?code=invalid_amount").await.is_empty());
+    assert!(t.admin.list("/api/v1/inbound-requests?reason_code=invalid_amount").await.is_empty());
 }
 
 async fn an_affiliate_reads_its_own_log_without_personal_data(db: Database) {

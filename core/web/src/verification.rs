@@ -15,7 +15,7 @@ pub struct VerificationOut {
     /// The URL of the request, with secrets masked.
     url: String,
     /// The HTTP status of the response; null without a response.
-    status: Option<u16>,
+    http_status: Option<u16>,
     /// The first 16 KiB of the body of the response.
     body: Option<String>,
     /// Null if the request was accepted.
@@ -32,7 +32,7 @@ impl From<Verification> for VerificationOut {
             accepted: verification.accepted,
             method: verification.method,
             url: verification.url,
-            status: verification.status,
+            http_status: verification.status,
             body: verification.body,
             error_code: verification.error_code,
             error: verification.error,

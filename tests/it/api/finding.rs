@@ -385,7 +385,7 @@ async fn deliveries_are_found_by_affiliate_offer_transaction_and_reason(db: Data
     let of = |it: &Click| (it.link.affiliate.id.clone(), it.link.offer.clone());
     let ((affiliate, offer), (_, other_offer)) = (of(&one), of(&other));
     let failed = t.only_delivery(&refusing).await;
-    assert_eq!(failed["state"], "failed", "{failed}");
+    assert_eq!(failed["status"], "failed", "{failed}");
     let (code, reason) = (text(&failed, "reason_code"), text(&failed, "reason"));
     let part: String = url::form_urlencoded::byte_serialize(reason[3..12].to_uppercase().as_bytes()).collect();
     for (filter, expected) in [

@@ -115,7 +115,7 @@ async fn the_tutorial_works_as_it_is_written() {
         .as_array()
         .expect("versions")
         .iter()
-        .map(|it| (it["version"].as_str().expect("a version"), it["state"].as_str().expect("a state")))
+        .map(|it| (it["version"].as_str().expect("a version"), it["status"].as_str().expect("a state")))
         .collect();
     assert_eq!(states, BTreeMap::from([("0.1.0", "active"), ("0.2.0", "active")]));
 }

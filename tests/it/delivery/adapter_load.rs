@@ -51,7 +51,7 @@ async fn versions(t: &TestApp, adapter: &str) -> Vec<Value> {
 }
 
 fn all_are(deliveries: &[Value], state: &str) -> bool {
-    deliveries.iter().all(|it| it["state"] == state)
+    deliveries.iter().all(|it| it["status"] == state)
 }
 
 async fn a_request_that_is_too_long_is_refused_and_is_not_a_fault(db: Database) {
@@ -74,7 +74,7 @@ async fn a_request_that_is_too_long_is_refused_and_is_not_a_fault(db: Database) 
         assert_eq!(refused.len(), 12);
         for delivery in refused {
             assert_eq!(
-                (&delivery["state"], &delivery["reason_code"]),
+                (&delivery["status"], &delivery["reason_code"]),
                 (&json!("failed"), &json!("adapter_output_too_large"))
             );
             let sentence = text(&delivery, "reason");
@@ -82,13 +82,13 @@ async fn a_request_that_is_too_long_is_refused_and_is_not_a_fault(db: Database) 
         }
     }
     let versions = versions(&t, "macro-url").await;
-    assert!(versions.iter().all(|it| it["state"] == "active" && it["faults"] == 0), "{versions:?}");
+    assert!(versions.iter().all(|it| it["status"] == "active" && it["faults"] == 0), "{versions:?}");
     // Short values are sent immediately, for the same postback and for others.
     let click = t.click_on(&link, "?sub1=short&sub2=short").await;
     t.conversion(&click).send().await;
     t.deliver_all().await;
     assert_eq!(t.receiver.requests("/clicks").len(), 1);
-    assert_eq!(t.only_delivery(&bystander).await["state"], "success");
+    assert_eq!(t.only_delivery(&bystander).await["status"], "success");
 }
 
 /// Traps if it renders later than the event happened, as a value in an event could cause. The host's sample has the current time.
@@ -118,10 +118,10 @@ async fn an_adapter_that_fails_for_some_events_only_stays_in_service(db: Databas
         t.conversion(&click).send().await;
         t.deliver_all().await;
         let sent = t.deliveries(&prompt).await;
-        (sent.iter().filter(|it| it["state"] == "success").count() > 12).then_some(())
+        (sent.iter().filter(|it| it["status"] == "success").count() > 12).then_some(())
     })
     .await;
-    assert_eq!(versions(&t, "guest").await[0]["state"], "active");
+    assert_eq!(versions(&t, "guest").await[0]["status"], "active");
 }
 
 /// Computes for a while unless the call is a test, within all limits.
@@ -149,7 +149,7 @@ async fn slow_calls_lose_nothing_and_do_not_delay_others(db: Database) {
     assert!(all_are(&t.deliveries(&good).await, "success"));
     // Calls that do not fit into the slow adapter's queue wait, with a reason, and use up no attempt.
     while !all_are(&t.deliveries(&slow).await, "success") {
-        for waiting in t.deliveries(&slow).await.iter().filter(|it| it["state"] == "pending") {
+        for waiting in t.deliveries(&slow).await.iter().filter(|it| it["status"] == "pending") {
             assert_eq!(
                 (&waiting["reason_code"], &waiting["attempts"]),
                 (&json!("adapter_busy"), &json!([])),
@@ -175,7 +175,7 @@ async fn deliveries_that_waited_for_an_adapter_return_at_a_bounded_rate(db: Data
 
     let mut due = HashMap::new();
     for waiting in t.deliveries(&id).await {
-        assert_eq!((&waiting["state"], &waiting["reason_code"]), (&json!("pending"), &json!("adapter_disabled")));
+        assert_eq!((&waiting["status"], &waiting["reason_code"]), (&json!("pending"), &json!("adapter_disabled")));
         *due.entry(text(&waiting, "due_at")).or_insert(0) += 1;
     }
     let mut counts: Vec<_> = due.values().copied().collect();
@@ -209,7 +209,7 @@ async fn a_decision_that_could_not_be_made_in_time_is_made_before_sending(db: Da
     t.advance(Duration::from_secs(61));
     t.deliver_all().await;
     let delayed = t.only_delivery(&id).await;
-    assert_eq!((&delayed["state"], &delayed["reason_code"]), (&json!("pending"), &Value::Null), "{delayed}");
+    assert_eq!((&delayed["status"], &delayed["reason_code"]), (&json!("pending"), &Value::Null), "{delayed}");
     assert!(t.receiver.requests("/p").is_empty());
     t.advance(Duration::from_secs(540));
     t.deliver_all().await;

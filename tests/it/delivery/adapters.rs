@@ -77,13 +77,13 @@ async fn an_adapter_made_without_the_sdk_delivers_and_is_in_the_log(db: Database
     let click = t.click().await;
     let installed = t.install(Guest::default().component()).await.expect(201);
     assert_eq!((&installed["id"], &installed["version"]), (&json!("guest"), &json!("1.0.0")));
-    assert_eq!((&installed["origin"], &installed["state"]), (&json!("installed"), &json!("active")));
+    assert_eq!((&installed["origin"], &installed["status"]), (&json!("installed"), &json!("active")));
     let id = postback(&t, "/p").await;
 
     t.conversion(&click).send().await;
     t.deliver_all().await;
     let delivery = t.only_delivery(&id).await;
-    assert_eq!(delivery["state"], "success");
+    assert_eq!(delivery["status"], "success");
     let attempt = &delivery["attempts"][0];
     assert_eq!((&attempt["method"], &attempt["url"]), (&json!("POST"), &json!(t.receiver.url("/p"))), "{attempt}");
     assert_eq!(t.receiver.only_request("/p").method, "POST");
@@ -277,19 +277,19 @@ async fn an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wa
     // The batch that stores the faults may do so after the deliveries are stored.
     let guest = eventually("the version to be out of service", async || {
         let guest = version(&t, "1.0.0").await;
-        (guest["state"] == "out_of_service").then_some(guest)
+        (guest["status"] == "out_of_service").then_some(guest)
     })
     .await;
     assert!(text(&guest, "reason").contains("faults in a row"), "{guest}");
     let ready = t.anonymous().get("/readyz").await.expect(200);
     assert_eq!(ready["adapters_out_of_service"], 1, "{ready}");
-    assert_eq!(t.deliveries(&bystander).await.iter().filter(|it| it["state"] == "success").count(), 12);
+    assert_eq!(t.deliveries(&bystander).await.iter().filter(|it| it["status"] == "success").count(), 12);
 
     t.tick();
     t.conversion(&click).send().await;
     t.deliver_all().await;
     let newest = t.deliveries(&id).await.pop().expect("a delivery");
-    assert_eq!((&newest["state"], &newest["reason_code"]), (&json!("pending"), &json!("adapter_out_of_service")));
+    assert_eq!((&newest["status"], &newest["reason_code"]), (&json!("pending"), &json!("adapter_out_of_service")));
     assert_eq!(newest["attempts"], json!([]), "waiting uses up no attempt");
 
     // It waits without a limit, and continues with a working version.
@@ -305,7 +305,7 @@ async fn an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wa
     assert!(record["changes"].as_array().unwrap().contains(&change), "{record}");
     t.advance(Duration::from_secs(90));
     t.deliver_all().await;
-    assert_eq!(t.deliveries(&id).await.pop().expect("a delivery")["state"], "success");
+    assert_eq!(t.deliveries(&id).await.pop().expect("a delivery")["status"], "success");
 }
 
 async fn an_adapter_that_keeps_failing_at_clicks_goes_out_of_service_and_no_click_is_lost(db: Database) {
@@ -324,12 +324,12 @@ async fn an_adapter_that_keeps_failing_at_clicks_goes_out_of_service_and_no_clic
     let link = t.any_link().await;
 
     for _ in 0..10 {
-        assert_eq!(version(&t, "1.0.0").await["state"], "active");
+        assert_eq!(version(&t, "1.0.0").await["status"], "active");
         t.click_on(&link, "").await;
     }
 
     let guest = version(&t, "1.0.0").await;
-    assert_eq!(guest["state"], "out_of_service", "{guest}");
+    assert_eq!(guest["status"], "out_of_service", "{guest}");
     assert!(text(&guest, "reason").contains("decorate-click"), "{guest}");
     t.click_on(&link, "").await;
     assert_eq!(t.database.count("clicks").await, 11, "each visitor got to the landing page, and each click is there");
@@ -353,7 +353,7 @@ async fn an_adapter_that_loops_does_not_delay_others(db: Database) {
     t.deliver_all().await;
 
     assert_eq!(t.receiver.requests("/good").len(), 50);
-    assert!(t.deliveries(&other).await.iter().all(|it| it["state"] == "success"));
+    assert!(t.deliveries(&other).await.iter().all(|it| it["status"] == "success"));
     assert!(t.receiver.requests("/never").is_empty());
     let stopped = t.deliveries(&text(&saved, "id")).await;
     assert_eq!(stopped.len(), 5);
@@ -363,7 +363,7 @@ async fn an_adapter_that_loops_does_not_delay_others(db: Database) {
         let shown = delivery.to_string();
         assert!(shown.contains("adapter_out_of_fuel") || shown.contains("adapter_timeout"), "{shown}");
     }
-    assert_eq!(version(&t, "1.0.0").await["state"], "active", "five faults are not yet ten");
+    assert_eq!(version(&t, "1.0.0").await["status"], "active", "five faults are not yet ten");
 }
 
 async fn one_owners_faults_do_not_stop_another_owners_deliveries(db: Database) {
@@ -384,7 +384,7 @@ async fn one_owners_faults_do_not_stop_another_owners_deliveries(db: Database) {
     convert(&t, &mine, 1).await;
     t.deliver_all().await;
     t.receiver.only_request("/good");
-    assert_eq!(version(&t, "1.0.0").await["state"], "active");
+    assert_eq!(version(&t, "1.0.0").await["status"], "active");
 }
 
 async fn deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on(db: Database) {
@@ -401,7 +401,7 @@ async fn deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on(db
     for id in ["guest", "other"] {
         let path = format!("/api/v1/adapters/{id}/versions/1.0.0");
         let disabled = t.admin.post(&format!("{path}/disable"), &json!({})).await.expect(200);
-        assert_eq!(disabled["state"], "disabled");
+        assert_eq!(disabled["status"], "disabled");
     }
     postback_with(&t, "/p", json!({})).await.expect_problem(422, "unknown_adapter");
 
@@ -409,7 +409,7 @@ async fn deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on(db
     t.deliver_all().await;
     for id in [&skipping, &sending] {
         let delivery = t.only_delivery(id).await;
-        assert_eq!((&delivery["state"], &delivery["reason_code"]), (&json!("pending"), &json!("adapter_disabled")));
+        assert_eq!((&delivery["status"], &delivery["reason_code"]), (&json!("pending"), &json!("adapter_disabled")));
     }
 
     for id in ["guest", "other"] {
@@ -417,9 +417,9 @@ async fn deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on(db
     }
     t.advance(Duration::from_secs(61));
     t.deliver_all().await;
-    assert_eq!(t.only_delivery(&sending).await["state"], "success");
+    assert_eq!(t.only_delivery(&sending).await["status"], "success");
     let skipped = t.only_delivery(&skipping).await;
-    assert_eq!((&skipped["state"], &skipped["reason_code"]), (&json!("cancelled"), &json!("adapter_skipped")));
+    assert_eq!((&skipped["status"], &skipped["reason_code"]), (&json!("cancelled"), &json!("adapter_skipped")));
     assert!(t.receiver.requests("/skipping").is_empty());
 }
 
@@ -457,7 +457,7 @@ async fn a_secret_reaches_the_destination_and_nobody_else(db: Database) {
     assert_eq!(sent, json!({"key": SECRET, "url": t.receiver.url("/p")}));
     let path = format!("/api/v1/postbacks/{id}");
     let delivery = t.only_delivery(&id).await;
-    assert_eq!(delivery["state"], "success", "{delivery}");
+    assert_eq!(delivery["status"], "success", "{delivery}");
     assert_eq!(delivery["attempts"][0]["response_body"], "welcome ***");
     for shown in [
         delivery,

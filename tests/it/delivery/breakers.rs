@@ -119,7 +119,7 @@ impl Trouble {
             t.advance(Duration::from_secs(1));
             t.deliver_all().await;
             let deliveries = t.deliveries(&self.postback).await;
-            if deliveries.iter().all(|it| it["state"] != "pending") {
+            if deliveries.iter().all(|it| it["status"] != "pending") {
                 return;
             }
         }
@@ -145,7 +145,7 @@ async fn a_failing_destination_is_paused_and_waiting_uses_up_no_attempt(db: Data
     let paused: Vec<_> = deliveries.iter().filter(|it| it["reason_code"] == "destination_paused").collect();
     assert_eq!(paused.len(), waiting.len());
     for delivery in paused {
-        assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("pending"), &json!([])), "{delivery}");
+        assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!("pending"), &json!([])), "{delivery}");
         assert!(text(delivery, "reason").contains(&dead.server.url("")), "names it: {delivery}");
     }
     // Later deliveries wait too, and none is sent.
@@ -237,7 +237,7 @@ async fn failures_of_one_owner_do_not_affect_others_on_a_shared_host(db: Databas
     t.deliver_all().await;
     assert_eq!(host.requests("/good").len(), 30, "his are sent");
     for delivery in t.deliveries(&good).await {
-        assert_eq!(delivery["state"], "success", "{delivery}");
+        assert_eq!(delivery["status"], "success", "{delivery}");
     }
 
     // She sees it and gets a message; he does not.
@@ -341,7 +341,7 @@ async fn a_retry_by_hand_is_the_next_probe(db: Database) {
 
     // Still failing: one attempt is made now, although the next probe is later.
     let before = dead.received().len();
-    assert_eq!(t.admin.post(&retry, &json!({})).await.expect(202)["state"], "pending");
+    assert_eq!(t.admin.post(&retry, &json!({})).await.expect(202)["status"], "pending");
     t.deliver_all().await;
     assert_eq!(dead.received().len(), before + 1);
     let path = format!("/api/v1/deliveries/{}", text(chosen, "id"));
@@ -351,7 +351,7 @@ async fn a_retry_by_hand_is_the_next_probe(db: Database) {
     dead.recover();
     t.admin.post(&retry, &json!({})).await.expect(202);
     t.deliver_all().await;
-    assert_eq!(t.admin.get(&path).await.expect(200)["state"], "success");
+    assert_eq!(t.admin.get(&path).await.expect(200)["status"], "success");
     assert_eq!(dead.shown(&t).await["state"], "closed");
 }
 
@@ -480,7 +480,7 @@ async fn a_superseded_state_that_waited_is_not_sent(db: Database) {
         .list(&format!("/api/v1/deliveries?conversion_id={id}"))
         .await
         .iter()
-        .map(|it| text(it, "state"))
+        .map(|it| text(it, "status"))
         .collect();
     assert_eq!(states, ["success", "superseded"]);
 }
@@ -518,7 +518,7 @@ async fn headers_in_the_log_are_bounded(db: Database) {
     t.conversion(&click).send().await;
     t.deliver_all().await;
     let delivery = t.only_delivery(&postback).await;
-    assert_eq!(delivery["state"], "success", "{delivery}");
+    assert_eq!(delivery["status"], "success", "{delivery}");
     let attempt = &delivery["attempts"][0];
     assert_eq!(attempt["truncated"], true);
     let headers = attempt["response_headers"].to_string();

@@ -129,7 +129,7 @@ async fn an_inside_address_is_refused_when_sending(db: Database) {
     assert!(t.receiver.all_requests().is_empty(), "{:#?}", t.receiver.all_requests());
     for (postback, url) in postbacks.iter().zip(&urls) {
         let delivery = t.only_delivery(postback).await;
-        assert_eq!(delivery["state"], "failed", "{url}: {delivery}");
+        assert_eq!(delivery["status"], "failed", "{url}: {delivery}");
         let reason = text(&delivery, "reason");
         assert!(reason.contains("EGRESS_ALLOW"), "{url}: says what to do: {reason}");
     }

@@ -95,8 +95,11 @@ async fn a_test_can_be_repeated(db: Database) {
     let good = t.admin.post(&path, &json!({})).await.expect(200);
     let bad = t.admin.post(&path, &json!({})).await.expect(200);
 
-    assert_eq!((&good["accepted"], &good["status"], &good["body"]), (&json!(true), &json!(200), &json!("welcome")));
-    assert_eq!((&bad["accepted"], &bad["status"], &bad["body"]), (&json!(false), &json!(418), &json!("teapot")));
+    assert_eq!(
+        (&good["accepted"], &good["http_status"], &good["body"]),
+        (&json!(true), &json!(200), &json!("welcome"))
+    );
+    assert_eq!((&bad["accepted"], &bad["http_status"], &bad["body"]), (&json!(false), &json!(418), &json!("teapot")));
     assert!(text(&good, "url").starts_with(&t.receiver.url("/p?")), "{good}");
     assert_eq!(t.receiver.requests("/p").len(), 2);
     assert!(t.deliveries(&id).await.is_empty());
@@ -134,7 +137,7 @@ async fn a_deleted_postback_is_gone_and_its_log_stays(db: Database) {
     t.deliver_all().await;
     assert_eq!(t.receiver.requests("/p").len(), 1);
     let delivery = t.only_delivery(&id).await;
-    assert_eq!(delivery["state"], "cancelled", "{delivery}");
+    assert_eq!(delivery["status"], "cancelled", "{delivery}");
     assert!(text(&delivery, "reason").len() > 10, "{delivery}");
     let again = t.admin.delete(&format!("/api/v1/postbacks/{id}")).await;
     again.expect_problem(404, "not_found");

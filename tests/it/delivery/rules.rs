@@ -196,7 +196,7 @@ async fn a_delay_is_kept_to_the_second(db: Database) {
     let mut passed = 0;
     for (postback, path, secs) in &postbacks {
         let delivery = t.only_delivery(postback).await;
-        assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("pending"), &json!([])));
+        assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!("pending"), &json!([])));
         t.advance(Duration::from_secs(secs - passed - 1) + Duration::from_millis(999));
         t.deliver_all().await;
         assert_eq!(t.receiver.requests(path).len(), 0, "{path}: not a millisecond early");
@@ -223,7 +223,7 @@ async fn a_conversion_rejected_during_its_delay_is_not_sent(db: Database) {
 
     assert!(t.receiver.requests("/p").is_empty());
     let delivery = t.only_delivery(&postback).await;
-    assert_eq!(delivery["state"], "cancelled");
+    assert_eq!(delivery["status"], "cancelled");
     assert!(text(&delivery, "reason").contains("rejected during delay"), "{delivery}");
     assert_eq!(delivery["attempts"], json!([]));
 }
@@ -243,7 +243,7 @@ async fn a_conversion_approved_during_its_delay_is_checked_with_its_new_status(d
     t.deliver_all().await;
 
     assert!(t.receiver.requests("/pending").is_empty());
-    assert_eq!(t.only_delivery(&pending).await["state"], "cancelled");
+    assert_eq!(t.only_delivery(&pending).await["status"], "cancelled");
     assert_eq!(t.receiver.only_request("/approved").parameter("status"), "approved");
 }
 
@@ -299,7 +299,7 @@ async fn a_disabled_or_deleted_postback_does_not_fire(db: Database) {
     t.deliver_all().await;
     assert!(t.receiver.requests("/switched").is_empty());
     let late = t.deliveries(&switched).await.pop().unwrap();
-    assert_eq!(late["state"], "cancelled", "{late}");
+    assert_eq!(late["status"], "cancelled", "{late}");
 }
 
 async fn a_rule_that_makes_no_sense_is_refused(db: Database) {

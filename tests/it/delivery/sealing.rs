@@ -63,7 +63,7 @@ async fn a_secret_that_was_stored_in_plain_text_is_sealed_at_the_start_and_still
     t.conversion(&click).send().await;
     t.deliver_all().await;
     assert_eq!(t.receiver.only_request("/p").parameter("key"), NEEDLE);
-    assert_eq!(t.only_delivery(&id).await["state"], "success");
+    assert_eq!(t.only_delivery(&id).await["status"], "success");
     // It is sent to the host that it was entered for, and to no other.
     let mut elsewhere = shown["config"].clone();
     elsewhere["base_url"] = json!("http://localhost:1/p");

@@ -59,11 +59,11 @@ async fn a_2xx_is_success_and_others_fail_or_are_retried(db: Database) {
     for (statuses, state, outcome) in table {
         for status in statuses {
             let delivery = one_attempt(&t, Reply::status(*status)).await;
-            assert_eq!(delivery["state"], state, "{status}: {delivery}");
+            assert_eq!(delivery["status"], state, "{status}: {delivery}");
             let attempts = attempts(&delivery);
             assert_eq!(attempts.len(), 1, "{status}: {delivery}");
             assert_eq!(attempts[0]["outcome"], outcome, "{status}");
-            assert_eq!(attempts[0]["status"], *status, "{status}");
+            assert_eq!(attempts[0]["http_status"], *status, "{status}");
             if state == "failed" {
                 let reason = text(&delivery, "reason");
                 assert!(reason.contains(&status.to_string()), "says what was answered: {reason}");
@@ -91,7 +91,7 @@ async fn an_attempt_is_logged_as_it_went(db: Database) {
     t.deliver_all().await;
 
     let delivery = t.only_delivery(&postback).await;
-    assert_eq!(delivery["state"], "success");
+    assert_eq!(delivery["status"], "success");
     assert_eq!(delivery["postback_id"], postback);
     assert_eq!(delivery["affiliate_id"], click.link.affiliate.id);
     let [attempt] = attempts(&delivery).as_slice() else { panic!("one attempt in {delivery}") };
@@ -99,7 +99,7 @@ async fn an_attempt_is_logged_as_it_went(db: Database) {
     assert_eq!(attempt["at"], "2026-03-10T12:00:00.000Z");
     assert_eq!(attempt["method"], "POST");
     assert_eq!(attempt["url"], t.receiver.url("/log"));
-    assert_eq!(attempt["status"], 200);
+    assert_eq!(attempt["http_status"], 200);
     assert_eq!(attempt["response_body"], "thank <you> ü");
     assert_eq!(attempt["truncated"], false);
     assert!(attempt["duration_ms"].is_u64(), "{attempt}");
@@ -122,7 +122,7 @@ async fn retries_follow_the_schedule_until_they_end(db: Database) {
     let schedule = [5, 30, 120, 600, 1800, 7200, 21_600, 86_400];
     for (made, wait) in schedule.into_iter().enumerate() {
         let delivery = t.only_delivery(&postback).await;
-        assert_eq!(delivery["state"], "pending");
+        assert_eq!(delivery["status"], "pending");
         assert_eq!(attempts(&delivery).len(), made + 1);
         // Not before the scheduled wait …
         t.advance(Duration::from_millis(wait * 1000 - 1));
@@ -135,7 +135,7 @@ async fn retries_follow_the_schedule_until_they_end(db: Database) {
     }
 
     let delivery = t.only_delivery(&postback).await;
-    assert_eq!(delivery["state"], "failed");
+    assert_eq!(delivery["status"], "failed");
     assert_eq!(attempts(&delivery).len(), 9);
     let reason = text(&delivery, "reason");
     assert!(reason.contains('9') && reason.contains("503"), "says how often and what: {reason}");
@@ -170,14 +170,14 @@ async fn retry_after_is_honoured_within_bounds(db: Database) {
     for status in [429, 503] {
         for (header, least, most) in table {
             let delivery = one_attempt(&t, Reply::status(status).header("Retry-After", header)).await;
-            assert_eq!(delivery["state"], "pending");
+            assert_eq!(delivery["status"], "pending");
             let due = due_in(&t, &delivery);
             assert!((least..=most).contains(&due), "{status}, Retry-After {header:?}: due in {due} s");
         }
     }
     // Retry-After sets the time of a retry, but does not permit one.
     let delivery = one_attempt(&t, Reply::status(404).header("Retry-After", "10")).await;
-    assert_eq!(delivery["state"], "failed");
+    assert_eq!(delivery["status"], "failed");
 }
 
 async fn a_retry_after_can_be_a_date(db: Database) {
@@ -229,7 +229,7 @@ async fn closed_soon(t: &TestApp) {
 }
 
 fn timed_out(delivery: &Value) {
-    assert_eq!(delivery["state"], "pending", "{delivery}");
+    assert_eq!(delivery["status"], "pending", "{delivery}");
     let attempt = &attempts(delivery)[0];
     assert_eq!(attempt["outcome"], "retry", "{attempt}");
     let error = text(attempt, "error");
@@ -263,7 +263,7 @@ async fn fired(t: &TestApp, postback: &str) -> Value {
 const HUGE: usize = 64 << 20;
 
 fn kept_in_part(delivery: &Value, first: char) {
-    assert_eq!(delivery["state"], "success", "{delivery}");
+    assert_eq!(delivery["status"], "success", "{delivery}");
     let attempt = &attempts(delivery)[0];
     assert_eq!(attempt["truncated"], true);
     let body = text(attempt, "response_body");
@@ -290,7 +290,7 @@ async fn a_never_ending_answer_is_read_in_part(db: Database) {
 async fn a_gzip_bomb_does_not_go_off(db: Database) {
     let t = TestApp::start(db).await;
     let delivery = one_attempt(&t, Reply::gzip_bomb(4 * HUGE)).await;
-    assert_eq!(delivery["state"], "success", "{delivery}");
+    assert_eq!(delivery["status"], "success", "{delivery}");
     let attempt = &attempts(&delivery)[0];
     assert_eq!(attempt["truncated"], true);
     let kept = attempt["response_body"].as_str().unwrap_or_default();
@@ -327,7 +327,7 @@ async fn an_answer_that_is_not_http_is_retried(db: Database) {
 
     for (raw, postback, _server) in &postbacks {
         let delivery = t.only_delivery(postback).await;
-        assert_eq!(delivery["state"], "pending", "{raw:?}: {delivery}");
+        assert_eq!(delivery["status"], "pending", "{raw:?}: {delivery}");
         let attempt = &attempts(&delivery)[0];
         assert_eq!(attempt["outcome"], "retry", "{raw:?}: {attempt}");
         assert!(text(attempt, "error").len() > 20, "{raw:?}: a sentence: {attempt}");
@@ -338,7 +338,7 @@ async fn an_answer_that_is_not_text_is_logged_too(db: Database) {
     let t = TestApp::start(db).await;
     for body in [&b"nul \x00 byte"[..], b"\xff\xfe\xfd", b"\xe2\x82", b"\x1b[31mred"] {
         let delivery = one_attempt(&t, Reply::body(200, body)).await;
-        assert_eq!(delivery["state"], "success", "{body:?}: {delivery}");
+        assert_eq!(delivery["status"], "success", "{body:?}: {delivery}");
         assert!(attempts(&delivery)[0]["response_body"].is_string(), "{body:?}: {delivery}");
     }
     // The stored part may end within a character.
@@ -353,9 +353,9 @@ async fn a_closed_port_is_retried(db: Database) {
     let postback = saved_to(&t, &server).await;
     server.close().await;
     let delivery = fired(&t, &postback).await;
-    assert_eq!(delivery["state"], "pending", "{delivery}");
+    assert_eq!(delivery["status"], "pending", "{delivery}");
     let attempt = &attempts(&delivery)[0];
-    assert_eq!((&attempt["outcome"], &attempt["status"]), (&json!("retry"), &Value::Null));
+    assert_eq!((&attempt["outcome"], &attempt["http_status"]), (&json!("retry"), &Value::Null));
     assert!(text(attempt, "error").contains("127.0.0.1"), "{attempt}");
 }
 
@@ -364,7 +364,7 @@ async fn a_redirect_is_not_followed(db: Database) {
     for status in [301, 302, 303, 307, 308] {
         let reply = Reply::status(status).header("Location", t.receiver.url("/elsewhere"));
         let delivery = one_attempt(&t, reply).await;
-        assert_eq!(delivery["state"], "failed", "{status}: {delivery}");
+        assert_eq!(delivery["status"], "failed", "{status}: {delivery}");
         assert!(t.receiver.requests("/elsewhere").is_empty(), "{status}");
     }
 }
@@ -377,26 +377,26 @@ async fn a_failed_delivery_can_be_retried_by_hand(db: Database) {
     t.conversion(&click).send().await;
     t.deliver_all().await;
     let failed = t.only_delivery(&postback).await;
-    assert_eq!(failed["state"], "failed");
+    assert_eq!(failed["status"], "failed");
     let retry = format!("/api/v1/deliveries/{}/retry", text(&failed, "id"));
 
     // Still failing, now with a temporary error: the schedule starts from the beginning.
     t.receiver.always("/p", Reply::status(503));
     let answer = t.admin.post(&retry, &json!({})).await.expect(202);
-    assert_eq!(answer["state"], "pending");
+    assert_eq!(answer["status"], "pending");
     let numbers: Vec<_> = attempts(&answer).iter().map(|it| it["number"].as_u64()).collect();
     assert!(numbers.is_sorted_by(|a, b| a < b), "each attempt once: {answer}");
     t.deliver_all().await;
     let again = t.only_delivery(&postback).await;
-    assert_eq!((&again["state"], attempts(&again).len()), (&json!("pending"), 2));
+    assert_eq!((&again["status"], attempts(&again).len()), (&json!("pending"), 2));
     assert_eq!(due_in(&t, &again), 5);
 
     t.receiver.always("/p", Reply::status(200));
     t.advance(Duration::from_secs(6));
     t.deliver_all().await;
     let done = t.only_delivery(&postback).await;
-    assert_eq!(done["state"], "success");
-    let statuses: Vec<_> = attempts(&done).iter().map(|attempt| attempt["status"].clone()).collect();
+    assert_eq!(done["status"], "success");
+    let statuses: Vec<_> = attempts(&done).iter().map(|attempt| attempt["http_status"].clone()).collect();
     assert_eq!(statuses, [404, 503, 200], "the log keeps all of them");
     let urls: std::collections::HashSet<_> = attempts(&done).iter().map(|a| text(a, "url")).collect();
     assert_eq!(urls.len(), 1, "the same URL again");
@@ -455,7 +455,7 @@ async fn a_newer_state_supersedes_an_older_one(db: Database) {
         .deliveries(&postback)
         .await
         .iter()
-        .map(|delivery| (delivery["conversion_id"] == json!(other), delivery["state"].clone()))
+        .map(|delivery| (delivery["conversion_id"] == json!(other), delivery["status"].clone()))
         .collect();
     assert_eq!(states, [(false, json!("superseded")), (true, json!("success")), (false, json!("success"))]);
     let superseded = &t.deliveries(&postback).await[0];
@@ -482,7 +482,7 @@ async fn ordering_all_delivers_every_state(db: Database) {
     let sent: Vec<_> = t.receiver.requests("/p").iter().map(|request| request.parameter("status")).collect();
     assert_eq!(sent, ["approved", "rejected"], "every state, in its order");
     for delivery in t.deliveries(&postback).await {
-        assert_eq!(delivery["state"], "success", "{delivery}");
+        assert_eq!(delivery["status"], "success", "{delivery}");
     }
 }
 
@@ -510,7 +510,7 @@ async fn a_postback_is_saved_only_when_its_test_was_accepted(db: Database) {
         t.receiver.always("/p", Reply::body(status, "no such campaign"));
         let answer = t.postback("/p").try_save().await;
         let problem = answer.expect_problem(422, "verification_failed");
-        assert_eq!(problem["verification"]["status"], status);
+        assert_eq!(problem["verification"]["http_status"], status);
         assert_eq!(problem["verification"]["body"], "no such campaign");
         assert!(text(&problem["verification"], "url").starts_with(&t.receiver.url("/p")));
     }

@@ -230,7 +230,7 @@ async fn a_tracker_is_not_called_without_its_click_id(db: Database) {
 
     assert!(t.receiver.requests("/postback").is_empty());
     let delivery = t.only_delivery(&id).await;
-    assert_eq!((&delivery["state"], &delivery["reason_code"]), (&json!("cancelled"), &json!("value_missing")));
+    assert_eq!((&delivery["status"], &delivery["reason_code"]), (&json!("cancelled"), &json!("value_missing")));
     let reason = text(&delivery, "reason");
     assert!(
         reason.starts_with("the parameter \"cid\" is required, but the click has no external click id"),
@@ -243,7 +243,7 @@ async fn a_tracker_is_not_called_without_its_click_id(db: Database) {
     t.admin.post(&format!("/api/v1/deliveries/{}/retry", text(&delivery, "id")), &json!({})).await.expect(202);
     t.deliver_all().await;
     let delivery = t.only_delivery(&id).await;
-    assert_eq!((&delivery["state"], &delivery["reason_code"]), (&json!("failed"), &json!("adapter_invalid_event")));
+    assert_eq!((&delivery["status"], &delivery["reason_code"]), (&json!("failed"), &json!("adapter_invalid_event")));
     assert_eq!(text(&delivery, "reason"), reason);
     assert!(t.receiver.requests("/postback").is_empty());
 }

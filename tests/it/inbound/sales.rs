@@ -136,7 +136,7 @@ async fn a_changed_amount_corrects_the_sale_its_money_and_its_postbacks(db: Data
     let sent: Vec<_> = t.receiver.requests("/p").iter().map(|it| it.parameter("payout")).collect();
     assert_eq!(sent, ["5.00", "7.50", "2.00"], "one postback a revision");
     let deliveries = t.deliveries(&postback).await;
-    let states: Vec<_> = deliveries.iter().map(|it| text(it, "state")).collect();
+    let states: Vec<_> = deliveries.iter().map(|it| text(it, "status")).collect();
     assert_eq!(states, ["success", "success", "success"]);
     // After the hold, the corrected amount counts.
     t.advance(Duration::from_secs(8 * 86_400));

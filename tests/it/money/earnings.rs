@@ -66,7 +66,7 @@ async fn an_earning_is_pending_until_the_millisecond_its_hold_ends(db: Database)
 
     let earnings = t.admin.list(&format!("/api/v1/earnings?conversion_id={id}")).await;
     assert_eq!(earnings.len(), 1);
-    assert_eq!((&earnings[0]["kind"], &earnings[0]["state"]), (&json!("payout"), &json!("available")));
+    assert_eq!((&earnings[0]["kind"], &earnings[0]["status"]), (&json!("payout"), &json!("available")));
     assert_eq!(earnings[0]["released_at"], earnings[0]["release_at"]);
     t.assert_books_balance().await;
 }
@@ -91,7 +91,7 @@ async fn a_rejection_reverses_pending_and_available_earnings(db: Database) {
     assert_eq!(t.balance(&click.link.affiliate, "USD").await[1], "12.50");
     t.reject(&second, "fraud").await.expect(200);
     assert_eq!(t.balance(&click.link.affiliate, "USD").await, ["0.00"; 5]);
-    let reversed = t.admin.list("/api/v1/earnings?state=reversed").await;
+    let reversed = t.admin.list("/api/v1/earnings?status=reversed").await;
     assert_eq!(reversed.len(), 2);
     assert_eq!(reversed[0]["left"], "0.00");
     t.assert_books_balance().await;
@@ -549,7 +549,7 @@ async fn random_histories_keep_the_ledger_consistent(db: Database) {
     t.advance(10 * DAY);
     t.deliver_all().await;
     t.assert_books_balance().await;
-    assert!(t.admin.list("/api/v1/earnings?state=pending").await.is_empty());
+    assert!(t.admin.list("/api/v1/earnings?status=pending").await.is_empty());
 }
 
 /// Their hold ends while no server runs. On SQLite one process uses the file; on PostgreSQL three start at once.

@@ -84,14 +84,14 @@ async fn all_delivered(process: &Process, installation: &Installation, receiver:
     })
     .await;
     eventually("every delivery to be terminal", async || {
-        let pending = process.client.get("/api/v1/deliveries?state=pending&limit=1").await.expect(200);
+        let pending = process.client.get("/api/v1/deliveries?status=pending&limit=1").await.expect(200);
         pending["items"].as_array().unwrap().is_empty().then_some(())
     })
     .await;
     let deliveries = process.client.list("/api/v1/deliveries").await;
     assert_eq!(deliveries.len(), wanted.len(), "one delivery per conversion");
     for delivery in &deliveries {
-        assert_eq!(delivery["state"], "success", "{delivery}");
+        assert_eq!(delivery["status"], "success", "{delivery}");
     }
     let database = &installation.database;
     let count = wanted.len() as i64;

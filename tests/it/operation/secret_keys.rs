@@ -66,7 +66,7 @@ async fn the_server_does_not_start_without_the_key_of_its_database(db: Database)
     t.try_restart(|settings| settings.secret_key = None).await.expect("it is the right one");
     t.conversion(&click).send().await;
     t.deliver_all().await;
-    assert_eq!(t.only_delivery(&postback).await["state"], "success");
+    assert_eq!(t.only_delivery(&postback).await["status"], "success");
     assert_eq!(t.receiver.only_request("/p").parameter("key"), "postback-secret-1");
 }
 

@@ -73,7 +73,7 @@ async fn a_database_of_an_older_release_continues(db: Database) {
     let delivered: Vec<_> = t.receiver.requests("/t").iter().map(|it| it.parameter("transaction")).collect();
     assert!(delivered.iter().any(|it| it == "order-5"), "{delivered:?}");
     for delivery in list("deliveries").await {
-        assert_eq!(delivery["state"], "success", "{delivery}");
+        assert_eq!(delivery["status"], "success", "{delivery}");
     }
     // The waiting request names a conversion that exists, so it changes nothing.
     for request in list("inbound-requests").await {

@@ -43,7 +43,7 @@ async fn every_change_is_recorded_with_who_and_what(db: Database) {
     let (change, made) = (&found[0], &found[1]);
     assert_eq!(change["fields"], json!({"status": "suspended"}));
     assert_eq!(made["request_id"], "req-7");
-    assert_eq!((&made["status"], &made["outcome"]), (&json!(201), &json!("done")));
+    assert_eq!((&made["http_status"], &made["outcome"]), (&json!(201), &json!("done")));
     assert_eq!(made["actor"], person.id.as_str());
     assert_eq!(made["user_id"], person.id.as_str());
     assert_eq!(made["role"], "admin");
@@ -81,7 +81,7 @@ async fn refused_and_repeated_requests_are_recorded_as_such(db: Database) {
     t.admin.list("/api/v1/affiliates").await;
     t.sign_in("nobody@example.com", "not the password").await.expect_problem(401, "sign_in_failed");
     let found = log(&t, "").await;
-    let outcomes: Vec<_> = found.iter().map(|it| (text(it, "outcome"), it["status"].as_u64().unwrap())).collect();
+    let outcomes: Vec<_> = found.iter().map(|it| (text(it, "outcome"), it["http_status"].as_u64().unwrap())).collect();
     assert_eq!(outcomes, [("refused".into(), 422), ("repeated".into(), 201), ("done".into(), 201)]);
     // Bulk conversions are their own record.
     let click = t.click().await;
@@ -98,7 +98,7 @@ async fn an_outcome_that_is_missing_is_unknown(db: Database) {
     t.database.execute("DELETE FROM audit_outcomes").await;
     let found = log(&t, "").await;
     assert_eq!(found.len(), 2, "the affiliate and its key");
-    assert!(found.iter().all(|it| it["outcome"] == "unknown" && it["status"].is_null()), "{found:?}");
+    assert!(found.iter().all(|it| it["outcome"] == "unknown" && it["http_status"].is_null()), "{found:?}");
     let path = format!("/api/v1/affiliates/{}", affiliate.id);
     t.admin.patch(&path, &json!({"status": "suspended"})).await.expect(200);
     assert_eq!(log(&t, "?operation=change_affiliate").await[0]["outcome"], "done");

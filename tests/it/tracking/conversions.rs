@@ -337,7 +337,7 @@ async fn a_transaction_of_one_click_is_not_changed_under_another(db: Database) {
         t.conversion(&other).transaction("T-3").body,
     ]);
     let answers = t.admin.post("/api/v1/conversions", &both).await.expect(200);
-    let told: Vec<_> = answers["items"].as_array().expect("items").iter().map(|it| it["status"].clone()).collect();
+    let told: Vec<_> = answers["items"].as_array().expect("items").iter().map(|it| it["http_status"].clone()).collect();
     assert_eq!(told, [201, 422, 201], "{answers:#}");
 
     // Without a click, the transaction id identifies the stored conversion.
@@ -362,7 +362,7 @@ async fn many_conversions_are_answered_in_their_order(db: Database) {
     let answer = t.admin.post("/api/v1/conversions", &batch).await.expect(200);
 
     let items = answer["items"].as_array().unwrap();
-    let statuses: Vec<_> = items.iter().map(|item| item["status"].as_u64().unwrap()).collect();
+    let statuses: Vec<_> = items.iter().map(|item| item["http_status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [201, 422, 422, 201, 200], "{answer:#}");
     assert_eq!(items[0]["conversion"]["transaction_id"], "T-1");
     assert_eq!(items[1]["error"]["code"], "invalid_amount");
@@ -376,7 +376,7 @@ async fn many_conversions_are_answered_in_their_order(db: Database) {
     let items = answer["items"].as_array().unwrap();
     assert_eq!(items.len(), 1000);
     for (n, item) in items.iter().enumerate() {
-        assert_eq!(item["status"], 201, "{item}");
+        assert_eq!(item["http_status"], 201, "{item}");
         assert_eq!(item["conversion"]["transaction_id"], format!("M-{n}"));
     }
 

@@ -342,7 +342,7 @@ async fn balances(year: &Year, known: &BTreeMap<Whose, Standing>) {
         let of_program: Vec<_> = listed.iter().filter(|it| it["affiliate_id"] == affiliate.id).cloned().collect();
         assert_eq!(own, of_program, "an affiliate reads what the program does");
     }
-    let pending = year.t.admin.list("/api/v1/earnings?state=pending").await;
+    let pending = year.t.admin.list("/api/v1/earnings?status=pending").await;
     let mut sums = BTreeMap::<Whose, i128>::new();
     for it in &pending {
         *sums.entry((text(it, "affiliate_id"), text(it, "currency"))).or_default() += micros_of(&it["left"]);

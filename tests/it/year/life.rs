@@ -213,7 +213,7 @@ impl Year {
         }
         let answer = self.t.admin.post("/api/v1/conversions", &Value::Array(bodies)).await.expect(200);
         for (mut sale, item) in sales.into_iter().zip(answer["items"].as_array().expect("items")) {
-            assert_eq!(item["status"], 201, "{item:#}");
+            assert_eq!(item["http_status"], 201, "{item:#}");
             sale.check(&self.program, &item["conversion"]);
             sale.id = text(&item["conversion"], "id");
             self.touched.insert(self.sales.len());

@@ -25,6 +25,7 @@ text_enum!(Origin { BuiltIn => "built_in", Installed => "installed" });
 /// in a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = AdapterStatus)]
 pub enum AdapterState {
     /// It is used.
     Active,

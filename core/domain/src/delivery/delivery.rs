@@ -8,12 +8,13 @@ use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
 use crate::timestamp::Timestamp;
 use crate::tracking::event::Event;
 
-/// The state of a delivery; all but `pending` are final. `pending`: it waits, or is being sent. `success`: the
+/// The status of a delivery; all but `pending` are final. `pending`: it waits, or is being sent. `success`: the
 /// destination accepted it. `failed`: it was refused, or its last attempt failed; it can be retried. `cancelled`: the
 /// rule of its postback no longer matches, or the postback is disabled or deleted; it can be retried. `superseded`: a
 /// newer state of the same conversion replaced it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = DeliveryStatus)]
 pub enum DeliveryState {
     /// It waits for its due time, or is being sent.
     Pending,

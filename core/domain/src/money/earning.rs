@@ -39,6 +39,7 @@ text_enum!(EarningKind { Payout => "payout", Commission => "commission", Adjustm
 /// `reversed`: it was taken back completely.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = EarningStatus)]
 pub enum EarningState {
     /// In its hold.
     Pending,

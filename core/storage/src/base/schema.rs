@@ -7,7 +7,7 @@ use postrider_migrations::Migrator;
 use postrider_migrations::compatibility::{self, Requirement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use sea_orm_migration::MigratorTrait;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnection, PgPoolOptions};
 
 use crate::Database;
 
@@ -29,7 +29,11 @@ pub(crate) async fn migrate(db: &Database) -> anyhow::Result<()> {
         None => None,
     };
     if let Some(connection) = &mut locking {
-        sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(connection).await?;
+        // A statement that waits would have a snapshot, and an index that is built without blocking writes waits for
+        // the end of every snapshot. So a node that waits for the migration asks again and again.
+        while !take_lock(connection).await? {
+            tokio::time::sleep(LOCKED_PAUSE / 10).await;
+        }
     }
     let unknown =
         Migrator::unknown(db.writer()).await.context("the list of migrations can't be read from the database")?;
@@ -41,6 +45,11 @@ pub(crate) async fn migrate(db: &Database) -> anyhow::Result<()> {
         tracing::info!(migrations = ?unknown, "A newer release has migrated this database; this one may run on it too");
     }
     run_migrations(db).await.context("the database can't be migrated")
+}
+
+/// Takes the lock of migrations for the session. Returns false if another node has it.
+async fn take_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(MIGRATION_LOCK).fetch_one(connection).await
 }
 
 /// The database's requirement, if this release does not meet it: a newer release has removed something from the schema.

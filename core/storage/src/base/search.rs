@@ -65,10 +65,11 @@ pub(crate) fn contains_in_any_case(backend: DbBackend, column: &str, part: &str)
     Func::cust(position).args([Expr::cust(text), Expr::val(part.to_ascii_lowercase())]).gt(0)
 }
 
-/// The ids of the rows of any of these places.
+/// The ids of the rows of any of these places. One of them is a text.
 pub(crate) fn ids(backend: DbBackend, places: Vec<Place>) -> SelectStatement {
-    let mut parts = places.iter().map(|place| place.select(backend));
-    let mut all = parts.next().expect("a search has a place");
+    let has_rows = |place: &&Place| !matches!(place, Place::Ids { range: None, .. });
+    let mut parts = places.iter().filter(has_rows).map(|place| place.select(backend));
+    let mut all = parts.next().expect("a search has a text");
     for part in parts {
         all.union(UnionType::Distinct, part);
     }

@@ -157,7 +157,7 @@ async fn a_secret_of_a_tracker_reaches_it_and_no_log(db: Database) {
     let received = t.receiver.only_request("/needle4711/postback");
     assert_eq!(received.parameter("subid"), "tracker-1");
     let delivery = t.only_delivery(&id).await;
-    assert_eq!(delivery["state"], "success", "{delivery}");
+    assert_eq!(delivery["status"], "success", "{delivery}");
     let logged = text(&delivery["attempts"][0], "url");
     assert!(logged.starts_with(&t.receiver.url("/***/postback?subid=tracker-1")), "{logged}");
     for table in ["postbacks", "deliveries", "attempts"] {

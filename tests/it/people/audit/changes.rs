@@ -220,9 +220,9 @@ async fn deliveries_and_sources(trial: &mut Trial<'_>) {
     t.advance(std::time::Duration::from_secs(7_200));
     t.deliver_all().await;
     let delivery = t.only_delivery(&gone).await;
-    assert_eq!(delivery["state"], "cancelled", "{delivery}");
+    assert_eq!(delivery["status"], "cancelled", "{delivery}");
     let path = format!("/api/v1/deliveries/{}/retry", text(&delivery, "id"));
-    let state = trial.does("retry_delivery", Method::POST, &path, json!({}), "state").await;
+    let state = trial.does("retry_delivery", Method::POST, &path, json!({}), "status").await;
     assert_eq!(state, pair("cancelled", "pending"));
 
     let affiliate = t.affiliate().await;
@@ -239,9 +239,9 @@ async fn deliveries_and_sources(trial: &mut Trial<'_>) {
     let adapters = t.admin.list("/api/v1/adapters").await;
     let adapter = adapters.iter().find(|it| it["id"] == "mylead").expect("a built-in adapter");
     let path = format!("/api/v1/adapters/mylead/versions/{}", text(adapter, "latest"));
-    let state = trial.does("disable_adapter", Method::POST, &format!("{path}/disable"), json!({}), "state").await;
+    let state = trial.does("disable_adapter", Method::POST, &format!("{path}/disable"), json!({}), "status").await;
     assert_eq!(state, pair("active", "disabled"));
-    let state = trial.does("enable_adapter", Method::POST, &format!("{path}/enable"), json!({}), "state").await;
+    let state = trial.does("enable_adapter", Method::POST, &format!("{path}/enable"), json!({}), "status").await;
     assert_eq!(state, pair("disabled", "active"));
 }
 

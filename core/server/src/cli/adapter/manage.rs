@@ -107,7 +107,7 @@ pub async fn list(args: ServerArgs, settings_file: &Path) -> anyhow::Result<()> 
 fn row(version: &Value) -> String {
     let field = |name: &str| version[name].as_str().unwrap_or_default();
     let origin = field("origin").replace('_', " ");
-    let state = field("state").replace('_', " ");
+    let state = field("status").replace('_', " ");
     let line = format!("{:<20} {:<10} {origin:<10} {state:<15} {}", field("id"), field("version"), field("reason"));
     line.trim_end().to_owned()
 }

@@ -70,7 +70,7 @@ impl Environment {
         while Instant::now() < until {
             // Events come first: the list of pending deliveries is complete once all events are routed.
             let routed = self.server.app().is_idle().await?;
-            let waiting = self.api.list("/api/v1/deliveries?state=pending").await?.len();
+            let waiting = self.api.list("/api/v1/deliveries?status=pending").await?.len();
             if routed && waiting == 0 {
                 return Ok(());
             }

@@ -75,7 +75,7 @@ fn print_undelivered(console: &Console, undelivered: &[Undelivered], expected: &
 
 async fn undelivered(environment: &Environment, expected: &Expectations) -> anyhow::Result<Vec<Undelivered>> {
     let deliveries = environment.api.list("/api/v1/deliveries").await?;
-    let unaccepted = deliveries.iter().filter(|delivery| delivery["state"] != "success");
+    let unaccepted = deliveries.iter().filter(|delivery| delivery["status"] != "success");
     unaccepted
         .map(|delivery| {
             let order = delivery["conversion_id"].as_str().and_then(|id| expected.orders.get(id));
@@ -83,7 +83,7 @@ async fn undelivered(environment: &Environment, expected: &Expectations) -> anyh
             Ok(Undelivered {
                 order: order.map_or("a click", |order| order).to_owned(),
                 path: path.map_or("unknown", |path| path).to_owned(),
-                state: text(delivery, "state")?,
+                state: text(delivery, "status")?,
                 reason: delivery["reason"].as_str().unwrap_or("the API gives no reason").to_owned(),
             })
         })

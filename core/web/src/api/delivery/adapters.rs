@@ -36,10 +36,10 @@ pub struct AdapterVersionOut {
     /// Where the version came from.
     origin: Origin,
     /// Whether the version is in use.
-    state: AdapterState,
+    status: AdapterState,
     /// The number of faults in a row: traps, exhausted budgets and unusable output.
     faults: i32,
-    /// Why the version is out of service; null in other states.
+    /// Why the version is out of service; null with another status.
     reason: Option<String>,
     /// When the version was installed.
     installed_at: Timestamp,
@@ -54,7 +54,7 @@ impl From<AdapterVersion> for AdapterVersionOut {
             version: version.version,
             digest: version.digest,
             origin: version.origin,
-            state: version.state,
+            status: version.state,
             faults: version.faults,
             reason: version.reason,
             installed_at: version.installed_at,
@@ -186,7 +186,7 @@ pub struct AdapterOut {
 
 async fn describe(app: &App, versions: Vec<AdapterVersion>, requested: Option<&str>) -> Result<AdapterOut, Error> {
     let id = versions.first().map(|it| it.id.clone()).unwrap_or_default();
-    let latest = versions.iter().find(|it| it.state == AdapterState::Active).map(|it| it.version.clone());
+    let latest = versions.iter().find(|it| it.status == AdapterState::Active).map(|it| it.version.clone());
     let version =
         requested.or(latest.as_deref()).or(versions.first().map(|it| it.version.as_str())).unwrap_or_default();
     let adapter = match app.adapters.load(&id, version).await {

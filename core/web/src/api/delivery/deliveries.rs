@@ -52,7 +52,7 @@ pub struct AttemptOut {
     /// The body of the request; null if it has none.
     request_body: Option<String>,
     /// The HTTP status of the response; null if there was no response.
-    status: Option<i32>,
+    http_status: Option<i32>,
     /// The headers of the response; empty if there was no response.
     response_headers: Vec<HeaderOut>,
     /// The first 16 KiB of the response, decompressed; null if there was no response.
@@ -80,7 +80,7 @@ impl From<Attempt> for AttemptOut {
             url: attempt.url,
             request_headers: headers(attempt.request_headers),
             request_body: attempt.request_body,
-            status: attempt.status,
+            http_status: attempt.status,
             response_headers: headers(attempt.response_headers),
             response_body: attempt.response_body,
             truncated: attempt.truncated,
@@ -102,13 +102,13 @@ pub struct DeliveryOut {
     conversion_id: Option<ConversionId>,
     /// The affiliate of the event.
     affiliate_id: AffiliateId,
-    state: DeliveryState,
-    /// Why the delivery is in its state, as a sentence; null if there is nothing to explain.
+    status: DeliveryState,
+    /// Why the delivery has its status, as a sentence; null if there is nothing to explain.
     reason: Option<String>,
     /// A stable code of the reason.
     #[schema(example = "destination_paused")]
     reason_code: Option<String>,
-    /// When the delivery is sent or checked next. In a final state: when it was due last.
+    /// When the delivery is sent or checked next. With a final status: when it was due last.
     due_at: Timestamp,
     /// Whether the delivery is being processed now.
     in_flight: bool,
@@ -116,7 +116,7 @@ pub struct DeliveryOut {
     attempts: Vec<AttemptOut>,
     /// When the delivery was created.
     created_at: Timestamp,
-    /// When the delivery reached a final state; null while it is pending.
+    /// When the delivery got a final status; null while it is pending.
     settled_at: Option<Timestamp>,
 }
 
@@ -130,7 +130,7 @@ impl DeliveryOut {
             postback_id: delivery.postback_id,
             conversion_id: delivery.conversion_id,
             affiliate_id: delivery.affiliate_id,
-            state: delivery.state,
+            status: delivery.state,
             reason,
             reason_code,
             due_at: delivery.due_at,
@@ -155,8 +155,8 @@ pub struct DeliveryFilter {
     conversion_id: Option<ConversionId>,
     /// Only deliveries of this event.
     event_id: Option<EventId>,
-    /// Only deliveries in this state.
-    state: Option<DeliveryState>,
+    /// Only deliveries with this status.
+    status: Option<DeliveryState>,
     /// Only deliveries of events of this affiliate.
     affiliate_id: Option<AffiliateId>,
     /// Only deliveries of events of this offer. Events that exceeded the retention are not found.
@@ -173,7 +173,7 @@ pub struct DeliveryFilter {
 /// List deliveries with their attempts, newest first.
 ///
 /// Affiliates see the deliveries of their own postbacks. The period is that of the events. A page can be short or empty
-/// although more deliveries match: a filter by state, affiliate, offer or reason examines at most 20,000 deliveries for
+/// although more deliveries match: a filter by status, affiliate, offer or reason examines at most 20,000 deliveries for
 /// each page. Continue with `next` until it is null.
 #[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", params(DeliveryFilter, PeriodIn),
     security(("api_key" = ["read_program"])),
@@ -191,7 +191,7 @@ pub async fn list_deliveries(
         postback_id: params.postback_id,
         conversion_id: params.conversion_id,
         event_id: params.event_id,
-        state: params.state,
+        state: params.status,
         affiliate_id: params.affiliate_id,
         offer_id: params.offer_id,
         transaction_id: given(params.transaction_id),
@@ -232,6 +232,6 @@ pub async fn retry_delivery(
     let now = app.clock.now();
     let changed = changed.map(|it| DeliveryOut::of(now, it));
     // The audit log gets no reason: it is a text of the adapter, which can contain personal data.
-    let audited = changed.fields().into_iter().filter(|it| ["state", "due_at", "reason_code"].contains(&&*it.field));
+    let audited = changed.fields().into_iter().filter(|it| ["status", "due_at", "reason_code"].contains(&&*it.field));
     Ok((StatusCode::ACCEPTED, AuditedChanges::many(audited), Json(changed.now)))
 }

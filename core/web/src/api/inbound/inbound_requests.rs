@@ -12,7 +12,7 @@ use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
 use crate::filters::{Period, PeriodIn};
 use domain::delivery::delivery::AdapterLine;
-use domain::ids::{ConversionId, InboundRequestId, SourceId};
+use domain::ids::{ClickId, ConversionId, InboundRequestId, SourceId};
 use domain::inbound::inbound_request::{Item, OutcomeDetails, RawRequest};
 use domain::inbound::notification::Outcome;
 use domain::people::actor::Actor;
@@ -43,6 +43,42 @@ pub struct RawRequestOut {
     remote_ip: Option<String>,
 }
 
+/// One notification of a request, with its result.
+#[derive(Serialize, ToSchema)]
+pub struct NotificationOut {
+    outcome: Outcome,
+    /// A stable code of the reason; null if the notification was accepted without a remark.
+    reason_code: Option<String>,
+    /// The reason of the outcome, as a sentence; null if the notification was accepted without a remark.
+    reason: Option<String>,
+    /// `truncated_id`: the click was found by the beginning of its id.
+    flags: Vec<String>,
+    /// The transaction id of the conversion. If the network sends none, it is derived from the click; null if the
+    /// notification was not processed so far.
+    transaction_id: Option<String>,
+    /// The status word that the network sent; null if it sent none.
+    status: Option<String>,
+    /// The click that was found; null if none was found.
+    click_id: Option<ClickId>,
+    /// The conversion that was found, recorded or changed; null if there is none.
+    conversion_id: Option<ConversionId>,
+}
+
+impl From<Item> for NotificationOut {
+    fn from(item: Item) -> Self {
+        Self {
+            outcome: item.result.outcome,
+            reason_code: item.result.code,
+            reason: item.result.sentence,
+            flags: item.flags,
+            transaction_id: item.transaction_id,
+            status: item.status,
+            click_id: item.click_id,
+            conversion_id: item.conversion_id,
+        }
+    }
+}
+
 /// A request to a source, with its notifications and outcome.
 #[derive(Serialize, ToSchema)]
 pub struct InboundRequestOut {
@@ -52,9 +88,9 @@ pub struct InboundRequestOut {
     received_at: Timestamp,
     /// The outcome of the whole request: of several notifications, the outcome that needs attention first.
     outcome: Outcome,
-    /// A stable code of the outcome; null if the request was accepted without a remark.
+    /// A stable code of the reason; null if the request was accepted without a remark.
     #[schema(example = "unknown_status")]
-    code: Option<String>,
+    reason_code: Option<String>,
     /// The reason of the outcome, as a sentence that says what to do.
     reason: Option<String>,
     /// The flags of all items. `truncated_id`: a click was found by the beginning of its id.
@@ -62,7 +98,7 @@ pub struct InboundRequestOut {
     /// The conversions that the request created or changed, or that it reports again.
     conversion_ids: Vec<ConversionId>,
     /// The results, one for each notification in the request.
-    items: Vec<Item>,
+    items: Vec<NotificationOut>,
     /// The lines that the adapter logged when it last read the request, at most 20.
     adapter_log: Vec<AdapterLine>,
     /// The number of times that the request was processed.
@@ -89,9 +125,9 @@ impl InboundRequestOut {
             flags: request.flags(),
             conversion_ids: request.conversion_ids(),
             outcome: request.result.outcome,
-            code: request.result.code,
+            reason_code: request.result.code,
             reason: request.result.sentence,
-            items: request.items,
+            items: request.items.into_iter().map(NotificationOut::from).collect(),
             adapter_log: request.adapter_log,
             tries: request.tries,
             due_at: request.due_at,
@@ -125,9 +161,9 @@ pub struct InboundRequestFilter {
     source_id: Option<SourceId>,
     /// Only requests with this outcome.
     outcome: Option<Outcome>,
-    /// Only requests with this code.
+    /// Only requests whose reason has this code.
     #[param(example = "unknown_status")]
-    code: Option<String>,
+    reason_code: Option<String>,
 }
 
 /// List the requests to sources, newest first, without bodies. Affiliates see the requests to their own sources.
@@ -145,7 +181,7 @@ pub async fn list_inbound_requests(
         affiliate_id: None,
         source_id: params.source_id,
         outcome: params.outcome,
-        code: params.code,
+        code: params.reason_code,
     };
     let page = requests::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| InboundRequestOut::of(actor, it, false))))
@@ -184,6 +220,7 @@ pub async fn replay_inbound_request(
     let result = &now.request.result;
     let code = |it: &OutcomeDetails| it.code.clone().unwrap_or_default();
     let outcome = of_word("outcome", before.outcome.as_str(), result.outcome.as_str());
-    let changes = AuditedChanges::many(outcome.into_iter().chain(of_word("code", &code(&before), &code(result))));
+    let changes =
+        AuditedChanges::many(outcome.into_iter().chain(of_word("reason_code", &code(&before), &code(result))));
     Ok((changes, Json(InboundRequestOut::of(actor, now, true))))
 }

@@ -29,7 +29,7 @@ pub struct EarningOut {
     amount: SignedAmount,
     /// The amount that is left after corrections and reversals.
     left: SignedAmount,
-    state: EarningState,
+    status: EarningState,
     /// The end of its hold.
     release_at: Timestamp,
     /// When it became available; null if it did not.
@@ -55,7 +55,7 @@ impl From<Earning> for EarningOut {
             currency: earning.earned.currency,
             amount: earning.earned.micros.into(),
             left: earning.left.into(),
-            state: earning.state,
+            status: earning.state,
             release_at: earning.release_at,
             released_at: earning.released_at,
             percent: earning.commission.map(|it| it.percent),
@@ -77,7 +77,7 @@ pub struct EarningFilter {
     affiliate_id: Option<AffiliateId>,
     conversion_id: Option<ConversionId>,
     kind: Option<EarningKind>,
-    state: Option<EarningState>,
+    status: Option<EarningState>,
     currency: Option<Currency>,
 }
 
@@ -96,7 +96,7 @@ pub async fn list_earnings(
         affiliate_id: params.affiliate_id,
         conversion_id: params.conversion_id,
         kind: params.kind,
-        state: params.state,
+        state: params.status,
         currency: params.currency,
     };
     Ok(Json(PageOut::of(earnings::list(&app, actor, filter, page).await?, EarningOut::from)))

@@ -44,7 +44,7 @@ pub struct AuditRecordOut {
     /// its id.
     changes: Vec<FieldChange>,
     /// The HTTP status of the response; null if it is unknown.
-    status: Option<u16>,
+    http_status: Option<u16>,
     /// The caller's IP address.
     address: Option<String>,
     /// The `x-request-id` of the request.
@@ -80,7 +80,7 @@ impl From<Record> for AuditRecordOut {
     fn from(mut record: Record) -> Self {
         Self {
             outcome: record.ending.as_ref().map_or(AuditOutcomeOut::Unknown, |ending| ending.outcome.into()),
-            status: record.ending.as_ref().and_then(|ending| ending.status),
+            http_status: record.ending.as_ref().and_then(|ending| ending.status),
             changes: record.ending.as_mut().map(|ending| std::mem::take(&mut ending.changes)).unwrap_or_default(),
             object: record.object.or(record.ending.and_then(|ending| ending.object)),
             id: record.id,

@@ -331,7 +331,7 @@ impl ConversionOut {
 #[derive(Serialize, ToSchema)]
 pub struct ConversionResultOut {
     /// The HTTP status that the conversion alone would get: 201 if it was recorded, 200 if it was known, or an error.
-    status: u16,
+    http_status: u16,
     /// The conversion; absent after an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     conversion: Option<ConversionOut>,
@@ -402,12 +402,12 @@ pub async fn create_conversions(
     });
     let items = results.map(|result| match result {
         Ok(recorded) => ConversionResultOut {
-            status: status_of(recorded.change).as_u16(),
+            http_status: status_of(recorded.change).as_u16(),
             conversion: Some(ConversionOut::of(actor, recorded.conversion)),
             error: None,
         },
         Err(problem) => {
-            ConversionResultOut { status: problem.status().as_u16(), conversion: None, error: Some(problem) }
+            ConversionResultOut { http_status: problem.status().as_u16(), conversion: None, error: Some(problem) }
         }
     });
     Ok(Json(ConversionResultsOut { items: items.collect() }).into_response())

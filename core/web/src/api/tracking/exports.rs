@@ -134,7 +134,7 @@ fn columns(subject: Subject) -> &'static [&'static str] {
             "postback_id",
             "conversion_id",
             "affiliate_id",
-            "state",
+            "status",
             "reason_code",
             "reason",
             "due_at",

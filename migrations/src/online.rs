@@ -1,0 +1,74 @@
+//! Indexes of large tables. PostgreSQL builds them while rows are inserted, outside of a transaction, so a migration
+//! that does so can be interrupted at any step: each step can be repeated. SQLite has one writer, which waits.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use crate::dialect;
+
+/// An index of a large table, whose definition is the text after the table's name.
+pub(crate) struct LargeIndex {
+    pub(crate) name: &'static str,
+    pub(crate) table: &'static str,
+    pub(crate) definition: &'static str,
+}
+
+impl LargeIndex {
+    pub(crate) async fn create(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+        let Self { name, table, definition } = self;
+        if manager.get_database_backend() != DbBackend::Postgres {
+            return dialect::run(manager, &format!("CREATE INDEX IF NOT EXISTS {name} ON {table} {definition}")).await;
+        }
+        let is_partitioned =
+            format!("SELECT relname::text AS name FROM pg_class WHERE oid = '{table}'::regclass AND relkind = 'p'");
+        if names(manager, is_partitioned).await?.is_empty() {
+            return build(manager, name, table, definition).await;
+        }
+        // The index of the whole table is valid when each partition has its own. Later partitions get theirs from it.
+        dialect::run(manager, &format!("CREATE INDEX IF NOT EXISTS {name} ON ONLY {table} {definition}")).await?;
+        for partition in names(manager, partitions_without(table, name)).await? {
+            let own = format!("{partition}{}", name.strip_prefix(table).unwrap_or(name));
+            build(manager, &own, &partition, definition).await?;
+            dialect::run(manager, &format!("ALTER INDEX {name} ATTACH PARTITION {own}")).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn drop(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+        dialect::run(manager, &format!("DROP INDEX {}", self.name)).await
+    }
+}
+
+/// Builds an index of one table. It waits for the end of all running transactions, such as a backup, but no insert waits
+/// for it, so it needs no timeout. An index that an interrupted build left behind is not valid and is built again.
+async fn build(manager: &SchemaManager<'_>, name: &str, table: &str, definition: &str) -> Result<(), DbErr> {
+    let invalid = format!(
+        "SELECT 1 AS one FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+         WHERE relname = '{name}' AND relnamespace = current_schema()::regnamespace AND NOT indisvalid"
+    );
+    let db = manager.get_connection();
+    if db.query_one_raw(Statement::from_string(DbBackend::Postgres, invalid)).await?.is_some() {
+        db.execute_unprepared(&format!("DROP INDEX {name}")).await?;
+    }
+    db.execute_unprepared("SET lock_timeout = 0").await?;
+    let sql = format!("CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {table} {definition}");
+    let built = dialect::run(manager, &sql).await;
+    db.execute_unprepared("RESET lock_timeout").await?;
+    built
+}
+
+/// The partitions that have no part of an index yet. A partition that is attached meanwhile gets one by itself.
+fn partitions_without(table: &str, index: &str) -> String {
+    format!(
+        "SELECT child.relname::text AS name FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+         WHERE inhparent = '{table}'::regclass AND NOT EXISTS (
+             SELECT 1 FROM pg_index JOIN pg_inherits AS part ON part.inhrelid = pg_index.indexrelid
+             WHERE pg_index.indrelid = child.oid AND part.inhparent = '{index}'::regclass)
+         ORDER BY 1"
+    )
+}
+
+async fn names(manager: &SchemaManager<'_>, sql: String) -> Result<Vec<String>, DbErr> {
+    let rows = manager.get_connection().query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    rows.iter().map(|row| row.try_get("", "name")).collect()
+}
