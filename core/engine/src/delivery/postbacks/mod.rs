@@ -15,7 +15,7 @@ use crate::{Error, FieldIssue};
 use domain::delivery::adapter::AdapterVersion;
 use domain::delivery::pasted::{self, ClickIdMeaning, Pasted};
 use domain::delivery::postback::{Ordering, Postback};
-use domain::delivery::rules::Rule;
+use domain::delivery::rules::{Rule, Scope};
 use domain::delivery::verification::Verification;
 use domain::ids::{AffiliateId, PostbackId};
 use domain::people::actor::Actor;
