@@ -56,7 +56,7 @@ pub(crate) async fn find_many(
 /// Rates, the last inserted first.
 pub async fn list(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<ExchangeRate>, DbErr> {
     let sql = "SELECT * FROM exchange_rates WHERE id < $1 AND id >= $2 ORDER BY id DESC LIMIT $3";
-    let (before, oldest) = (page.before.unwrap_or(Uuid::max()), page.oldest.unwrap_or(Uuid::nil()));
+    let (before, oldest) = (page.before.unwrap_or(Uuid::max()), page.oldest.unwrap_or_default());
     let values = [before.into(), oldest.into(), (page.limit as i64 + 1).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     let more = rows.len() as u64 > page.limit;
