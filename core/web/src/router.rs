@@ -9,6 +9,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -143,7 +144,13 @@ pub fn api() -> OpenApiRouter<App> {
 
 /// The OpenAPI description of the API.
 pub fn describe() -> serde_json::Value {
-    body::patch_schemas::describe(&api().split_for_parts().1)
+    published(api().split_for_parts().1)
+}
+
+fn published(description: OpenApi) -> serde_json::Value {
+    let mut document = serde_json::to_value(description).expect("a description is JSON");
+    body::patch_schemas::complete(&mut document);
+    document
 }
 
 /// Uploads of components. A component beyond its limit gets an error with its size, so more must be read than a
@@ -182,7 +189,7 @@ pub fn router(app: App, site: Site) -> Router {
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::head))
         // API
         .merge(api)
-        .route("/api/openapi.json", openapi::document(body::patch_schemas::describe(&description)))
+        .route("/api/openapi.json", openapi::document(published(description)))
         .route("/api/docs", get(openapi::page))
         .route("/api/docs/{file}", get(openapi::asset))
         .merge(operators())

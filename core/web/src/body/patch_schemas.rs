@@ -2,13 +2,11 @@
 //! of a patch: the same fields, none of them required, and null clears each that can be cleared.
 
 use serde_json::{Map, Value, json};
-use utoipa::openapi::OpenApi;
 
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// The description, with the schema of a patch as the body of each PATCH operation.
-pub(crate) fn describe(description: &OpenApi) -> Value {
-    let mut document = serde_json::to_value(description).expect("a description is JSON");
+/// Gives each PATCH operation of a description the schema of a patch as its body.
+pub(crate) fn complete(document: &mut Value) {
     let mut patches = Patches { schemas: document["components"]["schemas"].clone(), made: Map::new() };
     for operations in document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut()) {
         let Some(content) = operations.pointer_mut("/patch/requestBody/content/application~1json") else { continue };
@@ -19,7 +17,6 @@ pub(crate) fn describe(description: &OpenApi) -> Value {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.extend(patches.made);
     }
-    document
 }
 
 struct Patches {
