@@ -77,7 +77,7 @@ impl Asset {
 }
 
 /// `GET /api/openapi.json`
-pub fn document(description: OpenApi) -> MethodRouter<App> {
+pub fn document(description: serde_json::Value) -> MethodRouter<App> {
     let description = Arc::new(description);
     get(async move |headers: HeaderMap| {
         let document = DOCUMENT.get_or_init(|| {

@@ -143,8 +143,14 @@ pub fn api() -> OpenApiRouter<App> {
 }
 
 /// The OpenAPI description of the API.
-pub fn describe() -> OpenApi {
-    body::patch_schemas::describe(api().split_for_parts().1)
+pub fn describe() -> serde_json::Value {
+    published(api().split_for_parts().1)
+}
+
+fn published(description: OpenApi) -> serde_json::Value {
+    let mut document = serde_json::to_value(description).expect("a description is JSON");
+    body::patch_schemas::complete(&mut document);
+    document
 }
 
 /// Uploads of components. A component beyond its limit gets an error with its size, so more must be read than a
@@ -158,7 +164,6 @@ fn uploads() -> OpenApiRouter<App> {
 /// All routes of this server: the API, the URLs of visitors and networks, and the pages of `site`.
 pub fn router(app: App, site: Site) -> Router {
     let (api, description) = api().split_for_parts();
-    let description = body::patch_schemas::describe(description);
     let operations = Arc::new(Operations::of(&description).with_rows(site.rows));
     tracking::prepare_user_agents();
     let api = api
@@ -184,7 +189,7 @@ pub fn router(app: App, site: Site) -> Router {
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::head))
         // API
         .merge(api)
-        .route("/api/openapi.json", openapi::document(description))
+        .route("/api/openapi.json", openapi::document(published(description)))
         .route("/api/docs", get(openapi::page))
         .route("/api/docs/{file}", get(openapi::asset))
         .merge(operators())

@@ -2,16 +2,11 @@
 //! of a patch: the same fields, none of them required, and null clears each that can be cleared.
 
 use serde_json::{Map, Value, json};
-use utoipa::openapi::OpenApi;
 
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// Replaces the schema of each PATCH operation's body.
-///
-/// # Panics
-/// The result is not a description. That is a programming error, found when the server starts.
-pub(crate) fn describe(description: OpenApi) -> OpenApi {
-    let mut document = serde_json::to_value(description).expect("a description is JSON");
+/// Gives each PATCH operation of a description the schema of a patch as its body.
+pub(crate) fn complete(document: &mut Value) {
     let mut patches = Patches { schemas: document["components"]["schemas"].clone(), made: Map::new() };
     for operations in document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut()) {
         let Some(content) = operations.pointer_mut("/patch/requestBody/content/application~1json") else { continue };
@@ -22,7 +17,6 @@ pub(crate) fn describe(description: OpenApi) -> OpenApi {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.extend(patches.made);
     }
-    serde_json::from_value(document).expect("it is still a description")
 }
 
 struct Patches {
