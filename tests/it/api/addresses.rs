@@ -20,7 +20,7 @@ async fn addresses_with_control_characters_are_refused(db: Database) {
             ("affiliates", json!({"name": "Ada", "email": email})),
             ("users", json!({"name": "Ada", "email": email, "role": "support"})),
             ("customers", json!({"external_id": "c-1", "name": "Ada", "email": email})),
-            ("auth/reset-password", json!({"email": email})),
+            ("auth/reset", json!({"email": email})),
             ("conversions", json!({"click_id": click.id, "transaction_id": "T-1", "customer_email": email})),
             ("offers", json!({"name": "O", "landing_url": url, "currency": "USD", "payout": {"fixed": "1"}})),
             ("links", json!({"affiliate_id": click.link.affiliate.id, "offer_id": click.link.offer, "deep_url": url})),

@@ -114,13 +114,12 @@ impl Mailer {
         let to =
             to.parse().map_err(|_| MailError::Permanent("the address is not a valid e-mail address".to_owned()))?;
         let host = from.email.domain().to_owned();
-        // Plain text if possible, so that links are not broken in the files that people read. A server may not support
-        // eight bits, so a text with other letters than ASCII is encoded for it.
-        let plain = match self {
-            Self::Smtp { .. } => ContentTransferEncoding::SevenBit,
-            Self::Folder { .. } => ContentTransferEncoding::EightBit,
+        let text = match self {
+            // A server may not support eight bits, so a text with other letters than ASCII is encoded for it.
+            Self::Smtp { .. } => Body::new_with_encoding(text.clone(), ContentTransferEncoding::SevenBit)
+                .unwrap_or_else(|_| Body::new(text)),
+            Self::Folder { .. } => readable(text),
         };
-        let text = Body::new_with_encoding(text.clone(), plain).unwrap_or_else(|_| Body::new(text));
         let message = Message::builder()
             .message_id(Some(format!("<{id}@{host}>")))
             .from(from)
@@ -142,6 +141,17 @@ impl Mailer {
             }
         }
     }
+}
+
+/// The text as it is, so that links can be copied from the files that people read. Only a line that is too long for a
+/// message is encoded.
+fn readable(text: String) -> Body {
+    const LINE_BYTES_MAX: usize = 998;
+    if text.lines().any(|line| line.len() > LINE_BYTES_MAX) || text.contains('\0') {
+        return Body::new(text);
+    }
+    let lines: String = text.lines().map(|line| format!("{line}\r\n")).collect();
+    Body::dangerous_pre_encoded(lines.into_bytes(), ContentTransferEncoding::EightBit)
 }
 
 /// Why a message was not sent.
