@@ -9,7 +9,6 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -142,8 +141,8 @@ pub fn api() -> OpenApiRouter<App> {
 }
 
 /// The OpenAPI description of the API.
-pub fn describe() -> OpenApi {
-    api().split_for_parts().1
+pub fn describe() -> serde_json::Value {
+    openapi::published(api().split_for_parts().1)
 }
 
 /// Uploads of components. A component beyond its limit gets an error with its size, so more must be read than a
