@@ -99,8 +99,10 @@ pub fn complete(path: &str, method: &str, operation: &mut Value) {
         has_idempotency_key: method == "post" && !idempotency::is_excluded(path),
         is_limited: LIMITED.contains(&id.as_str()),
     };
-    if let Some(component) = operation.pointer_mut("/requestBody/content/application~1wasm") {
-        component["schema"] = json!({"type": "string", "format": "binary"});
+    for kind in ["application~1wasm", "text~1csv"] {
+        if let Some(file) = operation.pointer_mut(&format!("/requestBody/content/{kind}")) {
+            file["schema"] = json!({"type": "string", "format": "binary"});
+        }
     }
     complete_parameters(path, &traits, operation);
     complete_responses(&traits, operation);

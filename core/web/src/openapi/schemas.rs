@@ -2,9 +2,22 @@
 
 use serde_json::{Value, json};
 
+use domain::money::withdrawal::Status;
+use domain::reports::calendar::Unit;
+
 use super::error_codes;
 use super::errors::reference;
 use crate::api::tracking::conversions::BATCH_MAX;
+
+/// Fields of responses that are one of these words.
+const WORDS: &[(&str, &str, &[&str])] = &[
+    ("CallerOut", "signed_in_by", &["bootstrap", "key", "session"]),
+    ("PaymentResultLineOut", "result", &["paid", "failed", "returned", "unchanged", "error"]),
+    ("SeriesOut", "interval", Unit::WORDS),
+    ("WithdrawalApprovalOut", "result", &["approved", "error"]),
+    ("WithdrawalOut", "status", &Status::WORDS),
+    ("WithdrawalStepOut", "status", &Status::WORDS),
+];
 
 /// Completes the schemas of the document. Schemas of pages are renamed, so references to them change everywhere.
 pub fn complete(document: &mut Value) {
@@ -19,15 +32,35 @@ pub fn complete(document: &mut Value) {
     schemas.insert("ErrorCode".to_owned(), codes());
     schemas["Problem"]["properties"]["code"] = open(schemas["Problem"]["properties"]["code"]["description"].clone());
     schemas["FieldIssue"]["properties"]["code"] = open(schemas["FieldIssue"]["properties"]["code"]["description"].clone());
-    for (name, field) in [("WithdrawalOut", "status"), ("WithdrawalStepOut", "status")] {
-        schemas[name]["properties"][field]["enum"] = json!(domain::money::withdrawal::Status::WORDS);
+    for (name, field, words) in WORDS {
+        schemas[*name]["properties"][*field]["enum"] = json!(words);
     }
     // utoipa has no attribute for the bounds of a variant.
     for option in schemas["ConversionsIn"]["oneOf"].as_array_mut().into_iter().flatten().filter(|it| it["type"] == "array") {
         option["minItems"] = 1.into();
         option["maxItems"] = BATCH_MAX.into();
     }
+    let status = &mut schemas["ConversionStatusWithReason"];
+    *status = merged(status);
     rename_pages(document);
+}
+
+/// The alternatives of an object as one object, because generated clients cannot combine alternatives with `allOf`.
+fn merged(schema: &Value) -> Value {
+    let mut merged = json!({"type": "object", "description": schema["description"], "properties": {}});
+    let mut required: Option<Vec<Value>> = None;
+    for option in schema["oneOf"].as_array().into_iter().flatten() {
+        for (name, property) in option["properties"].as_object().into_iter().flatten() {
+            match merged["properties"][name]["enum"].as_array_mut() {
+                Some(words) => words.extend(property["enum"].as_array().into_iter().flatten().cloned()),
+                None => merged["properties"][name] = property.clone(),
+            }
+        }
+        let here = option["required"].as_array().cloned().unwrap_or_default();
+        required = Some(required.map_or(here.clone(), |all| all.into_iter().filter(|it| here.contains(it)).collect()));
+    }
+    merged["required"] = required.unwrap_or_default().into();
+    merged
 }
 
 fn page_name(item: &str) -> String {

@@ -62,6 +62,7 @@ pub struct PostbackIn {
     /// Of rejected conversions only those with one of these reasons are sent, in any case; all if empty. At most 50
     /// reasons of 1 to 100 characters.
     #[serde(default)]
+    #[schema(max_items = 50)]
     rejection_reasons: Vec<String>,
     /// How long a delivery waits before it is sent; it is sent immediately if absent or null. The adapter defines the
     /// bounds, in `rules` of its description.
@@ -97,6 +98,7 @@ pub struct PostbackChanges {
     /// The status of conversions that are sent.
     firing_status: Option<FiringStatus>,
     /// Replaces all reasons; an empty list removes them.
+    #[schema(max_items = 50)]
     rejection_reasons: Option<Vec<String>>,
     /// How long a delivery waits before it is sent; null removes the delay.
     #[serde(default, deserialize_with = "crate::api::some")]

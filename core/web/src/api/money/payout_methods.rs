@@ -52,7 +52,9 @@ pub struct PayoutMethodIn {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutMethodChanges {
+    #[schema(max_length = 100)]
     name: Option<String>,
+    #[schema(max_length = 200)]
     processing_time: Option<String>,
     /// Built-in methods keep their schema.
     #[schema(value_type = Option<Object>)]

@@ -37,6 +37,7 @@ pub struct UserIn {
 #[serde(deny_unknown_fields)]
 pub struct UserChanges {
     /// 1 to 200 characters.
+    #[schema(max_length = 200)]
     name: Option<String>,
     /// A role of staff cannot become `affiliate`, and the reverse.
     role: Option<Role>,

@@ -50,6 +50,7 @@ macro_rules! offer_body {
             #[schema(value_type = Option<PayoutIn>)]
             revenue: Option<Option<PayoutIn>>,
             /// Goals with their own payout or revenue, at most 100.
+            #[schema(max_items = 100)]
             goals: Option<Vec<Goal>>,
             /// The URL to which links lead while the offer is paused; null for a "not found" page. It can contain the
             /// macros {affiliate_id} and {offer_id}.
@@ -58,9 +59,11 @@ macro_rules! offer_body {
             fallback_url: Option<Option<String>>,
             /// Landing pages besides `landing_url`, at most 50. A link, or its parameter `lp`, selects one by name;
             /// other visitors are distributed by weight.
+            #[schema(max_items = 50)]
             landing_pages: Option<Vec<LandingPage>>,
             /// Hosts of pages to which links may lead by `deep_url` or their parameter `url`, at most 100. No deep
             /// links if empty.
+            #[schema(max_items = 100)]
             deep_link_hosts: Option<Vec<HostPattern>>,
             /// How conversions are attributed.
             attribution: Option<AttributionTerms>,
