@@ -352,12 +352,7 @@ text_schema!(
     r"^-?[0-9]{1,20}(\.[0-9]{1,6})?$",
     "-12.50"
 );
-text_schema!(
-    Percent,
-    "A percentage as text, from 0 to 100.",
-    r"^(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)$",
-    "30"
-);
+text_schema!(Percent, "A percentage as text, from 0 to 100.", r"^(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)$", "30");
 text_schema!(Currency, "A three-letter ISO 4217 currency code.", "^[A-Z]{3}$", "USD");
 
 impl utoipa::PartialSchema for Money {

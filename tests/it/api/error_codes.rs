@@ -102,7 +102,8 @@ impl<'ast> Visit<'ast> for Codes {
     fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
         let subject = type_name(&item.self_ty);
         let is_problem = subject == "Problem";
-        for function in item.items.iter().filter_map(|it| if let syn::ImplItem::Fn(it) = it { Some(it) } else { None }) {
+        for function in item.items.iter().filter_map(|it| if let syn::ImplItem::Fn(it) = it { Some(it) } else { None })
+        {
             let name = function.sig.ident.to_string();
             if (name == "code" && self.types.contains(&subject)) || (is_problem && name == "from") {
                 let mut literals = Literals::default();

@@ -136,7 +136,9 @@ async fn examples_of_requests_are_readable() {
     let description = t.anonymous().get("/api/openapi.json").await.expect(200);
     for (path, operations) in description["paths"].as_object().expect("paths") {
         for (verb, operation) in operations.as_object().expect("operations") {
-            let Some(example) = operation["requestBody"]["content"]["application/json"].get("example") else { continue };
+            let Some(example) = operation["requestBody"]["content"]["application/json"].get("example") else {
+                continue;
+            };
             let method = Method::from_bytes(verb.to_ascii_uppercase().as_bytes()).expect("a method");
             let path = path.replace("{id}", "06a5xk2m7q8r9stvwxyz012345");
             let answer = t.admin.send(t.admin.request(method, &path).json(example)).await;

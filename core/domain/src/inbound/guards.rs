@@ -61,7 +61,7 @@ pub struct TokenGuard {
     #[schema(min_length = 1, max_length = 100)]
     pub parameter: String,
     /// The secret value, with 8 to 200 characters; masked in responses.
-    #[schema(min_length = 8, max_length = 200)]
+    #[schema(max_length = 200)]
     pub value: String,
 }
 
@@ -72,7 +72,7 @@ pub struct HmacGuard {
     /// Name of the header.
     pub header: String,
     /// The secret of the HMAC, with 8 to 200 characters; masked in responses.
-    #[schema(min_length = 8, max_length = 200)]
+    #[schema(max_length = 200)]
     pub secret: String,
     /// The hash function of the HMAC; `sha256` if absent.
     #[serde(default)]

@@ -95,10 +95,10 @@ const RESPONSES: [ErrorResponse; 10] = [
 
 /// `components.responses`.
 pub fn responses() -> Value {
-    let mut responses: serde_json::Map<_, _> =
-        RESPONSES.iter().map(|it| (it.name.to_owned(), component(it))).collect();
+    let mut responses: serde_json::Map<_, _> = RESPONSES.iter().map(|it| (it.name.to_owned(), component(it))).collect();
     let description = "An error. docs/errors.md lists all codes; `Retry-After` is present with 429 and 503.";
-    let headers = json!({"x-request-id": reference("headers", "RequestId"), "Retry-After": reference("headers", "RetryAfter")});
+    let headers =
+        json!({"x-request-id": reference("headers", "RequestId"), "Retry-After": reference("headers", "RetryAfter")});
     let example = Problem::from(engine::Error::invalid("/name", "must have 1 to 200 characters"));
     responses.insert("Error".to_owned(), body(description, headers, &example));
     Value::Object(responses)

@@ -128,10 +128,15 @@ impl Sampler<'_> {
 
     /// A text, number or flag.
     fn plain(&self, schema: &Value, kind: &str, is_nullable: bool, place: Place) -> Option<Value> {
-        match self.fields.get(place.field) {
-            Some(Value::Null) if !is_nullable => {}
-            Some(value) => return Some(value.clone()),
-            None => {}
+        let fits = |value: &&Value| match value {
+            Value::Null => is_nullable,
+            Value::String(_) => kind == "string",
+            Value::Bool(_) => kind == "boolean",
+            Value::Number(_) => matches!(kind, "integer" | "number"),
+            _ => false,
+        };
+        if let Some(value) = self.fields.get(place.field).filter(fits) {
+            return Some(value.clone());
         }
         match kind {
             "boolean" => Some(false.into()),

@@ -22,7 +22,8 @@ const WORDS: &[(&str, &str, &[&str])] = &[
 /// Completes the schemas of the document. Schemas of pages are renamed, so references to them change everywhere.
 pub fn complete(document: &mut Value) {
     let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
-    let names: Vec<String> = schemas.keys().filter_map(|name| name.strip_prefix("PageOut_")).map(str::to_owned).collect();
+    let names: Vec<String> =
+        schemas.keys().filter_map(|name| name.strip_prefix("PageOut_")).map(str::to_owned).collect();
     for name in names {
         let mut page = schemas.remove(&format!("PageOut_{name}")).expect("the name is from the map");
         // A generated client needs one type for an object, in lists and alone.
@@ -31,18 +32,40 @@ pub fn complete(document: &mut Value) {
     }
     schemas.insert("ErrorCode".to_owned(), codes());
     schemas["Problem"]["properties"]["code"] = open(schemas["Problem"]["properties"]["code"]["description"].clone());
-    schemas["FieldIssue"]["properties"]["code"] = open(schemas["FieldIssue"]["properties"]["code"]["description"].clone());
+    schemas["FieldIssue"]["properties"]["code"] =
+        open(schemas["FieldIssue"]["properties"]["code"]["description"].clone());
     for (name, field, words) in WORDS {
         schemas[*name]["properties"][*field]["enum"] = json!(words);
     }
     // utoipa has no attribute for the bounds of a variant.
-    for option in schemas["ConversionsIn"]["oneOf"].as_array_mut().into_iter().flatten().filter(|it| it["type"] == "array") {
+    for option in
+        schemas["ConversionsIn"]["oneOf"].as_array_mut().into_iter().flatten().filter(|it| it["type"] == "array")
+    {
         option["minItems"] = 1.into();
         option["maxItems"] = BATCH_MAX.into();
     }
     let status = &mut schemas["ConversionStatusWithReason"];
     *status = merged(status);
+    schemas.values_mut().for_each(open_objects);
     rename_pages(document);
+}
+
+/// Objects without known fields have any fields; without this a generator takes them for empty ones.
+fn open_objects(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let is_object = fields.get("type").is_some_and(|it| {
+                it == "object" || it.as_array().is_some_and(|kinds| kinds.contains(&"object".into()))
+            });
+            if is_object && !fields.contains_key("properties") && !fields.contains_key("additionalProperties") {
+                fields.insert("additionalProperties".to_owned(), true.into());
+            }
+            let parts = fields.iter_mut().filter(|(name, _)| !matches!(name.as_str(), "example" | "examples"));
+            parts.for_each(|(_, part)| open_objects(part));
+        }
+        Value::Array(items) => items.iter_mut().for_each(open_objects),
+        _ => {}
+    }
 }
 
 /// The alternatives of an object as one object, because generated clients cannot combine alternatives with `allOf`.
