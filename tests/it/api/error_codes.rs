@@ -54,6 +54,7 @@ fn rust_files(folder: &Path) -> Vec<syn::File> {
     paths
         .flat_map(|path| match path.extension().and_then(|it| it.to_str()) {
             _ if path.is_dir() => rust_files(&path),
+            _ if path.ends_with("tests.rs") => vec![],
             Some("rs") => {
                 let text = std::fs::read_to_string(&path).expect("a source can be read");
                 vec![syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))]
@@ -135,6 +136,14 @@ impl<'ast> Visit<'ast> for Codes {
             self.add_literals(place.and_then(|it| call.args.iter().nth(it)).and_then(text));
         }
         visit::visit_expr_call(self, call);
+    }
+
+    /// Macros such as `vec![…]` contain expressions.
+    fn visit_macro(&mut self, called: &'ast syn::Macro) {
+        let parser = syn::punctuated::Punctuated::<syn::Expr, syn::Token![,]>::parse_terminated;
+        for expression in called.parse_body_with(parser).into_iter().flatten() {
+            Visit::visit_expr(self, &expression);
+        }
     }
 
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {

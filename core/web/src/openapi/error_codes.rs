@@ -140,7 +140,6 @@ pub const CATALOGUE: &[Group] = &[
         title: "Limits",
         codes: &[
             code("balance_limit", &[422], "The account of an affiliate would hold more than 4,000,000,000,000."),
-            code("took_too_long", &[422], "The report or export takes longer than one request may. Request less data."),
             code("too_many_api_keys", &[409], "The person has the maximum number of active API keys. Revoke one."),
             code("too_many_links", &[409], "The affiliate has the maximum number of links."),
             code("too_many_postbacks", &[409], "The affiliate has the maximum number of postbacks. Archive one."),
@@ -152,6 +151,7 @@ pub const CATALOGUE: &[Group] = &[
             ),
             code("too_many_sources", &[409], "The affiliate has the maximum number of sources. Archive one."),
             code("too_many_tests", &[429], "Too many test requests were sent. Wait for the time in `Retry-After`."),
+            code("took_too_long", &[422], "The report or export takes longer than one request may. Request less data."),
         ],
     },
     Group {
