@@ -364,7 +364,7 @@ fn status_of(change: Change) -> StatusCode {
 #[utoipa::path(post, path = "/api/v1/conversions", tag = "conversions", request_body = ConversionsIn,
     security(("api_key" = ["manage_conversions"])),
     responses((status = 201, description = "One conversion, which is recorded.", body = ConversionOut),
-        (status = 200, body = ConversionsOut,
+        (status = 200, body = inline(ConversionsOut),
             description = "For one conversion: the conversion, which was known and is now unchanged or updated. For an array: the results, one for each conversion."),
         (status = "default", body = Problem)))]
 pub async fn create_conversions(
