@@ -114,7 +114,7 @@ async fn operations_for_people_name_the_session() {
         for (verb, operation) in operations.as_object().expect("operations") {
             let method = Method::from_bytes(verb.to_ascii_uppercase().as_bytes()).expect("a method");
             let example = operation["requestBody"]["content"]["application/json"].get("example");
-            let mut request = t.admin.request(method, &path.replace("{id}", "key_06a5xk2m7q8r9stvwxyz012345"));
+            let mut request = t.admin.request(method, &path.replace("{id}", "06a5xk2m7q8r9stvwxyz012345"));
             if let Some(body) = example {
                 request = request.json(body);
             }
