@@ -95,11 +95,13 @@ impl Client {
     /// Sends a request to a server that can be killed at any moment.
     pub async fn try_send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
         let response = request.send().await?;
-        Ok(Answer {
+        let answer = Answer {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             text: response.text().await?,
-        })
+        };
+        answer.check_codes();
+        Ok(answer)
     }
 
     /// Every item of a list, page by page.
@@ -123,6 +125,22 @@ impl Client {
 }
 
 impl Answer {
+    /// Every error that a test gets has a code of the catalogue, with one of its statuses.
+    fn check_codes(&self) {
+        if self.header("content-type") != Some("application/problem+json") {
+            return;
+        }
+        let problem = self.json();
+        let code = text(&problem, "code");
+        let known = web::openapi::error_codes().find(|it| it.code == code);
+        let statuses = known.map_or(&[][..], |it| it.statuses);
+        assert!(
+            statuses.contains(&self.status),
+            "{} {code} is not in core/web/src/openapi/error_codes.rs, which has {statuses:?} for it",
+            self.status
+        );
+    }
+
     /// The body, after a check of the status.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {

@@ -331,12 +331,13 @@ impl fmt::Display for Percent {
 }
 
 macro_rules! text_schema {
-    ($name:ident, $description:literal, $example:literal) => {
+    ($name:ident, $description:literal, $pattern:literal, $example:literal) => {
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 utoipa::openapi::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
                     .description(Some($description))
+                    .pattern(Some($pattern))
                     .examples([$example])
                     .into()
             }
@@ -344,10 +345,15 @@ macro_rules! text_schema {
         impl utoipa::ToSchema for $name {}
     };
 }
-text_schema!(Amount, "An exact amount as text, with at most six decimals.", "12.50");
-text_schema!(SignedAmount, "An exact amount as text, which may be negative, with at most six decimals.", "-12.50");
-text_schema!(Percent, "A percentage as text, from 0 to 100.", "30");
-text_schema!(Currency, "A three-letter ISO 4217 currency code.", "USD");
+text_schema!(Amount, "An exact amount as text, with at most six decimals.", r"^[0-9]{1,20}(\.[0-9]{1,6})?$", "12.50");
+text_schema!(
+    SignedAmount,
+    "An exact amount as text, which may be negative, with at most six decimals.",
+    r"^-?[0-9]{1,20}(\.[0-9]{1,6})?$",
+    "-12.50"
+);
+text_schema!(Percent, "A percentage as text, from 0 to 100.", r"^(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)$", "30");
+text_schema!(Currency, "A three-letter ISO 4217 currency code.", "^[A-Z]{3}$", "USD");
 
 impl utoipa::PartialSchema for Money {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {

@@ -198,6 +198,7 @@ macro_rules! id {
                 utoipa::openapi::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
                     .description(Some(concat!("The id of ", $kind, ".")))
+                    .pattern(Some(concat!("^", $prefix, "[0-7][0-9a-hjkmnp-tv-z]{25}$")))
                     .examples([format!("{}06a5xk2m7q8r9stvwxyz012345", $prefix)])
                     .into()
             }

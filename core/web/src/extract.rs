@@ -181,8 +181,8 @@ impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
     }
 }
 
-const LIMIT_DEFAULT: u64 = 50;
-const LIMIT_MAX: u64 = 200;
+pub(crate) const LIMIT_DEFAULT: u64 = 50;
+pub(crate) const LIMIT_MAX: u64 = 200;
 
 /// The page of a list to return.
 #[derive(Clone, Debug, Default, serde::Deserialize, utoipa::IntoParams)]

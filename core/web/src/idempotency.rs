@@ -27,7 +27,7 @@ use super::extract;
 use super::limits::BODY_LIMIT;
 
 const HEADER: &str = "idempotency-key";
-const KEY_MAX_CHARS: usize = 255;
+pub(crate) const KEY_MAX_CHARS: usize = 255;
 
 /// Whether a request has an `Idempotency-Key`.
 pub fn has_key(headers: &axum::http::HeaderMap) -> bool {
@@ -67,7 +67,7 @@ pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Resp
 
 /// Whether the key is ignored. Requests of people contain passwords and codes, and pasted URLs contain tokens, so
 /// neither their hashes nor their responses are stored. Parsing a pasted URL changes nothing.
-fn is_excluded(path: &str) -> bool {
+pub(crate) fn is_excluded(path: &str) -> bool {
     path.starts_with("/api/v1/auth/") || path == "/api/v1/postbacks/parse"
 }
 

@@ -9,7 +9,6 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,7 +24,6 @@ use super::api::people::{api_keys, audit, auth, users, warnings};
 use super::api::program::{affiliates, applications, customers, offers, payout_overrides, sub_affiliates};
 use super::api::reports;
 use super::api::tracking::{clicks, conversions, events, exports, links};
-use super::body;
 use super::errors::{Problem, internal_error};
 use super::limits::BODY_LIMIT;
 use super::operations::Operations;
@@ -144,13 +142,7 @@ pub fn api() -> OpenApiRouter<App> {
 
 /// The OpenAPI description of the API.
 pub fn describe() -> serde_json::Value {
-    published(api().split_for_parts().1)
-}
-
-fn published(description: OpenApi) -> serde_json::Value {
-    let mut document = serde_json::to_value(description).expect("a description is JSON");
-    body::patch_schemas::complete(&mut document);
-    document
+    openapi::published(api().split_for_parts().1)
 }
 
 /// Uploads of components. A component beyond its limit gets an error with its size, so more must be read than a
@@ -189,7 +181,7 @@ pub fn router(app: App, site: Site) -> Router {
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::head))
         // API
         .merge(api)
-        .route("/api/openapi.json", openapi::document(published(description)))
+        .route("/api/openapi.json", openapi::document(description))
         .route("/api/docs", get(openapi::page))
         .route("/api/docs/{file}", get(openapi::asset))
         .merge(operators())

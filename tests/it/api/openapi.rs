@@ -2,6 +2,7 @@
 
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
+use reqwest::Method;
 use serde_json::Value;
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/openapi.json");
@@ -102,6 +103,50 @@ async fn the_description_is_complete() {
         .filter(|pointer| description.pointer(pointer.trim_start_matches('#')).is_none())
         .collect();
     assert_eq!(dangling, [""; 0], "every reference leads somewhere");
+}
+
+/// An operation that names only the session as its security refuses every key, and no other operation does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_for_people_name_the_session() {
+    let t = TestApp::start(Database::sqlite()).await;
+    let description = t.anonymous().get("/api/openapi.json").await.expect(200);
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        for (verb, operation) in operations.as_object().expect("operations") {
+            let method = Method::from_bytes(verb.to_ascii_uppercase().as_bytes()).expect("a method");
+            let example = operation["requestBody"]["content"]["application/json"].get("example");
+            let mut request = t.admin.request(method, &path.replace("{id}", "06a5xk2m7q8r9stvwxyz012345"));
+            if let Some(body) = example {
+                request = request.json(body);
+            }
+            let is_for_people = operation["security"] == serde_json::json!([{"session": []}]);
+            if is_for_people {
+                t.admin.send(request).await.expect_problem(403, "needs_person");
+            } else if verb == "get" {
+                let answer = t.admin.send(request).await;
+                assert!(!answer.text.contains("needs_person"), "{path} refuses keys: {}", answer.text);
+            }
+        }
+    }
+}
+
+/// The example of each request body can be read: the request fails, if at all, because of the objects that it names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn examples_of_requests_are_readable() {
+    let t = TestApp::start(Database::sqlite()).await;
+    let description = t.anonymous().get("/api/openapi.json").await.expect(200);
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        for (verb, operation) in operations.as_object().expect("operations") {
+            let Some(example) = operation["requestBody"]["content"]["application/json"].get("example") else {
+                continue;
+            };
+            let method = Method::from_bytes(verb.to_ascii_uppercase().as_bytes()).expect("a method");
+            let path = path.replace("{id}", "06a5xk2m7q8r9stvwxyz012345");
+            let answer = t.admin.send(t.admin.request(method, &path).json(example)).await;
+            let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
+            let unreadable = ["invalid_json", "invalid_field", "invalid_amount", "invalid_rule", "invalid_config"];
+            assert!(!unreadable.contains(&code.as_str()), "{verb} {path}: {}", answer.text);
+        }
+    }
 }
 
 fn references(value: &Value) -> Vec<String> {

@@ -26,7 +26,7 @@ pub struct Guards {
     /// A secret token in a parameter.
     pub token: Option<TokenGuard>,
     /// Networks that may send, in CIDR notation: 203.0.113.0/24. At most 200; all networks if empty.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<String>, max_items = 200)]
     #[serde(deserialize_with = "networks")]
     pub networks: Vec<IpNet>,
     /// A signature in a header.
@@ -58,8 +58,10 @@ impl<'de> Deserialize<'de> for Network {
 #[serde(deny_unknown_fields)]
 pub struct TokenGuard {
     /// Name of the parameter in query, form or JSON, with 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     pub parameter: String,
     /// The secret value, with 8 to 200 characters; masked in responses.
+    #[schema(max_length = 200)]
     pub value: String,
 }
 
@@ -70,6 +72,7 @@ pub struct HmacGuard {
     /// Name of the header.
     pub header: String,
     /// The secret of the HMAC, with 8 to 200 characters; masked in responses.
+    #[schema(max_length = 200)]
     pub secret: String,
     /// The hash function of the HMAC; `sha256` if absent.
     #[serde(default)]

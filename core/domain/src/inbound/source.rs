@@ -231,6 +231,7 @@ pub struct Reasoned {
     pub status: MeaningWord,
     /// The reason, if the status is rejected: 1 to 100 characters. The default is the reason that the network sends.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 100)]
     pub reason: Option<String>,
 }
 
@@ -238,6 +239,7 @@ pub struct Reasoned {
 /// no other effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = NotificationMeaning)]
 pub enum MeaningWord {
     /// The conversion is pending.
     Pending,
@@ -358,10 +360,10 @@ pub enum Decimal {
 #[schema(as = SourceReply)]
 pub struct Reply {
     /// HTTP status, 200 to 299.
-    #[schema(example = 200)]
+    #[schema(example = 200, minimum = 200, maximum = 299)]
     pub status: u16,
     /// The body, at most 4096 bytes.
-    #[schema(example = "OK")]
+    #[schema(example = "OK", max_length = 4096)]
     pub body: String,
 }
 

@@ -14,6 +14,7 @@ use crate::timestamp::Timestamp;
 #[serde(default, deny_unknown_fields)]
 pub struct Caps {
     /// The limits, at most 100. A conversion must be within all limits that apply to it.
+    #[schema(max_items = 100)]
     pub limits: Vec<Cap>,
     /// How conversions beyond a limit are handled; `reject` if absent.
     pub over: OverCap,

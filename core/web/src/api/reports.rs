@@ -23,8 +23,8 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::reports::{self, ReportRequest};
 
-const LIMIT_DEFAULT: u64 = 100;
-const LIMIT_MAX: u64 = 10_000;
+pub(crate) const LIMIT_DEFAULT: u64 = 100;
+pub(crate) const LIMIT_MAX: u64 = 10_000;
 /// The maximum period of a report. It limits the time that a report takes.
 const DAYS_MAX: i64 = 1_100;
 const DAYS_DEFAULT: u32 = 30;

@@ -69,6 +69,7 @@ pub struct PostbackIn {
     /// Of rejected conversions only those with one of these reasons are sent, in any case; all if empty. At most 50
     /// reasons of 1 to 100 characters.
     #[serde(default)]
+    #[schema(max_items = 50)]
     rejection_reasons: Vec<String>,
     /// How long a delivery waits before it is sent; it is sent immediately if absent or null. The adapter defines the
     /// bounds, in `rules` of its description.

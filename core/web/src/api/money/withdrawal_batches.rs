@@ -120,7 +120,7 @@ pub struct ExportFilter {
 /// CSV.
 #[utoipa::path(get, path = "/api/v1/withdrawal-batches/{id}/export", tag = "withdrawals",
     params(("id" = WithdrawalBatchId, Path), ExportFilter), security(("api_key" = ["pay_withdrawals"])),
-    responses((status = 200, body = String, content_type = "application/xml", description = "The file, also as text/csv."),
+    responses((status = 200, description = "The file, in the format of the payout method.", content((String = "application/xml"), (String = "text/csv"))),
         (status = "default", body = Problem)))]
 pub async fn export_withdrawal_batch(
     State(app): State<App>,

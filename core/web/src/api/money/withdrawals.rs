@@ -358,6 +358,7 @@ pub async fn cancel_withdrawal(
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalApprovalsIn {
     /// 1 to 1,000 ids.
+    #[schema(min_items = 1, max_items = 1000)]
     ids: Vec<WithdrawalId>,
     /// Accepts the present debts of the affiliates.
     #[serde(default)]

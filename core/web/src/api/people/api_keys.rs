@@ -189,7 +189,7 @@ pub async fn revoke_api_key(
 /// Create an API key of the signed-in person. It never has more permissions than the person's present role. Requires a
 /// session, the password, and a code of the second factor if there is one.
 #[utoipa::path(post, path = "/api/v1/auth/keys", tag = "api keys", request_body = OwnApiKeyIn,
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 201, body = NewApiKeyOut), (status = "default", body = Problem)))]
 pub async fn create_own_api_key(
     State(app): State<App>,
@@ -213,7 +213,7 @@ pub async fn create_own_api_key(
 
 /// List the API keys of the signed-in person, newest first. Requires a session.
 #[utoipa::path(get, path = "/api/v1/auth/keys", tag = "api keys", params(PageIn),
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 200, body = PageOut<ApiKeyOut>), (status = "default", body = Problem)))]
 pub async fn list_own_api_keys(
     State(app): State<App>,
@@ -226,7 +226,7 @@ pub async fn list_own_api_keys(
 
 /// Revoke an API key of the signed-in person. Requires a session.
 #[utoipa::path(delete, path = "/api/v1/auth/keys/{id}", tag = "api keys", params(("id" = KeyId, Path)),
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn revoke_own_api_key(
     State(app): State<App>,

@@ -36,8 +36,7 @@ pub struct AuditRecordOut {
     operation: String,
     /// The id of the changed or created object.
     object: Option<String>,
-    /// The fields of the request. Secrets and personal data are hidden.
-    #[schema(value_type = Object)]
+    /// The fields of the request: its body, or the parameters of an export. Secrets and personal data are hidden.
     fields: serde_json::Value,
     outcome: AuditOutcomeOut,
     /// The changed fields, at most 50. Secrets and personal data are hidden. Empty for a created object: `object` has

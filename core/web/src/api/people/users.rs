@@ -40,6 +40,7 @@ pub struct UserIn {
 #[serde(deny_unknown_fields)]
 pub struct UserChangesIn {
     /// 1 to 200 characters.
+    #[schema(max_length = 200)]
     name: String,
     /// A role of staff cannot become `affiliate`, and the reverse.
     role: Role,

@@ -20,6 +20,7 @@ use engine::program::sub_affiliates::{self, SubAffiliate};
 /// The settings of second-tier commissions.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SubAffiliateSettings)]
 pub struct SubAffiliateSettingsBody {
     /// The commission of each level, in percent of the payout: the first for the parent affiliate, the second for the
     /// parent affiliate of that one, and so on. Together at most 100; no commissions if empty.

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -31,7 +30,7 @@ use engine::tracking::conversions;
 use engine::tracking::record_conversions::Change;
 
 /// The maximum number of conversions in one request.
-const BATCH_MAX: usize = 1_000;
+pub(crate) const BATCH_MAX: usize = 1_000;
 
 /// The status of a conversion. `pending`: it waits for a decision. `approved`: the affiliate earns its payout.
 /// `rejected`: the affiliate earns nothing; this is final.
@@ -356,6 +355,14 @@ pub enum ConversionsIn {
     Many(Vec<ConversionIn>),
 }
 
+/// The conversion, or for an array the results.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ConversionsOut {
+    One(Box<ConversionOut>),
+    Many(ConversionResultsOut),
+}
+
 fn status_of(change: Change) -> StatusCode {
     if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK }
 }
@@ -367,18 +374,19 @@ fn status_of(change: Change) -> StatusCode {
 /// of an array has its own result: an error of one does not affect the others.
 #[utoipa::path(post, path = "/api/v1/conversions", tag = "conversions", request_body = ConversionsIn,
     security(("api_key" = ["manage_conversions"])),
-    responses((status = 201, description = "The conversion is recorded.", body = ConversionOut),
-        (status = 200, description = "For an array: the results, one for each conversion. For one conversion: it was known, and is unchanged or updated; the body is then the conversion, as for 201.", body = ConversionResultsOut),
+    responses((status = 201, description = "One conversion, which is recorded.", body = ConversionOut),
+        (status = 200, body = inline(ConversionsOut),
+            description = "For one conversion: the conversion, which was known and is now unchanged or updated. For an array: the results, one for each conversion."),
         (status = "default", body = Problem)))]
 pub async fn create_conversions(
     State(app): State<App>,
     Caller(actor): Caller,
     JsonBody(body): JsonBody,
-) -> ApiResult<Response> {
+) -> ApiResult<(StatusCode, Json<ConversionsOut>)> {
     let serde_json::Value::Array(items) = body else {
         let recorded = conversions::report(&app, body::read::<ConversionIn>(body)?.report()?).await?;
-        let status = status_of(recorded.change);
-        return Ok((status, Json(ConversionOut::of(actor, recorded.conversion))).into_response());
+        let conversion = Box::new(ConversionOut::of(actor, recorded.conversion));
+        return Ok((status_of(recorded.change), Json(ConversionsOut::One(conversion))));
     };
     if items.is_empty() || items.len() > BATCH_MAX {
         let detail = format!("the array has {} conversions; send 1 to {BATCH_MAX}", items.len());
@@ -410,7 +418,7 @@ pub async fn create_conversions(
             ConversionResultOut { http_status: problem.status().as_u16(), conversion: None, error: Some(problem) }
         }
     });
-    Ok(Json(ConversionResultsOut { items: items.collect() }).into_response())
+    Ok((StatusCode::OK, Json(ConversionsOut::Many(ConversionResultsOut { items: items.collect() }))))
 }
 
 #[derive(Default, Deserialize, IntoParams)]

@@ -156,7 +156,7 @@ fn columns(subject: Subject) -> &'static [&'static str] {
     params(("subject" = String, Path, description = "clicks, conversions, events or deliveries", example = "conversions"),
         ExportQuery, PeriodIn),
     security(("api_key" = ["read_reports"])),
-    responses((status = 200, description = "The rows. JSON Lines have the content type application/jsonl.", body = String, content_type = "text/csv"),
+    responses((status = 200, description = "The rows.", content((String = "text/csv"), (String = "application/jsonl"))),
         (status = "default", body = Problem)))]
 pub async fn export(
     State(app): State<App>,

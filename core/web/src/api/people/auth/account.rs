@@ -88,7 +88,7 @@ impl SessionOut {
 /// Change the signed-in person's password. Ends all other sessions. With `end_keys`, the person's API keys are revoked
 /// too.
 #[utoipa::path(post, path = "/api/v1/auth/password", tag = "sign-in", request_body = PasswordChangeIn,
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn change_password(
     State(app): State<App>,
@@ -104,7 +104,7 @@ pub async fn change_password(
 /// Change the signed-in person's e-mail address. A link is sent to the new address; the address changes when the link
 /// is confirmed. The response is the same if the new address is taken.
 #[utoipa::path(post, path = "/api/v1/auth/email", tag = "sign-in", request_body = EmailChangeIn,
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 202, body = EmailSentOut), (status = "default", body = Problem)))]
 pub async fn change_email(
     State(app): State<App>,
@@ -134,7 +134,7 @@ pub async fn confirm_email(
 
 /// List the sessions of the signed-in person, newest first.
 #[utoipa::path(get, path = "/api/v1/auth/sessions", tag = "sign-in",
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 200, body = PageOut<SessionOut>), (status = "default", body = Problem)))]
 pub async fn list_sessions(State(app): State<App>, person: Person) -> ApiResult<Json<PageOut<SessionOut>>> {
     let items = sessions::list(&app, person.user).await?;
@@ -144,7 +144,7 @@ pub async fn list_sessions(State(app): State<App>, person: Person) -> ApiResult<
 
 /// End a session of the signed-in person.
 #[utoipa::path(delete, path = "/api/v1/auth/sessions/{id}", tag = "sign-in", params(("id" = SessionId, Path)),
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn revoke_session(
     State(app): State<App>,
@@ -157,7 +157,7 @@ pub async fn revoke_session(
 
 /// End all sessions of the signed-in person except the session of this request.
 #[utoipa::path(delete, path = "/api/v1/auth/sessions", tag = "sign-in",
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn revoke_other_sessions(State(app): State<App>, person: Person) -> ApiResult<StatusCode> {
     sessions::revoke_all(&app, person.user, Some(person.session)).await?;

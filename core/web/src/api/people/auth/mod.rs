@@ -48,8 +48,9 @@ pub struct PasswordResetIn {
 #[serde(deny_unknown_fields)]
 pub struct NewPasswordIn {
     /// The token of the link in the e-mail.
+    #[schema(max_length = 200)]
     token: String,
-    #[schema(min_length = 10)]
+    #[schema(min_length = 10, max_length = 200)]
     password: String,
     /// Whether the person's API keys are revoked too.
     #[serde(default)]

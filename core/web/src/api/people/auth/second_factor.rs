@@ -57,7 +57,7 @@ pub struct RecoveryCodesOut {
 /// Begin to set up a second factor. Returns the secret for an authenticator app. The second factor takes effect when
 /// its first code is confirmed.
 #[utoipa::path(post, path = "/api/v1/auth/second-factor", tag = "sign-in", request_body = SecondFactorSetupIn,
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 200, body = SecondFactorSetupOut), (status = "default", body = Problem)))]
 pub async fn begin_second_factor(
     State(app): State<App>,
@@ -71,7 +71,7 @@ pub async fn begin_second_factor(
 /// Confirm a second factor with the first code of the app. From then on, signing in requires a code. The recovery codes
 /// are only in this response.
 #[utoipa::path(post, path = "/api/v1/auth/second-factor/confirm", tag = "sign-in", request_body = SecondFactorConfirmationIn,
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 200, body = RecoveryCodesOut), (status = "default", body = Problem)))]
 pub async fn confirm_second_factor(
     State(app): State<App>,
@@ -84,7 +84,7 @@ pub async fn confirm_second_factor(
 
 /// Create new recovery codes, which replace the former ones. They are only in this response.
 #[utoipa::path(post, path = "/api/v1/auth/second-factor/recovery-codes", tag = "sign-in", request_body = PasswordAndCodeIn,
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 200, body = RecoveryCodesOut), (status = "default", body = Problem)))]
 pub async fn renew_recovery_codes(
     State(app): State<App>,
@@ -97,7 +97,7 @@ pub async fn renew_recovery_codes(
 
 /// Remove the second factor. Requires the password and a code.
 #[utoipa::path(delete, path = "/api/v1/auth/second-factor", tag = "sign-in", request_body = PasswordAndCodeIn,
-    security(("api_key" = [])),
+    security(("session" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn remove_second_factor(
     State(app): State<App>,

@@ -1,4 +1,14 @@
 //! The OpenAPI description of the API, and a page that renders it from embedded assets.
+//!
+//! The annotations of the handlers say what differs between operations. [`published`] adds what is the same for all:
+//! headers, errors, security, examples.
+
+mod error_codes;
+mod errors;
+mod examples;
+mod operation;
+mod schemas;
+mod tags;
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -7,35 +17,74 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, SecurityRequirement, ServerBuilder,
+};
 
 use engine::app::App;
 
+use super::body::patch_schemas;
 use super::errors::Problem;
 
-const PAGE: &str = include_str!("../assets/docs.html");
+pub use error_codes::{CATALOGUE, all as error_codes, page as errors_page};
+
+const PAGE: &str = include_str!("../../assets/docs.html");
 /// swagger-ui-dist 5, unmodified; see `assets/README.md`.
-const SCRIPT: &[u8] = include_bytes!("../assets/swagger-ui-bundle.js");
-const STYLE: &[u8] = include_bytes!("../assets/swagger-ui.css");
+const SCRIPT: &[u8] = include_bytes!("../../assets/swagger-ui-bundle.js");
+const STYLE: &[u8] = include_bytes!("../../assets/swagger-ui.css");
 
 /// The description without paths.
 pub fn head() -> OpenApi {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("prk_…")
         .description(Some("An API key, or the bootstrap admin key."))
         .build();
+    let cookie = ApiKeyValue::with_description(
+        "postrider_session",
+        "The session of a person, from `POST /api/v1/auth/login`. With HTTPS the name of the cookie is \
+         `__Host-postrider_session`. A browser sends the cookie; other clients that change something with it also send \
+         `Origin` with the origin of this server.",
+    );
     let info = InfoBuilder::new()
         .title("Postrider")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(include_str!("../assets/openapi.md")))
+        .license(Some(LicenseBuilder::new().name("Apache-2.0 OR MIT").identifier(Some("Apache-2.0 OR MIT")).build()))
+        .description(Some(include_str!("../../assets/openapi.md")))
+        .build();
+    let schemes = ComponentsBuilder::new()
+        .security_scheme("api_key", SecurityScheme::Http(bearer))
+        .security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)))
         .build();
     OpenApiBuilder::new()
         .info(info)
-        .components(Some(ComponentsBuilder::new().security_scheme("api_key", SecurityScheme::Http(bearer)).build()))
+        .servers(Some([ServerBuilder::new().url("/").description(Some("The server of this description.")).build()]))
+        .components(Some(schemes))
         .security(Some([SecurityRequirement::new("api_key", Vec::<String>::new())]))
         .build()
+}
+
+/// The description as it is published: what the handlers state, with what is the same for all operations.
+pub fn published(description: OpenApi) -> Value {
+    let mut document = serde_json::to_value(description).expect("a description is JSON");
+    document["tags"] = tags::all();
+    for (name, part) in [("responses", errors::responses()), ("headers", operation::headers())] {
+        document["components"][name] = part;
+    }
+    document["components"]["parameters"] = operation::parameters();
+    schemas::complete(&mut document);
+    patch_schemas::complete(&mut document);
+    let paths = document["paths"].as_object_mut().expect("there are paths");
+    for (path, operations) in paths {
+        for (method, operation) in operations.as_object_mut().expect("a path has operations") {
+            operation::complete(path, method, operation);
+        }
+    }
+    examples::add(&mut document);
+    document
 }
 
 /// The serialized description, built at the first request.
@@ -77,11 +126,11 @@ impl Asset {
 }
 
 /// `GET /api/openapi.json`
-pub fn document(description: serde_json::Value) -> MethodRouter<App> {
+pub fn document(description: OpenApi) -> MethodRouter<App> {
     let description = Arc::new(description);
     get(async move |headers: HeaderMap| {
         let document = DOCUMENT.get_or_init(|| {
-            let text = serde_json::to_vec(&*description).expect("a description is JSON");
+            let text = serde_json::to_vec(&published((*description).clone())).expect("a description is JSON");
             Asset::new("application/json", text.into(), "no-cache")
         });
         document.response(&headers)
