@@ -231,8 +231,9 @@ async fn operations(t: &TestApp) -> Vec<Operation> {
 fn described(operation: &Value) -> String {
     let requirements = operation["security"].as_array().unwrap_or_else(|| panic!("{operation} does not say who may"));
     match requirements.iter().find_map(|it| it["api_key"].as_array()).map(Vec::as_slice) {
-        None => "anybody".to_owned(),
-        Some([]) => "caller".to_owned(),
+        None if requirements.iter().all(|it| it["session"].is_null()) => "anybody".to_owned(),
+        // Operations for people have the session alone.
+        None | Some([]) => "caller".to_owned(),
         Some(scopes) => scopes.iter().map(|it| it.as_str().expect("a word")).collect::<Vec<_>>().join("+"),
     }
 }
