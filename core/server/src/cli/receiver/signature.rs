@@ -1,4 +1,4 @@
-//! Verifies signatures as defined by Standard Webhooks 1.0 (https://www.standardwebhooks.com). Pure.
+//! Verifies signatures as defined by Standard Webhooks 1.0 (<https://www.standardwebhooks.com>). Pure.
 
 use axum::http::HeaderMap;
 use base64::Engine as _;
