@@ -201,6 +201,11 @@ pub const CATALOGUE: &[Group] = &[
             code("share_too_large", &[422], "The payout, as a share of the amount, is larger than an amount may be."),
             code("transaction_of_another_click", &[422], "The transaction was reported before, for another affiliate."),
             code("unknown_click", &[422], "There is no click with this id."),
+            code(
+                "unknown_goal",
+                &[422],
+                "The offer lists its goals and refuses others. Send one of them, or change `unknown_goal` of the offer.",
+            ),
             code("unknown_coupon", &[422], "There is no coupon with this code."),
             code(
                 "unknown_customer",
