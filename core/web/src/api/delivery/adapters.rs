@@ -186,7 +186,7 @@ pub struct AdapterOut {
 
 async fn describe(app: &App, versions: Vec<AdapterVersion>, requested: Option<&str>) -> Result<AdapterOut, Error> {
     let id = versions.first().map(|it| it.id.clone()).unwrap_or_default();
-    let latest = versions.iter().find(|it| it.status == AdapterState::Active).map(|it| it.version.clone());
+    let latest = versions.iter().find(|it| it.state == AdapterState::Active).map(|it| it.version.clone());
     let version =
         requested.or(latest.as_deref()).or(versions.first().map(|it| it.version.as_str())).unwrap_or_default();
     let adapter = match app.adapters.load(&id, version).await {
