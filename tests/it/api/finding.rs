@@ -173,7 +173,7 @@ async fn a_search_finds_what_begins_with_the_text(db: Database) {
     }
 
     t.postback("/p").set("name", json!("Tracker")).save().await;
-    t.postback("/other").set("name", json!("Other")).set("action", json!("event")).save().await;
+    t.postback("/other").set("name", json!("Other")).disabled().save().await;
     t.conversion(&t.click_on(&link, "").await).send().await;
     t.deliver_all().await;
     for search in ["track", &t.receiver.url("/any/path")] {
@@ -184,7 +184,7 @@ async fn a_search_finds_what_begins_with_the_text(db: Database) {
     for search in ["gra", &person.email, &person.id] {
         assert_eq!(found(&t.admin, "users", search).await, ["Grace"], "{search}");
     }
-    let source = json!({"name": "Network", "adapter": "affrank", "config": {}});
+    let source = json!({"name": "Network", "adapter": "affrank", "config": {"append": false}});
     t.admin.post("/api/v1/sources", &source).await.expect(201);
     assert_eq!(found(&t.admin, "sources", "netw").await, ["Network"]);
     let customer = json!({"external_id": "C-1", "name": "Carla", "email": "carla@example.com"});
