@@ -39,20 +39,27 @@ impl LargeIndex {
     }
 }
 
-/// Builds an index of one table. It waits for the end of all running transactions, such as a backup, but no insert waits
-/// for it, so it needs no timeout. An index that an interrupted build left behind is not valid and is built again.
+/// How long the build of an index waits for other transactions, such as a backup, before the migration starts again. No
+/// insert waits for it. It has an end, because a node of an older release that waits for the lock of the migrations is
+/// such a transaction, and ends only if this node gives up that lock for a moment.
+const WAIT_FOR_TRANSACTIONS: &str = "60s";
+
+/// Builds an index of one table. An index that an interrupted build left behind is not valid and is built again.
 async fn build(manager: &SchemaManager<'_>, name: &str, table: &str, definition: &str) -> Result<(), DbErr> {
     let invalid = format!(
         "SELECT 1 AS one FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
          WHERE relname = '{name}' AND relnamespace = current_schema()::regnamespace AND NOT indisvalid"
     );
     let db = manager.get_connection();
-    if db.query_one_raw(Statement::from_string(DbBackend::Postgres, invalid)).await?.is_some() {
-        db.execute_unprepared(&format!("DROP INDEX {name}")).await?;
+    let is_invalid = db.query_one_raw(Statement::from_string(DbBackend::Postgres, invalid)).await?.is_some();
+    db.execute_unprepared(&format!("SET lock_timeout = '{WAIT_FOR_TRANSACTIONS}'")).await?;
+    let built = async {
+        if is_invalid {
+            dialect::run(manager, &format!("DROP INDEX CONCURRENTLY {name}")).await?;
+        }
+        dialect::run(manager, &format!("CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {table} {definition}")).await
     }
-    db.execute_unprepared("SET lock_timeout = 0").await?;
-    let sql = format!("CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {table} {definition}");
-    let built = dialect::run(manager, &sql).await;
+    .await;
     db.execute_unprepared("RESET lock_timeout").await?;
     built
 }

@@ -21,16 +21,15 @@ import urllib.request
 
 KEY = "a-key-for-the-checks-of-the-description"
 START_SECS_MAX = 120
+PORT_TRIES = 3
 
 
 def main():
     program, command = sys.argv[1], sys.argv[2:]
     tracker = start_tracker()
     with tempfile.TemporaryDirectory() as folder:
-        url = f"http://127.0.0.1:{free_port()}"
-        server = start_server(program, url, pathlib.Path(folder))
+        server, url = start_ready_server(program, pathlib.Path(folder))
         try:
-            wait_until_ready(server, url, pathlib.Path(folder))
             environment = {
                 "POSTRIDER_URL": url,
                 "POSTRIDER_KEY": KEY,
@@ -44,6 +43,18 @@ def main():
             server.terminate()
             server.wait()
     sys.exit(code)
+
+
+def start_ready_server(program, folder):
+    """Another program can take the free port before the server does, so there are several tries."""
+    for _ in range(PORT_TRIES):
+        url = f"http://127.0.0.1:{free_port()}"
+        server = start_server(program, url, folder)
+        if is_ready(server, url):
+            return server, url
+        server.kill()
+        server.wait()
+    sys.exit("the server did not start:\n" + (folder / "log").read_text())
 
 
 def free_port():
@@ -67,15 +78,15 @@ def start_server(program, url, folder):
         return subprocess.Popen([os.path.abspath(program)], cwd=folder, env=settings, stdout=log, stderr=log)
 
 
-def wait_until_ready(server, url, folder):
+def is_ready(server, url):
     deadline = time.monotonic() + START_SECS_MAX
     while time.monotonic() < deadline and server.poll() is None:
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=5):
-                return
+                return True
         except OSError:
             time.sleep(0.1)
-    sys.exit("the server did not start:\n" + (folder / "log").read_text())
+    return False
 
 
 class Tracker(http.server.BaseHTTPRequestHandler):

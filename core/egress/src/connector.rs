@@ -25,8 +25,10 @@ use tower::{BoxError, Service};
 use super::error::EgressError;
 use super::names::VettedNames;
 
-/// For a slot, DNS, TCP and TLS together; the deadline of the request may end it earlier.
+/// For DNS, TCP and TLS together; the deadline of the request may end it earlier.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a slot. Waiting for it is not the fault of the destination.
+const SLOT_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Inner = HttpsConnector<HttpConnector<VettedNames>>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -43,6 +45,8 @@ impl Connector {
         let mut http = HttpConnector::new_with_resolver(names);
         http.enforce_http(false);
         http.set_nodelay(true);
+        // Divided by the number of addresses, so that one address that does not answer leaves time for the next.
+        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let slots = Slots { max: max_per_destination, open: Mutex::default() };
         Self { inner: HttpsConnector::from((http, tls)), slots: Arc::new(slots) }
@@ -62,26 +66,23 @@ impl Service<Uri> for Connector {
         let slots = self.slots.of(&uri);
         let connecting = self.inner.call(uri.clone());
         async move {
-            let mut has_slot = false;
-            let connect = async {
-                let slot = slots.acquire_owned().await?;
-                has_slot = true;
-                Ok::<_, BoxError>(Counted { stream: connecting.await?, _slot: slot })
-            };
-            match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
-                Ok(connected) => connected,
-                Err(_) => Err(too_late(&uri, has_slot).into()),
-            }
+            let slot = tokio::time::timeout(SLOT_TIMEOUT, slots.acquire_owned()).await.map_err(|_| no_slot(&uri))??;
+            let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| too_slow(&uri))??;
+            Ok(Counted { stream, _slot: slot })
         }
         .boxed()
     }
 }
 
-fn too_late(uri: &Uri, has_slot: bool) -> EgressError {
-    let host = uri.host().unwrap_or_default().to_owned();
-    if !has_slot {
-        return EgressError::LocalLimit { host, resource: "connections to one destination" };
+fn no_slot(uri: &Uri) -> EgressError {
+    EgressError::LocalLimit {
+        host: uri.host().unwrap_or_default().to_owned(),
+        resource: "connections to one destination",
     }
+}
+
+fn too_slow(uri: &Uri) -> EgressError {
+    let host = uri.host().unwrap_or_default().to_owned();
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
     let problem = format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs());
     EgressError::ConnectFailed { host, port, problem }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use postrider_migrations::Migrator;
 use postrider_migrations::compatibility::{self, Requirement};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, Statement};
 use sea_orm_migration::MigratorTrait;
 use sqlx::postgres::{PgConnection, PgPoolOptions};
 
@@ -29,11 +29,7 @@ pub(crate) async fn migrate(db: &Database) -> anyhow::Result<()> {
         None => None,
     };
     if let Some(connection) = &mut locking {
-        // A statement that waits would have a snapshot, and an index that is built without blocking writes waits for
-        // the end of every snapshot. So a node that waits for the migration asks again and again.
-        while !take_lock(connection).await? {
-            tokio::time::sleep(LOCKED_PAUSE / 10).await;
-        }
+        take_lock(connection).await?;
     }
     let unknown =
         Migrator::unknown(db.writer()).await.context("the list of migrations can't be read from the database")?;
@@ -44,12 +40,31 @@ pub(crate) async fn migrate(db: &Database) -> anyhow::Result<()> {
     if !unknown.is_empty() {
         tracing::info!(migrations = ?unknown, "A newer release has migrated this database; this one may run on it too");
     }
-    run_migrations(db).await.context("the database can't be migrated")
+    run_migrations(db, locking.as_mut()).await.context("the database can't be migrated")
 }
 
-/// Takes the lock of migrations for the session. Returns false if another node has it.
-async fn take_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(MIGRATION_LOCK).fetch_one(connection).await
+/// Takes the lock of migrations for the session. A statement that waits would have a snapshot, and an index that is built
+/// without blocking writes waits for the end of every snapshot. So a node that waits for the lock tries again and again.
+async fn take_lock(connection: &mut PgConnection) -> Result<(), DbErr> {
+    let sql = "SELECT pg_try_advisory_lock($1)";
+    while !sqlx::query_scalar(sql).bind(MIGRATION_LOCK).fetch_one(&mut *connection).await.map_err(failed)? {
+        tokio::time::sleep(LOCKED_PAUSE / 10).await;
+    }
+    Ok(())
+}
+
+/// Gives up the lock for a moment. A node of an older release waits for it in a statement with a snapshot, and the build
+/// of an index waits for that snapshot.
+async fn pause(locking: Option<&mut PgConnection>) -> Result<(), DbErr> {
+    let Some(connection) = locking else { return Ok(()) };
+    let unlock = sqlx::query("SELECT pg_advisory_unlock($1)").bind(MIGRATION_LOCK);
+    unlock.execute(&mut *connection).await.map_err(failed)?;
+    tokio::time::sleep(LOCKED_PAUSE).await;
+    take_lock(connection).await
+}
+
+fn failed(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }
 
 /// The database's requirement, if this release does not meet it: a newer release has removed something from the schema.
@@ -81,8 +96,9 @@ async fn has_requirement(db: &DatabaseConnection) -> Result<bool, DbErr> {
     Ok(db.query_one_raw(Statement::from_string(backend, sql)).await?.is_some())
 }
 
-/// Each migration is a transaction, so a migration that does not get its locks has changed nothing and can be repeated.
-async fn run_migrations(db: &Database) -> Result<(), DbErr> {
+/// Each migration is a transaction or consists of steps that can be repeated, so a migration that does not get its locks
+/// is started again.
+async fn run_migrations(db: &Database, mut locking: Option<&mut PgConnection>) -> Result<(), DbErr> {
     let Some(pool) = db.postgres() else { return Migrator::up(db.writer(), None).await };
     let options = pool.connect_options().as_ref().clone().options([("lock_timeout", LOCK_TIMEOUT)]);
     let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
@@ -94,7 +110,7 @@ async fn run_migrations(db: &Database) -> Result<(), DbErr> {
                     "The schema can't be changed while another transaction, such as a backup, locks its tables; \
                      the migration is tried again every 2 s"
                 );
-                tokio::time::sleep(LOCKED_PAUSE).await;
+                pause(locking.as_deref_mut()).await?;
             }
             migrated => break migrated,
         }

@@ -107,7 +107,7 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
                 let Ok(answers) = committed.await else {
                     tracing::error!(
                         commands = senders.len(),
-                        "The commit of a batch panicked; none of its commands was stored"
+                        "The commit of a batch panicked; its commands may not have been stored"
                     );
                     continue;
                 };
@@ -124,8 +124,9 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
     /// Queues the command. The receiver gets the answer when its batch is durable.
     async fn enqueue(&self, command: C) -> Result<oneshot::Receiver<A>, Stopped> {
         let (sender, receiver) = oneshot::channel();
+        let place = self.queue.reserve().await.map_err(|_| Stopped)?;
         writes::begins();
-        self.queue.send((command, sender)).await.map_err(|_| Stopped)?;
+        place.send((command, sender));
         Ok(receiver)
     }
 

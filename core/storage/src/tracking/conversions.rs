@@ -404,6 +404,7 @@ pub async fn add_email_keys(db: &impl ConnectionTrait, limit: u64) -> Result<u64
         rows.push([id.into(), EmailHash::of(&email).key().into()]);
     }
     let sql = "WITH hashed (id, key) AS ({rows})
-         UPDATE conversions SET customer_email_key = hashed.key FROM hashed WHERE conversions.id = hashed.id";
+         UPDATE conversions SET customer_email_key = hashed.key FROM hashed WHERE conversions.id = hashed.id
+             AND customer_email_key IS NULL";
     rows.execute(db, sql, vec![]).await
 }

@@ -1,5 +1,5 @@
-//! Bodies of requests: how JSON becomes the type that a handler asks for. Nothing in a body is ignored: an unknown
-//! field, or a list in place of an object, is an error that names the field.
+//! Bodies of requests: how JSON becomes the type that a handler asks for. An unknown field, or a list in place of an
+//! object, is an error that names the field. If a name occurs twice in an object, its last value counts.
 
 mod patch;
 pub(crate) mod patch_schemas;

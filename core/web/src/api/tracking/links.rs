@@ -66,7 +66,7 @@ impl LinkIn {
     fn patched(linked: &LinkWithCoupons, patch: &Patch) -> Result<Self, Error> {
         let LinkWithCoupons { link, coupons } = linked;
         // The short form replaces the coupons.
-        let coupons = if patch.get("coupon").is_some() { &[] } else { &coupons[..] };
+        let coupons = if patch.get("coupon").is_some_and(|coupon| !coupon.is_null()) { &[] } else { &coupons[..] };
         let coupon = |it: &Coupon| CouponIn {
             code: it.code.clone(),
             starts_at: it.active.starts_at,
