@@ -13,10 +13,11 @@ use postrider_tests::wait::eventually;
 use serde_json::{Value, json};
 
 /// The pages with shell commands, the number of their blocks, and the test that runs them.
-const PAGES: [(&str, usize, &str); 7] = [
+const PAGES: [(&str, usize, &str); 8] = [
     // The first block is the demo, which `operation/demo.rs` runs.
     ("README.md", 7, "the_first_five_minutes_work, commands_of_the_api_run"),
     ("docs/adapters.md", 3, "delivery/adapter_commands.rs"),
+    ("docs/finding.md", 1, "commands_of_the_api_run"),
     ("docs/integrating.md", 1, "the_receiver_of_the_guide_starts"),
     // PostgreSQL's own programs are not run.
     ("docs/operating.md", 4, "a_backup_is_restored_as_described"),
@@ -102,8 +103,9 @@ async fn commands_of_the_api_run() {
 
     let (readme, guide) = (document("README.md"), document("docs/sources.md"));
     let catalogue = blocks_of(section(&readme, "## Connect a network"), "sh");
-    let all = [catalogue, blocks_of(&guide, "sh")].concat();
-    assert_eq!(all.len(), 5);
+    let finding = document("docs/finding.md");
+    let all = [catalogue, blocks_of(&guide, "sh"), blocks_of(&finding, "sh")].concat();
+    assert_eq!(all.len(), 6);
     for block in all {
         // The example's tracker does not exist, so it cannot accept the test request.
         let is_refused = block.contains("track.example.com");

@@ -41,7 +41,7 @@ async fn an_unknown_parameter_is_named_with_the_one_that_was_meant(db: Database)
     for (query, sentence) in [
         ("conversions?stauts=approved", "there is no parameter \"stauts\"; did you mean status?"),
         ("reports?group_by=offer&form=2030-01-01", "there is no parameter \"form\"; did you mean from?"),
-        ("offers?nonsense=1", "there is no parameter \"nonsense\"; use limit, cursor"),
+        ("offers?nonsense=1", "there is no parameter \"nonsense\"; use limit, cursor, search"),
         ("payout-methods?x", "there is no parameter \"x\"; this operation has none, so remove it"),
     ] {
         let problem = t.admin.get(&format!("/api/v1/{query}")).await.expect_problem(400, "invalid_parameter");

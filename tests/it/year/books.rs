@@ -27,7 +27,7 @@ struct Part {
 }
 
 /// An expected line of a statement: time, kind, changes except for releases (pending and available less debt
-/// together, withdrawing, paid), and the affiliate's own conversion.
+/// together, withdrawing, paid), and the conversion.
 type Line = (i64, String, [i128; 3], String);
 
 #[derive(Default)]
@@ -113,7 +113,7 @@ impl Books {
                 (Some("approved"), false) => "corrected",
                 _ => "reversed",
             };
-            self.line(&whose, at, kind, [due - there, 0, 0], if level == 0 { &id } else { "" });
+            self.line(&whose, at, kind, [due - there, 0, 0], &id);
         }
     }
 

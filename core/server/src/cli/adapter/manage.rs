@@ -94,8 +94,8 @@ pub async fn install(args: InstallArgs, settings_file: &Path) -> anyhow::Result<
 }
 
 pub async fn list(args: ServerArgs, settings_file: &Path) -> anyhow::Result<()> {
-    let adapters = args.api(settings_file)?.list("/api/v1/adapters").await?;
-    for adapter in &adapters {
+    let adapters = args.api(settings_file)?.get("/api/v1/adapters").await?;
+    for adapter in adapters["items"].as_array().into_iter().flatten() {
         for version in adapter["versions"].as_array().into_iter().flatten() {
             println!("{}", row(version));
         }
