@@ -124,7 +124,9 @@ fn values_in<'t>(template: &Template, ours: &'t str, text: &str) -> Option<BTree
         let is_scheme = ["https://", "http://"].contains(&before);
         text = if is_scheme { text.strip_prefix(before).unwrap_or(text) } else { text.strip_prefix(before)? };
         let literal = next_field(template, after).map_or(after, |(before, ..)| before);
-        let end = if literal.is_empty() { text.len() } else { text.find(literal)? };
+        // The slashes of that scheme do not end the value.
+        let scheme = if is_scheme { text.find("://").map_or(0, |at| at + 3) } else { 0 };
+        let end = if literal.is_empty() { text.len() } else { scheme + text[scheme..].find(literal)? };
         values.insert(name, text[..end].to_owned());
         (ours, text) = (after, &text[end..]);
     }
