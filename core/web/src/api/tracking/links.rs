@@ -65,8 +65,8 @@ impl LinkIn {
 
     fn patched(linked: &LinkWithCoupons, patch: &Patch) -> Result<Self, Error> {
         let LinkWithCoupons { link, coupons } = linked;
-        // The short form replaces the coupons.
-        let coupons = if patch.get("coupon").is_some_and(|coupon| !coupon.is_null()) { &[] } else { &coupons[..] };
+        // The short form replaces the coupons, and null removes them.
+        let coupons = if patch.get("coupon").is_some() { &[] } else { &coupons[..] };
         let coupon = |it: &Coupon| CouponIn {
             code: it.code.clone(),
             starts_at: it.active.starts_at,
