@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod catalog;
+pub(crate) mod concurrent_change;
 pub mod config;
 pub mod delivery;
 pub mod error;

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::app::App;
+use crate::concurrent_change::with_attempts;
 use crate::delivery::postbacks;
 use crate::delivery::templates::{self, AdapterChoice};
 use crate::program::quota;
@@ -94,13 +95,7 @@ pub async fn change(
     id: SourceId,
     edit: impl Fn(&Source) -> Result<SourceData, Error>,
 ) -> Result<Changed<VisibleSource>, Error> {
-    for _ in 1..postbacks::CHANGE_ATTEMPTS {
-        match try_change(app, actor, id, &edit).await {
-            Err(Error::ChangedMeanwhile { .. }) => {}
-            other => return other,
-        }
-    }
-    try_change(app, actor, id, &edit).await
+    with_attempts(|| try_change(app, actor, id, &edit)).await
 }
 
 async fn try_change(

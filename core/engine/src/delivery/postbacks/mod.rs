@@ -9,6 +9,7 @@ use rules::check;
 use serde_json::Value;
 
 use crate::app::App;
+use crate::concurrent_change::with_attempts;
 use crate::delivery::adapters::key_of;
 use crate::program::{offers, quota};
 use crate::{Error, FieldIssue};
@@ -99,9 +100,6 @@ pub struct PostbackData {
     pub enabled: bool,
 }
 
-/// How often a change is tried if others change the same postback or source in the meantime.
-pub(crate) const CHANGE_ATTEMPTS: usize = 5;
-
 /// Changes a postback. A new configuration is tested first, like a new postback. A transaction cannot be open while the
 /// test request is sent; so if the postback was changed in the meantime, `edit` gets it again as it is then.
 pub async fn change(
@@ -110,13 +108,7 @@ pub async fn change(
     id: PostbackId,
     edit: impl Fn(&Postback) -> Result<PostbackData, Error>,
 ) -> Result<Changed<Postback>, Error> {
-    for _ in 1..CHANGE_ATTEMPTS {
-        match try_change(app, actor, id, &edit).await {
-            Err(Error::ChangedMeanwhile { .. }) => {}
-            other => return other,
-        }
-    }
-    try_change(app, actor, id, &edit).await
+    with_attempts(|| try_change(app, actor, id, &edit)).await
 }
 
 async fn try_change(
