@@ -17,7 +17,7 @@ from postrider_client.models import (
     ConversionIn,
     ConversionOut,
     ConversionStatus,
-    DeliveryState,
+    DeliveryStatus,
     FiringStatus,
     LinkIn,
     LinkOut,
@@ -87,7 +87,7 @@ def wait_for_delivery(client):
     deadline = time.monotonic() + WAIT_SECS_MAX
     while time.monotonic() < deadline:
         page = list_deliveries.sync(client=client, limit=10)
-        if [delivery.state for delivery in page.items] == [DeliveryState.SUCCESS]:
+        if [delivery.status for delivery in page.items] == [DeliveryStatus.SUCCESS]:
             return
         time.sleep(0.1)
     raise AssertionError(f"the delivery did not succeed: {page}")

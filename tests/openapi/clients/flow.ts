@@ -74,8 +74,8 @@ async function waitForDelivery(): Promise<void> {
   while (Date.now() < deadline) {
     const page = await client.GET("/api/v1/deliveries", { params: { query: { limit: 10 } } });
     assert(page.data, JSON.stringify(page.error));
-    const states = page.data.items.map((delivery) => delivery.state);
-    if (states.length === 1 && states[0] === "success") return;
+    const statuses = page.data.items.map((delivery) => delivery.status);
+    if (statuses.length === 1 && statuses[0] === "success") return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   assert.fail("the delivery did not succeed");
