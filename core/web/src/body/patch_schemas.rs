@@ -7,7 +7,8 @@ const SCHEMAS: &str = "#/components/schemas/";
 
 /// Gives each PATCH operation of a description the schema of a patch as its body.
 pub(crate) fn complete(document: &mut Value) {
-    let mut patches = Patches { schemas: document["components"]["schemas"].clone(), made: Map::new() };
+    let mut patches =
+        Patches { schemas: document["components"]["schemas"].clone(), made: Map::new(), replaced: Vec::new() };
     for operations in document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut()) {
         let Some(content) = operations.pointer_mut("/patch/requestBody/content/application~1json") else { continue };
         patches.patch(&mut content["schema"]);
@@ -17,11 +18,23 @@ pub(crate) fn complete(document: &mut Value) {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.extend(patches.made);
     }
+    drop_unused(document, patches.replaced);
+}
+
+/// Removes the schemas that are only the body of a PATCH operation: their patches have taken their places.
+fn drop_unused(document: &mut Value, names: Vec<String>) {
+    let text = document.to_string();
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+    for name in names.iter().filter(|name| !text.contains(&format!("\"{SCHEMAS}{name}\""))) {
+        schemas.remove(name);
+    }
 }
 
 struct Patches {
     schemas: Value,
     made: Map<String, Value>,
+    /// The schemas of which a patch was made.
+    replaced: Vec<String>,
 }
 
 impl Patches {
@@ -80,6 +93,7 @@ impl Patches {
                     .trim()
                     .into();
             self.made.insert(patch_name.clone(), schema);
+            self.replaced.push(name.to_owned());
         }
         patch_name
     }

@@ -42,7 +42,7 @@ pub struct Pasted {
 /// back. `postrider`: the id of the click here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = PastedClickId)]
+#[schema(as = PastedClickIdMeaning)]
 pub enum ClickIdMeaning {
     /// The id of the tracker, which is the macro `external_click_id`.
     #[default]

@@ -361,6 +361,7 @@ pub struct PastedNoteOut {
     #[schema(example = "click_id")]
     name: String,
     /// How the parameter was understood, and how to change that.
+    #[schema(example = json!(TRACKER_CLICK_ID_NOTE))]
     note: String,
 }
 
