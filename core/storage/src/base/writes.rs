@@ -18,7 +18,7 @@ pub async fn watch<F: Future>(request: F) -> (F::Output, bool) {
         .await
 }
 
-/// Whether the watched request may have stored something by now. True outside of watched requests.
+/// Whether the watched request may have stored something so far. True outside of watched requests.
 pub fn may_have_stored() -> bool {
     MAY_HAVE_STORED.try_with(Cell::get).unwrap_or(true)
 }

@@ -35,8 +35,8 @@ impl Patch {
         self.0.remove(field)
     }
 
-    /// Replaces the value of a field that the patch has.
-    pub fn replace(&mut self, field: &str, value: impl Into<Value>) {
+    /// Sets the value of a field, whether the patch has the field or not.
+    pub fn set(&mut self, field: &str, value: impl Into<Value>) {
         self.0.insert(field.to_owned(), value.into());
     }
 

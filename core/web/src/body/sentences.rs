@@ -151,7 +151,7 @@ mod tests {
     use engine::Error;
 
     #[derive(Debug, serde::Deserialize)]
-    #[allow(dead_code)]
+    #[expect(dead_code, reason = "only the errors of reading are tested")]
     struct Cap {
         per: Per,
         conversions: Option<u32>,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[derive(Debug, serde::Deserialize)]
-    #[allow(dead_code)]
+    #[expect(dead_code, reason = "only the errors of reading are tested")]
     struct Offer {
         name: String,
         #[serde(default)]

@@ -45,7 +45,7 @@ pub struct AffiliateIn {
 }
 
 impl AffiliateIn {
-    /// The id of a parent affiliate is known by now.
+    /// The data, if `parent_affiliate` is an id. A referral code must be resolved first.
     fn data(self) -> Result<AffiliateData, Error> {
         let mut issues = Issues::default();
         let (name, email) = (issues.text("/name", &self.name, 200), email(&mut issues, &self.email));
@@ -179,7 +179,7 @@ pub async fn change_affiliate(
     mut patch: Patch,
 ) -> ApiResult<Audited<AffiliateOut>> {
     if let Some(parent) = parent_id(&app, patch.get("parent_affiliate").and_then(Value::as_str)).await? {
-        patch.replace("parent_affiliate", parent);
+        patch.set("parent_affiliate", parent);
     }
     let changed = affiliates::change(&app, id, |it| patch.apply(&AffiliateIn::of(it))?.data()).await?;
     Ok(Audited(changed.map(|it| AffiliateOut::of(&app, it))))
