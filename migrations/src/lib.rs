@@ -27,6 +27,17 @@ mod m2026_11_28_000020_openers;
 mod m2026_11_29_000021_names;
 mod m2026_11_29_000022_report_versions;
 mod m2026_11_29_000024_search;
+mod m2026_11_29_000025_archive;
+mod m2026_11_29_000026_test_conversions;
+mod m2026_11_29_000028_preferences;
+mod m2026_11_29_000029_explanations;
+mod m2026_11_29_000030_postback_approval;
+mod m2026_11_29_000031_saved_views;
+mod m2026_11_29_000032_sources;
+mod m2026_11_29_000033_rejection_reasons;
+mod m2026_11_29_000034_notifications;
+mod m2026_11_30_000035_goals;
+mod m2026_11_30_000036_lists;
 mod online;
 
 use sea_orm_migration::prelude::*;
@@ -62,6 +73,17 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_29_000021_names::Migration),
             Box::new(m2026_11_29_000022_report_versions::Migration),
             Box::new(m2026_11_29_000024_search::Migration),
+            Box::new(m2026_11_29_000025_archive::Migration),
+            Box::new(m2026_11_29_000026_test_conversions::Migration),
+            Box::new(m2026_11_29_000028_preferences::Migration),
+            Box::new(m2026_11_29_000029_explanations::Migration),
+            Box::new(m2026_11_29_000030_postback_approval::Migration),
+            Box::new(m2026_11_29_000031_saved_views::Migration),
+            Box::new(m2026_11_29_000032_sources::Migration),
+            Box::new(m2026_11_29_000033_rejection_reasons::Migration),
+            Box::new(m2026_11_29_000034_notifications::Migration),
+            Box::new(m2026_11_30_000035_goals::Migration),
+            Box::new(m2026_11_30_000036_lists::Migration),
         ]
     }
 

@@ -39,10 +39,7 @@ impl MigrationTrait for Migration {
         }
         dialect::run(manager, TO_RELEASE).await?;
         for (table, columns, most) in BOUNDS {
-            match manager.get_database_backend() {
-                DbBackend::Postgres => add_check(manager, table, columns, most).await?,
-                _ => add_triggers(manager, table, columns, most).await?,
-            }
+            bound(manager, table, columns, most).await?;
         }
         Ok(())
     }
@@ -67,6 +64,14 @@ impl MigrationTrait for Migration {
 const TO_RELEASE: &str = "
 CREATE INDEX IF NOT EXISTS earnings_to_release ON earnings (COALESCE(retry_at, release_at), id) WHERE state = 'pending'
 ";
+
+/// Refuses values of `columns` beyond `most`, in place of the bound before.
+pub(crate) async fn bound(manager: &SchemaManager<'_>, table: &str, columns: &[&str], most: i64) -> Result<(), DbErr> {
+    match manager.get_database_backend() {
+        DbBackend::Postgres => add_check(manager, table, columns, most).await,
+        _ => add_triggers(manager, table, columns, most).await,
+    }
+}
 
 /// Applies to new rows immediately, then checks the existing rows without blocking anybody. Existing rows that violate
 /// it must not prevent a start: they remain, and each affects only its own affiliate.
@@ -97,6 +102,7 @@ async fn add_triggers(manager: &SchemaManager<'_>, table: &str, columns: &[&str]
         .collect();
     let broken = broken.join(" OR ");
     for (event, when) in [("insert", "INSERT".to_owned()), ("update", format!("UPDATE OF {}", columns.join(", ")))] {
+        db.execute_unprepared(&format!("DROP TRIGGER IF EXISTS {table}_bounds_{event}")).await?;
         db.execute_unprepared(&format!(
             "CREATE TRIGGER IF NOT EXISTS {table}_bounds_{event} AFTER {when} ON {table} WHEN {broken}
              BEGIN SELECT RAISE(ABORT, 'an amount of {table} is out of bounds'); END"

@@ -68,29 +68,17 @@ const SEARCHED: &[(&str, &str)] = &[
 /// `customer_email_key` has the first 64 bits of the SHA-256 of the address. The maintenance adds it to rows that have
 /// none, such as those that an earlier release inserts, and finds them by `conversions_without_email_key`.
 const FILTERS: &[LargeIndex] = &[
-    LargeIndex {
-        name: "conversions_by_email",
-        table: "conversions",
-        definition: "(customer_email_key, id) WHERE customer_email_key IS NOT NULL",
-    },
-    LargeIndex {
-        name: "conversions_without_email_key",
-        table: "conversions",
-        definition: "(id) WHERE customer_email IS NOT NULL AND customer_email_key IS NULL",
-    },
-    LargeIndex {
-        name: "conversions_by_customer_id",
-        table: "conversions",
-        definition: "(customer_id, id) WHERE customer_id IS NOT NULL",
-    },
-    LargeIndex {
-        name: "conversions_self_reported",
-        table: "conversions",
-        definition: "(<prefix transaction_id>) WHERE self_reported",
-    },
-    LargeIndex {
-        name: "clicks_by_external_id",
-        table: "clicks",
-        definition: "(external_id, id) WHERE external_id IS NOT NULL",
-    },
+    LargeIndex::new(
+        "conversions",
+        "conversions_by_email",
+        "(customer_email_key, id) WHERE customer_email_key IS NOT NULL",
+    ),
+    LargeIndex::new(
+        "conversions",
+        "conversions_without_email_key",
+        "(id) WHERE customer_email IS NOT NULL AND customer_email_key IS NULL",
+    ),
+    LargeIndex::new("conversions", "conversions_by_customer_id", "(customer_id, id) WHERE customer_id IS NOT NULL"),
+    LargeIndex::new("conversions", "conversions_self_reported", "(<prefix transaction_id>) WHERE self_reported"),
+    LargeIndex::new("clicks", "clicks_by_external_id", "(external_id, id) WHERE external_id IS NOT NULL"),
 ];

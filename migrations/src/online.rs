@@ -11,24 +11,36 @@ pub(crate) struct LargeIndex {
     pub(crate) name: &'static str,
     pub(crate) table: &'static str,
     pub(crate) definition: &'static str,
+    pub(crate) is_unique: bool,
 }
 
 impl LargeIndex {
+    /// An index with repeated values.
+    pub(crate) const fn new(table: &'static str, name: &'static str, definition: &'static str) -> Self {
+        Self { name, table, definition, is_unique: false }
+    }
+
+    pub(crate) const fn unique(self) -> Self {
+        Self { is_unique: true, ..self }
+    }
+
     pub(crate) async fn create(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-        let Self { name, table, definition } = self;
+        let Self { name, table, definition, is_unique } = self;
+        let index = if *is_unique { "UNIQUE INDEX" } else { "INDEX" };
         if manager.get_database_backend() != DbBackend::Postgres {
-            return dialect::run(manager, &format!("CREATE INDEX IF NOT EXISTS {name} ON {table} {definition}")).await;
+            return dialect::run(manager, &format!("CREATE {index} IF NOT EXISTS {name} ON {table} {definition}"))
+                .await;
         }
         let is_partitioned =
             format!("SELECT relname::text AS name FROM pg_class WHERE oid = '{table}'::regclass AND relkind = 'p'");
         if names(manager, is_partitioned).await?.is_empty() {
-            return build(manager, name, table, definition).await;
+            return build(manager, index, name, table, definition).await;
         }
         // The index of the whole table is valid when each partition has its own. Later partitions get theirs from it.
-        dialect::run(manager, &format!("CREATE INDEX IF NOT EXISTS {name} ON ONLY {table} {definition}")).await?;
+        dialect::run(manager, &format!("CREATE {index} IF NOT EXISTS {name} ON ONLY {table} {definition}")).await?;
         for partition in names(manager, partitions_without(table, name)).await? {
             let own = format!("{partition}{}", name.strip_prefix(table).unwrap_or(name));
-            build(manager, &own, &partition, definition).await?;
+            build(manager, index, &own, &partition, definition).await?;
             dialect::run(manager, &format!("ALTER INDEX {name} ATTACH PARTITION {own}")).await?;
         }
         Ok(())
@@ -45,7 +57,13 @@ impl LargeIndex {
 const WAIT_FOR_TRANSACTIONS: &str = "60s";
 
 /// Builds an index of one table. An index that an interrupted build left behind is not valid and is built again.
-async fn build(manager: &SchemaManager<'_>, name: &str, table: &str, definition: &str) -> Result<(), DbErr> {
+async fn build(
+    manager: &SchemaManager<'_>,
+    index: &str,
+    name: &str,
+    table: &str,
+    definition: &str,
+) -> Result<(), DbErr> {
     let invalid = format!(
         "SELECT 1 AS one FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
          WHERE relname = '{name}' AND relnamespace = current_schema()::regnamespace AND NOT indisvalid"
@@ -57,7 +75,8 @@ async fn build(manager: &SchemaManager<'_>, name: &str, table: &str, definition:
         if is_invalid {
             dialect::run(manager, &format!("DROP INDEX CONCURRENTLY {name}")).await?;
         }
-        dialect::run(manager, &format!("CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {table} {definition}")).await
+        dialect::run(manager, &format!("CREATE {index} CONCURRENTLY IF NOT EXISTS {name} ON {table} {definition}"))
+            .await
     }
     .await;
     db.execute_unprepared("RESET lock_timeout").await?;

@@ -70,13 +70,17 @@ static MACROS: &[Macro] = &[
     public("payout_minor", "Payout in the currency's minor unit, such as cents", "1250", |e| minor(&conversion(e)?.payout)),
     public("revenue_minor", "Revenue in the currency's minor unit", "2000", |e| minor(&conversion(e)?.revenue)),
     public("amount_minor", "Value of the sale in the currency's minor unit", "4900", |e| minor(&conversion(e)?.sale)),
-    public("currency", "Currency of the payout, or else of the sale", "USD", currency),
+    public("currency", "Currency of the first amount that is sent; without one, of the payout, or else of the sale", "USD", currency),
+    public("payout_currency", "Currency of the payout", "USD", |e| text(&conversion(e)?.payout.as_ref()?.currency)),
+    public("revenue_currency", "Currency of the revenue", "USD", |e| text(&conversion(e)?.revenue.as_ref()?.currency)),
+    public("amount_currency", "Currency of the value of the sale", "USD", |e| text(&conversion(e)?.sale.as_ref()?.currency)),
     personal("customer_name", "Full name of the buyer", "Grace Hopper", |e| optional(&conversion(e)?.customer_name)),
     personal("customer_email", "E-mail address of the buyer", "grace@example.com", |e| optional(&conversion(e)?.customer_email)),
     public("plan_name", "Product or plan that the buyer bought", "Pro yearly", |e| optional(&conversion(e)?.product_name)),
     public("plan_price", "Price of the plan, or else the value of the sale", "49.00", |e| detail(e, "plan_price").or_else(|| amount(&conversion(e)?.sale))),
     public("purchase_id", "Id of the purchase, or else the transaction id", "P-77", |e| detail(e, "purchase_id").or_else(|| text(&conversion(e)?.transaction_id))),
     public("purchase_date", "Time of the purchase, or else of the conversion", "2026-11-20T14:05:00Z", |e| detail(e, "purchase_date").or_else(|| date(conversion(e)?.occurred_at))),
+    public("test", "Whether the conversion is a test: true, or else empty", "true", |e| detail(e, "test")),
     public("event_id", "Postrider's id of the event", "evt_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&e.id)),
     public("action", "Kind of the event: click, impression, conversion or event", "conversion", |e| text(e.action.as_str())),
     public("event_name", "Name of a custom event", "trial_started", |e| optional(&e.name)),
@@ -144,6 +148,87 @@ pub fn describe() -> Vec<MacroDef> {
     MACROS.iter().map(describe).collect()
 }
 
+/// The amounts of one configuration, which may share the macro `currency`. It is then the currency of the first amount that
+/// the configuration names and the event has. An amount in another currency is left empty, unless the configuration names
+/// its own currency too (`payout_currency`): a receiver would read a number with the currency of another.
+#[derive(Clone, Default, Debug)]
+pub struct Amounts {
+    /// The amounts in the order of the configuration.
+    named: Vec<Kind>,
+    /// Those whose own currency is named.
+    own: Vec<Kind>,
+    shares_currency: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Payout,
+    Revenue,
+    Sale,
+}
+
+impl Kind {
+    /// The kind of an amount; `None` for another macro.
+    fn of(token: &str) -> Option<Self> {
+        match token {
+            "payout" | "payout_minor" => Some(Self::Payout),
+            "revenue" | "revenue_minor" => Some(Self::Revenue),
+            "amount" | "amount_minor" | "plan_price" => Some(Self::Sale),
+            _ => None,
+        }
+    }
+
+    fn money(self, event: &Event) -> Option<&Money> {
+        let conversion = conversion(event)?;
+        match self {
+            Self::Payout => conversion.payout.as_ref(),
+            Self::Revenue => conversion.revenue.as_ref(),
+            Self::Sale => conversion.sale.as_ref(),
+        }
+    }
+}
+
+impl Amounts {
+    /// The amounts of a configuration that names these macros, in its order.
+    pub fn of<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut amounts = Self::default();
+        for token in tokens {
+            let list = match token.strip_suffix("_currency") {
+                Some(_) => &mut amounts.own,
+                None => &mut amounts.named,
+            };
+            if let Some(kind) =
+                Kind::of(token.strip_suffix("_currency").unwrap_or(token)).filter(|it| !list.contains(it))
+            {
+                list.push(kind);
+            }
+            amounts.shares_currency |= token == "currency";
+        }
+        amounts
+    }
+
+    /// The text of a macro for this event, empty if the event has no value, or has it in another currency than the one that
+    /// is sent with it.
+    pub fn value<'a>(&self, known: &Macro, event: &'a Event) -> Cow<'a, str> {
+        let shared = self.shared(event);
+        match (known.token, Kind::of(known.token), shared) {
+            ("currency", _, Some(shared)) => Cow::Borrowed(shared),
+            (_, Some(kind), Some(shared)) if !self.own.contains(&kind) => match kind.money(event) {
+                Some(money) if money.currency != shared => Cow::default(),
+                _ => known.value(event),
+            },
+            _ => known.value(event),
+        }
+    }
+
+    /// The currency that the amounts without one of their own share; `None` if none of them has one.
+    fn shared<'a>(&self, event: &'a Event) -> Option<&'a str> {
+        let shared = self.named.iter().filter(|kind| !self.own.contains(kind)).chain(&self.named);
+        let mut found = shared.filter_map(|kind| kind.money(event));
+        found.next().filter(|_| self.shares_currency).map(|money| money.currency.as_str())
+    }
+}
+
 fn click(event: &Event) -> Option<&Click> {
     event.click.as_ref()
 }
@@ -199,4 +284,73 @@ fn rejection_reason(event: &Event) -> Value<'_> {
 fn currency(event: &Event) -> Value<'_> {
     let conversion = conversion(event)?;
     text(&conversion.payout.as_ref().or(conversion.sale.as_ref())?.currency)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(payout: Option<&str>, sale: Option<&str>) -> Event {
+        let money = |micros: i64, currency: &str| Money { micros, currency: currency.into() };
+        let party = || Party { id: "1".into(), name: "x".into(), attributes: Vec::new() };
+        Event {
+            id: "evt_1".into(),
+            action: Action::Conversion,
+            occurred_at: 0,
+            name: None,
+            affiliate: party(),
+            offer: None,
+            click: None,
+            conversion: Some(Conversion {
+                id: "cnv_1".into(),
+                transaction_id: "T1".into(),
+                revision: 1,
+                goal: None,
+                status: ConversionStatus::Approved,
+                previous_status: None,
+                payout: payout.map(|currency| money(12_500_000, currency)),
+                revenue: None,
+                sale: sale.map(|currency| money(100_000_000, currency)),
+                customer_name: None,
+                customer_email: None,
+                product_name: None,
+                occurred_at: 0,
+                attributes: Vec::new(),
+            }),
+            attributes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_amount_is_never_sent_with_the_currency_of_another() {
+        for (tokens, payout, sale, wanted) in [
+            (&["payout", "currency"][..], Some("USD"), Some("EUR"), &["12.50", "USD"][..]),
+            (&["amount", "currency"], Some("USD"), Some("EUR"), &["100.00", "EUR"]),
+            (&["currency", "amount"], Some("USD"), Some("EUR"), &["EUR", "100.00"]),
+            (&["amount", "payout", "currency"], Some("USD"), Some("EUR"), &["100.00", "", "EUR"]),
+            (&["amount", "payout", "currency"], Some("USD"), Some("USD"), &["100.00", "12.50", "USD"]),
+            (&["amount", "payout", "currency"], Some("USD"), None, &["", "12.50", "USD"]),
+            (&["payout", "amount_minor", "currency"], Some("USD"), Some("EUR"), &["12.50", "", "USD"]),
+            (
+                &["amount", "payout", "currency", "payout_currency"],
+                Some("USD"),
+                Some("EUR"),
+                &["100.00", "12.50", "EUR", "USD"],
+            ),
+            (
+                &["payout", "payout_currency", "amount", "currency"],
+                Some("USD"),
+                Some("EUR"),
+                &["12.50", "USD", "100.00", "EUR"],
+            ),
+            (&["amount", "payout"], Some("USD"), Some("EUR"), &["100.00", "12.50"]),
+            (&["currency"], Some("USD"), Some("EUR"), &["USD"]),
+            (&["currency"], None, Some("EUR"), &["EUR"]),
+            (&["amount", "currency"], Some("USD"), None, &["", "USD"]),
+        ] {
+            let (amounts, event) = (Amounts::of(tokens.iter().copied()), event(payout, sale));
+            let value = |token: &&str| amounts.value(find(token).expect("it is a macro"), &event).into_owned();
+            assert_eq!(tokens.iter().map(value).collect::<Vec<_>>(), wanted, "{tokens:?}");
+        }
+    }
 }

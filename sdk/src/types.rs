@@ -167,6 +167,13 @@ pub fn find<'a>(fields: &'a [Field], name: &str) -> Option<&'a str> {
     fields.iter().find(|field| field.name == name).map(|field| field.value.as_str())
 }
 
+impl Conversion {
+    /// Whether it is a test conversion, which counts nowhere. Tell it to a network that can receive tests.
+    pub fn is_test(&self) -> bool {
+        find(&self.attributes, "test").is_some()
+    }
+}
+
 impl ConversionStatus {
     /// The word in requests: pending, approved or rejected.
     pub fn as_str(&self) -> &'static str {

@@ -18,10 +18,10 @@ const PAGES: [(&str, usize, &str); 8] = [
     ("README.md", 7, "the_first_five_minutes_work, commands_of_the_api_run"),
     ("docs/adapters.md", 3, "delivery/adapter_commands.rs"),
     ("docs/finding.md", 1, "commands_of_the_api_run"),
-    ("docs/integrating.md", 1, "the_receiver_of_the_guide_starts"),
+    ("docs/integrating.md", 2, "the_receiver_of_the_guide_starts, a_test_conversion_is_sent_as_described"),
     // PostgreSQL's own programs are not run.
     ("docs/operating.md", 4, "a_backup_is_restored_as_described"),
-    ("docs/people.md", 2, "the_first_owner_signs_in_as_described"),
+    ("docs/people.md", 3, "commands_of_the_api_run, the_first_owner_signs_in_as_described"),
     ("docs/sources.md", 3, "commands_of_the_api_run"),
     // It needs root and Docker.
     ("packaging/README.md", 4, "packaging/check"),
@@ -100,16 +100,24 @@ async fn commands_of_the_api_run() {
     admin.post("/api/v1/affiliates", &ada).await.expect(201);
     let sources = admin.get("/api/v1/sources").await.expect(200);
     let own = text(&sources["items"][0], "id");
+    let shop =
+        json!({"name": "Pro", "landing_url": "https://shop.example/", "currency": "USD", "payout": {"fixed": "12.50"}});
+    let offer = text(&admin.post("/api/v1/offers", &shop).await.expect(201), "id");
 
     let (readme, guide) = (document("README.md"), document("docs/sources.md"));
     let catalogue = blocks_of(section(&readme, "## Connect a network"), "sh");
-    let finding = document("docs/finding.md");
-    let all = [catalogue, blocks_of(&guide, "sh"), blocks_of(&finding, "sh")].concat();
-    assert_eq!(all.len(), 6);
+    let (finding, people) = (document("docs/finding.md"), document("docs/people.md"));
+    let buyers = blocks_of(section(&people, "## The data of buyers"), "sh");
+    let all = [catalogue, blocks_of(&guide, "sh"), blocks_of(&finding, "sh"), buyers].concat();
+    assert_eq!(all.len(), 7);
     for block in all {
         // The example's tracker does not exist, so it cannot accept the test request.
         let is_refused = block.contains("track.example.com");
-        let told = run(installation.data_dir(), &(definitions(&server.url) + &block.replace("src_…", &own)), &[]);
+        let told = run(
+            installation.data_dir(),
+            &(definitions(&server.url) + &block.replace("src_…", &own).replace("ofr_…", &offer)),
+            &[],
+        );
         let is_problem = |line: &&str| serde_json::from_str::<Value>(line).is_ok_and(|it| it["title"].is_string());
         let problems: Vec<_> =
             told.lines().filter(is_problem).filter(|it| !is_refused || !it.contains("verification_failed")).collect();
@@ -121,12 +129,35 @@ async fn commands_of_the_api_run() {
 async fn the_receiver_of_the_guide_starts() {
     let guide = document("docs/integrating.md");
     let blocks = blocks_of(&guide, "sh");
-    let [block] = blocks.as_slice() else { panic!("one block") };
+    let block = &blocks[0];
     let words: Vec<&str> = block.split_whitespace().collect();
     assert_eq!(words[..2], ["postrider", "receiver"]);
     let receiver = Installation::new(Database::empty_sqlite());
     let receiver = receiver.start_receiver(&words[2..]).await;
     assert_eq!(receiver.client.get("/fail").await.status, 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_conversion_is_sent_as_described() {
+    let installation = Installation::new(Database::sqlite());
+    let server = installation.start_with(&[("POSTRIDER_ADMIN_API_KEY", "choose-a-long-random-key")]).await;
+    let admin = server.client.with_key(Some("choose-a-long-random-key"));
+    let ada = json!({"name": "Ada", "email": "ada@example.com"});
+    let affiliate = admin.post("/api/v1/affiliates", &ada).await.expect(201);
+    let offer =
+        json!({"name": "Pro", "landing_url": "https://shop.example/", "currency": "USD", "payout": {"fixed": "12.50"}});
+    let offer = admin.post("/api/v1/offers", &offer).await.expect(201);
+    let link = json!({"affiliate_id": affiliate["id"], "offer_id": offer["id"]});
+    let link = admin.post("/api/v1/links", &link).await.expect(201);
+    let link = url::Url::parse(&text(&link, "url")).expect("an absolute URL");
+    let visit = server.client.with_key(None).get(&format!("{}?click_id=my-click-1", link.path())).await;
+    assert_eq!(visit.status, 302, "{}", visit.text);
+
+    let guide = document("docs/integrating.md");
+    let commands = definitions(&server.url) + &blocks_of(&guide, "sh")[1];
+    let told = run(installation.data_dir(), &commands, &[]);
+
+    assert!(told.contains("\"transaction_id\":\"test-1\"") && told.contains("\"test\":true"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,8 +204,8 @@ async fn the_first_owner_signs_in_as_described() {
         ("POSTRIDER_ADMIN_API_KEY", ADMIN_KEY.to_owned()),
         ("SITE", server.url.clone()),
     ];
-    let told = run(installation.data_dir(), &blocks[0], &environment);
-    let commands = blocks[1].replace("\"token\": \"…\"", &format!("\"token\": \"{}\"", token_in(&told)));
+    let told = run(installation.data_dir(), &blocks[1], &environment);
+    let commands = blocks[2].replace("\"token\": \"…\"", &format!("\"token\": \"{}\"", token_in(&told)));
     let commands = commands.replace("curl ", "curl -sS --fail-with-body ");
     let told = run(installation.data_dir(), &commands, &environment);
     assert!(told.contains("\"owner\""), "{told}");

@@ -1,9 +1,14 @@
 //! Notifications of networks: they become conversions, wait for missing data, or are refused with a reason.
 
+mod activity;
+mod identity;
 mod logs;
+mod replays;
+mod reversals;
 mod sales;
 mod sessions;
 mod set_up;
+mod side_fields;
 
 use std::time::Duration;
 
@@ -36,13 +41,16 @@ on_both_databases!(
     every_affiliate_has_a_source_from_the_start,
     an_affiliates_source_is_for_its_own_clicks_and_owes_nothing,
     an_affiliate_cannot_occupy_a_transaction_id,
-    a_second_network_cannot_use_a_transaction_id_again,
     the_reply_is_configurable,
     a_rotated_key_replaces_the_old_one,
     a_request_is_replayed_after_the_fix,
     an_affiliate_reads_its_own_log_without_personal_data,
-    a_head_has_no_effect,
+    a_request_with_another_method_is_logged_and_has_no_effect,
     a_large_body_is_refused_and_logged,
+    every_spelling_of_an_address_and_a_body_is_read,
+    several_reports_in_one_body_are_read_together,
+    a_body_that_nobody_can_read_is_refused_and_logged,
+    plain_words_are_not_taken_for_macros,
     an_invalid_source_is_refused_with_a_reason,
     affrank_matches_a_session_to_its_click_with_keyword_and_page,
     affrank_adds_its_session_to_the_links_of_its_affiliate,
@@ -236,6 +244,11 @@ async fn the_settings_define_the_meaning_of_words(db: Database) {
     // A rejection is final for any later notification.
     assert_eq!(source.report(&[("sub", &click.id), ("tid", "B"), ("st", "1")]).await.status, 422);
     assert_outcome(&source.last().await, "refused", "conversion_already_rejected");
+    // The approval of a person stands when the network repeats the rejection.
+    let rejected = text(&t.admin.list("/api/v1/conversions?transaction_id=B").await[0], "id");
+    t.approve(&rejected).await.expect(200);
+    assert_eq!(status("B", "2").await, ("approved".into(), Value::Null));
+    assert_eq!(status("B", "1").await, ("approved".into(), Value::Null));
 }
 
 async fn amounts_come_in_every_unit_and_stay_exact(db: Database) {
@@ -257,10 +270,9 @@ async fn amounts_come_in_every_unit_and_stay_exact(db: Database) {
     let source = source(&t).save().await;
     for (field, value, code) in [
         ("sum", "12,50", "invalid_amount"),
-        ("rev", "-1", "invalid_amount"),
+        ("rev", "-1x", "invalid_amount"),
         ("sale", "a lot", "invalid_amount"),
         ("cur", "dollars", "invalid_currency"),
-        ("at", "yesterday", "invalid_time"),
     ] {
         // A currency has a meaning only with an amount.
         let amount = if field == "sum" { ("x", "") } else { ("sum", "1") };
@@ -289,7 +301,7 @@ async fn a_repetition_is_a_duplicate_and_answers_the_same(db: Database) {
     assert_outcome(&source.last().await, "accepted", "");
     // A late retry of the first one does not go back.
     assert_eq!(source.report(&pending).await.status, 200);
-    assert_outcome(&source.last().await, "duplicate", "duplicate");
+    assert_outcome(&source.last().await, "accepted", "status_kept");
 
     let conversion = only_conversion(&t, &click).await;
     assert_eq!((&conversion["status"], &conversion["revision"]), (&json!("approved"), &json!(2)));
@@ -648,8 +660,8 @@ async fn every_affiliate_has_a_source_from_the_start(db: Database) {
     let sources = affiliate.client.list("/api/v1/sources").await;
     assert_eq!(sources.len(), 1, "{sources:#?}");
     let first = &sources[0];
-    assert_eq!((&first["adapter"], &first["config"]), (&json!("affrank"), &json!({"append": false})));
-    assert_eq!(first["affiliate_id"], affiliate.id);
+    assert_eq!((&first["adapter"], &first["config"]), (&json!("affrank"), &json!({"append": true})));
+    assert_eq!((&first["affiliate_id"], &first["decorates_clicks"]), (&json!(affiliate.id), &json!(true)));
     let url = text(first, "url");
     assert!(url.contains("/in/") && url.rsplit('/').next().unwrap().len() == 32, "{url}");
 
@@ -714,20 +726,6 @@ async fn an_affiliate_cannot_occupy_a_transaction_id(db: Database) {
     assert_eq!(t.postings().await, 1);
 }
 
-async fn a_second_network_cannot_use_a_transaction_id_again(db: Database) {
-    let t = TestApp::start(db).await;
-    let first = t.click().await;
-    let second = t.click_on(&first.link, "").await;
-    let (one, two) = (source(&t).save().await, source(&t).save().await);
-    one.report(&[("sub", &first.id), ("tid", "1")]).await;
-
-    let answer = two.report(&[("sub", &second.id), ("tid", "1"), ("st", "rejected")]).await;
-
-    assert_eq!(answer.status, 422, "{}", answer.text);
-    assert_outcome(&two.last().await, "refused", "transaction_of_another_click");
-    assert_eq!(only_conversion(&t, &first).await["status"], "approved");
-}
-
 async fn the_reply_is_configurable(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
@@ -784,6 +782,7 @@ async fn a_request_is_replayed_after_the_fix(db: Database) {
 
 async fn an_affiliate_reads_its_own_log_without_personal_data(db: Database) {
     let t = TestApp::start(db).await;
+    t.affiliates_see("masked").await;
     let click = t.click().await;
     let me = &click.link.affiliate;
     let source = source(&t).owned_by(me).save().await;
@@ -798,15 +797,130 @@ async fn an_affiliate_reads_its_own_log_without_personal_data(db: Database) {
     assert_eq!(t.affiliate().await.client.get(&path).await.status, 404);
 }
 
-async fn a_head_has_no_effect(db: Database) {
+async fn a_request_with_another_method_is_logged_and_has_no_effect(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let source = source(&t).save().await;
     let path = format!("{}?sub={}", source.path, click.id);
     let head = async |path: &str| t.anonymous().send(t.anonymous().request(Method::HEAD, path)).await.status;
     assert_eq!((head(&path).await, head("/in/nothing").await), (200, 404));
-    assert!(source.log().await.is_empty());
+    assert_outcome(&source.last().await, "ignored", "head_request");
     assert_eq!(t.anonymous().send(t.anonymous().request(Method::PUT, &path)).await.status, 405);
+    assert_outcome(&source.last().await, "refused", "method_not_allowed");
+}
+
+/// One notification in a spelling: suffix of the path, query, content type, encoding and body.
+fn spellings(click: &str) -> Vec<(&'static str, String, &'static str, &'static str, Vec<u8>)> {
+    let tid = format!("T-{click}");
+    let form = format!("sub={click}&tid={tid}&sum=3.50");
+    let json = json!({"sub": click, "tid": tid, "sum": "3.50"}).to_string();
+    let part =
+        |name: &str, value: &str| format!("--x9\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let parts = format!("{}{}{}--x9--\r\n", part("sub", click), part("tid", &tid), part("sum", "3.50"));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut gzip, json.as_bytes()).expect("memory");
+    let utf16 = "\u{feff}".encode_utf16().chain(json.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let amp = form.replace('&', "&amp;");
+    vec![
+        ("/", form.clone(), "", "", vec![]),
+        ("", amp.clone(), "", "", vec![]),
+        ("", format!("?{form}"), "", "", vec![]),
+        ("", format!("x=1?{form}&&"), "", "", vec![]),
+        ("/", String::new(), "application/x-www-form-urlencoded", "", form.clone().into_bytes()),
+        ("", String::new(), "application/x-www-form-urlencoded", "", amp.into_bytes()),
+        ("", String::new(), "application/json", "", form.into_bytes()),
+        ("", String::new(), "application/x-www-form-urlencoded", "", json.clone().into_bytes()),
+        ("", String::new(), "application/json", "", format!("\u{feff}{json}").into_bytes()),
+        ("", String::new(), "application/json", "", format!("[{json}]").into_bytes()),
+        ("", String::new(), "application/json", "gzip", gzip.finish().expect("memory")),
+        ("", String::new(), "application/json; charset=utf-16", "", utf16),
+        ("", String::new(), "multipart/form-data; boundary=x9", "", parts.into_bytes()),
+    ]
+}
+
+async fn every_spelling_of_an_address_and_a_body_is_read(db: Database) {
+    let t = TestApp::start(db).await;
+    let source = source(&t).save().await;
+    for index in 0..spellings("").len() {
+        let click = t.click().await;
+        let (suffix, query, kind, encoding, body) = spellings(&click.id).swap_remove(index);
+        let method = if body.is_empty() { Method::GET } else { Method::POST };
+        let path = format!("{}{suffix}?{query}", source.path);
+        let mut request = source.network.request(method, &path).header("content-type", kind);
+        if !encoding.is_empty() {
+            request = request.header("content-encoding", encoding);
+        }
+        let answer = source.network.send(request.body(body)).await;
+        assert_eq!(answer.status, 200, "{index}: {}", answer.text);
+        let found = t.admin.list(&format!("/api/v1/conversions?click_id={}", click.id)).await;
+        let read: Vec<_> = found.iter().map(|it| (text(it, "transaction_id"), text(&it["payout"], "amount"))).collect();
+        assert_eq!(read, [(format!("T-{}", click.id), "3.50".to_owned())], "{index}");
+    }
+}
+
+async fn several_reports_in_one_body_are_read_together(db: Database) {
+    let t = TestApp::start(db).await;
+    let source = source(&t).save().await;
+    let clicks = [t.click().await, t.click().await];
+    let send = async |body: Value| {
+        let request = source.network.request(Method::POST, &source.path).header("content-type", "application/json");
+        source.network.send(request.body(body.to_string())).await
+    };
+    let report = |click: &str, tid: &str| json!({"sub": click, "tid": tid, "sum": "1"});
+    let answer = send(json!([report(&clicks[0].id, "A"), report(&clicks[1].id, "B")])).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(source.last().await["items"].as_array().map(Vec::len), Some(2));
+    // One that cannot be read refuses all of them, so that none is lost in silence.
+    let answer = send(json!([report(&clicks[0].id, "C"), report("{sub1}", "D")])).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.text.contains("report 2 of 2"), "{}", answer.text);
+    assert_outcome(&source.last().await, "refused", "unreplaced_macro");
+}
+
+async fn a_body_that_nobody_can_read_is_refused_and_logged(db: Database) {
+    let t = TestApp::start(db).await;
+    let source = source(&t).save().await;
+    for (kind, encoding, body) in [
+        ("application/json", "br", b"\x8b\x02\x80".as_slice()),
+        ("application/json", "gzip", b"\x1f\x8bnothing"),
+        ("application/xml", "", b"<a/>"),
+        ("application/json", "", b"{"),
+        ("multipart/form-data", "", b"--x"),
+    ] {
+        let mut request = source.network.request(Method::POST, &source.path).header("content-type", kind);
+        if !encoding.is_empty() {
+            request = request.header("content-encoding", encoding);
+        }
+        let answer = source.network.send(request.body(body)).await;
+        assert_eq!(answer.status, 422, "{kind} {encoding}: {}", answer.text);
+        assert_outcome(&source.last().await, "refused", "unreadable_body");
+        t.tick();
+    }
+}
+
+async fn plain_words_are_not_taken_for_macros(db: Database) {
+    let t = TestApp::start(db).await;
+    let source = source(&t).save().await;
+    for (field, key, value) in [
+        ("g", "goal", "Sale [EU]"),
+        ("g", "goal", "Plan <Gold>"),
+        ("g", "goal", "commission"),
+        ("tid", "transaction_id", "[A]-100"),
+    ] {
+        let click = t.click().await;
+        let mut parameters = vec![("sub", click.id.as_str()), ("sum", "1"), (field, value)];
+        if field != "tid" {
+            parameters.push(("tid", &click.id));
+        }
+        assert_eq!(source.report(&parameters).await.status, 200, "{value}");
+        let found = t.admin.list(&format!("/api/v1/conversions?click_id={}", click.id)).await;
+        assert_eq!(found[0][key], value);
+    }
+    for value in ["{goal}", "[=XID1=]", "xxCLICKIDxx", "%257Bsub1%257D", "[sub1][sub1]", "“{x}”", "SESSION_ID"] {
+        assert_eq!(source.report(&[("sub", value), ("tid", "M"), ("sum", "1")]).await.status, 422, "{value}");
+        assert_outcome(&source.last().await, "refused", "unreplaced_macro");
+        t.tick();
+    }
 }
 
 async fn a_large_body_is_refused_and_logged(db: Database) {
@@ -890,22 +1004,39 @@ async fn affrank_adds_its_session_to_the_links_of_its_affiliate(db: Database) {
         let sessions = sessions.map(|(_, value)| value.into_owned()).collect();
         (postrider_tests::app::click_id_in(&answer), sessions)
     };
-    assert_eq!(sessions(&mine, "").await.1, [""; 0], "nothing is added until somebody wants it");
-
-    let patched = source.patch(json!({"config": {"append": true}})).await.expect(200);
-    assert_eq!(patched["decorates_clicks"], true);
-
     let (click, found) = sessions(&mine, "?keyword=a").await;
-    assert_eq!(found, [click.as_str()]);
+    assert_eq!(found, [click.as_str()], "from the start");
     let stored = t.admin.get(&format!("/api/v1/clicks/{click}")).await.expect(200);
     assert!(text(&stored, "landing_url").ends_with(&format!("affrank_sid={click}")), "{stored}");
     assert_eq!(sessions(&mine, "?affrank_sid=own").await.1, ["own"], "a name that is there already is not repeated");
-    assert_eq!(sessions(&other, "").await.1, [""; 0], "another affiliate's");
+    assert_eq!(sessions(&mine, "?affrank%5Fsid=own").await.1, ["own"]);
+    // Other settings leave it as it is.
+    source.patch(json!({"name": "My AffRank", "settings": {"statuses": {"1": "approved"}}})).await.expect(200);
+    assert_eq!(sessions(&mine, "").await.1.len(), 1);
 
+    let patched = source.patch(json!({"config": {"append": false}})).await.expect(200);
+    assert_eq!(patched["decorates_clicks"], false);
+    assert_eq!(sessions(&mine, "").await.1, [""; 0]);
+    assert_eq!(sessions(&other, "").await.1.len(), 1, "another affiliate's");
+    let patched = source.patch(json!({"config": {"append": true}})).await.expect(200);
+    assert_eq!(patched["decorates_clicks"], true);
+    let (click, found) = sessions(&mine, "").await;
+    assert_eq!(found, [click], "once, although it is configured");
     source.patch(json!({"config": {"append": true, "parameter": "sid"}})).await.expect(200);
     assert_eq!(sessions(&mine, "").await.1, [""; 0]);
     source.patch(json!({"config": {"append": true}, "enabled": false})).await.expect(200);
     assert_eq!(sessions(&mine, "").await.1, [""; 0]);
+    // An offer whose landing page refuses unknown parameters.
+    let offer = format!("/api/v1/offers/{}", other.offer);
+    assert_eq!(t.admin.get(&offer).await.expect(200)["source_parameters"], true);
+    t.admin.patch(&offer, &json!({"source_parameters": false})).await.expect(200);
+    assert_eq!(sessions(&other, "").await.1, [""; 0]);
+    t.admin.patch(&offer, &json!({"source_parameters": true})).await.expect(200);
+    assert_eq!(sessions(&other, "").await.1.len(), 1);
+    // A deleted source adds nothing.
+    let others = first_source(&t, &other.affiliate).await;
+    assert_eq!(others.client.delete(&format!("/api/v1/sources/{}", others.id)).await.status, 204);
+    assert_eq!(sessions(&other, "").await.1, [""; 0]);
 }
 
 /// A request is stored before it is processed, so if the process crashes, the worker processes it.

@@ -10,6 +10,7 @@ mod pages;
 mod people;
 mod program;
 mod reports;
+mod sources;
 mod structure;
 mod tracking;
 mod year;

@@ -1,4 +1,14 @@
-//! The pages for people, in a browser without scripts.
+//! The pages for people, as a browser without scripts sends them. `tests/browser` opens them in a browser.
+
+mod account;
+mod connect;
+mod conversions;
+mod deliveries;
+mod money;
+mod postbacks;
+mod reports;
+mod sources;
+mod traffic;
 
 use std::time::Duration;
 
@@ -20,7 +30,9 @@ on_both_databases!(
     a_new_address_is_confirmed_by_a_button,
     a_form_of_another_site_is_refused,
     guessing_on_the_page_is_throttled_like_on_the_api,
-    no_page_runs_a_script_or_tells_its_address,
+    no_page_permits_foreign_code_or_reveals_its_address,
+    language_zone_and_theme_are_kept_for_the_person,
+    assets_are_kept_for_ever_and_compressed,
 );
 
 /// The request of a browser when a person submits a form.
@@ -55,9 +67,13 @@ async fn a_person_signs_in_and_signs_out(db: Database) {
     let browser = t.anonymous();
     let home = browser.get("/").await;
     assert_eq!((home.status, home.header("location")), (303, Some("/login")));
+    let asked = browser.get("/audit?operation=login").await;
+    assert_eq!(asked.header("location"), Some("/login?next=%2Faudit%3Foperation%3Dlogin"));
+    let part = browser.send(browser.request(Method::GET, "/audit").header("hx-request", "true")).await;
+    assert_eq!((part.status, part.header("hx-redirect")), (401, Some("/login?next=%2Faudit")));
     let page = browser.get("/login").await;
     assert_eq!(page.status, 200);
-    assert!(page.text.contains("<label for=\"password\">") && !page.text.contains("/register"), "{}", page.text);
+    assert!(page.text.contains("for=\"password\">") && !page.text.contains("/register"), "{}", page.text);
 
     let wrong = submit(&browser, "/login", &[("email", &person.email), ("password", "<not> the password")]).await;
     assert_eq!(wrong.status, 401);
@@ -68,7 +84,7 @@ async fn a_person_signs_in_and_signs_out(db: Database) {
 
     let client = browser.with_session_of(&entered);
     let home = client.get("/").await;
-    for told in ["Grace", &person.email, "finance", "href=\"/api/docs\""] {
+    for told in ["Grace", "Finance", "href=\"/api/docs\"", "href=\"/audit\""] {
         assert!(home.text.contains(told), "{told}: {}", home.text);
     }
     let left = submit(&client, "/logout", &[]).await;
@@ -86,7 +102,7 @@ async fn a_person_signs_in_and_signs_out(db: Database) {
     let path = url::Url::parse(&text(&link, "login_url")).unwrap().path().to_owned();
     let entered = submit(&browser, &path, &[]).await;
     let home = browser.with_session_of(&entered).get(entered.header("location").unwrap()).await;
-    assert!(home.text.contains("Ann &lt;b&gt;&amp;&lt;/b&gt; Co") && home.text.contains("affiliate"), "{}", home.text);
+    assert!(home.text.contains("Ann &lt;b&gt;&amp;&lt;/b&gt; Co") && home.text.contains("AF"), "{}", home.text);
 }
 
 async fn the_second_factor_is_asked_for_in_a_second_step(db: Database) {
@@ -147,7 +163,7 @@ async fn a_forgotten_password_is_replaced_by_a_link(db: Database) {
     }
     let weak = submit(&browser, &path, &[("password", "aaaaaaaaaaaa")]).await;
     assert_eq!(weak.status, 422);
-    assert!(weak.text.contains("The password is too easy to guess"), "{}", weak.text);
+    assert!(weak.text.contains("id=\"password-error\"") && weak.text.contains("Is too easy to guess"), "{}", weak.text);
     let set = submit(&browser, &path, &[("password", "another good password")]).await;
     assert_eq!((set.status, set.header("location")), (303, Some("/login?done=password")), "{}", set.text);
     assert!(browser.get("/login?done=password").await.text.contains("Your password is set"));
@@ -170,7 +186,7 @@ async fn a_registration_ends_with_choosing_a_password(db: Database) {
     assert_eq!(browser.get("/register").await.status, 200);
     let nameless = submit(&browser, "/register", &[("name", " "), ("email", "ada@example.com")]).await;
     assert_eq!(nameless.status, 422);
-    assert!(nameless.text.contains("The name must have"), "{}", nameless.text);
+    assert!(nameless.text.contains("id=\"name-error\"") && nameless.text.contains("Must have 1"), "{}", nameless.text);
     assert_eq!(submit(&browser, "/register", &ada).await.status, 200);
     let path = link_of(&t, "ada@example.com", "Confirm your address").await;
     let waiting = submit(&browser, &path, &[("password", PASSWORD)]).await;
@@ -230,14 +246,95 @@ async fn guessing_on_the_page_is_throttled_like_on_the_api(db: Database) {
     assert!(refused.text.contains("Too many attempts; try again in 2 seconds."), "{}", refused.text);
 }
 
-async fn no_page_runs_a_script_or_tells_its_address(db: Database) {
+async fn no_page_permits_foreign_code_or_reveals_its_address(db: Database) {
     let t = TestApp::start_with(db, |settings| settings.registration = Registration::Open).await;
-    for path in ["/login", "/forgot-password", "/register", "/set-password/x", "/confirm-email/x", "/login/x"] {
-        let page = t.anonymous().get(path).await;
-        let policy = page.header("content-security-policy").unwrap_or_else(|| panic!("{path} has no policy"));
-        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let person = t.person("owner").await;
+    let anonymous =
+        ["/login", "/forgot-password", "/register", "/set-password/x", "/confirm-email/x", "/login/x", "/x"];
+    let signed_in = ["/", "/account", "/account/second-factor", "/audit", "/nowhere"];
+    let pages = anonymous.map(|path| (t.anonymous(), path)).into_iter();
+    for (client, path) in pages.chain(signed_in.map(|path| (person.client.clone(), path))) {
+        let page = client.get(path).await;
+        let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+            form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+        assert_eq!(page.header("content-security-policy"), Some(policy), "{path}");
         assert_eq!(page.header("referrer-policy"), Some("same-origin"), "{path}");
         assert_eq!(page.header("cache-control"), Some("no-store"), "{path}");
-        assert!(!page.text.contains("<script") && page.text.contains("<h1>"), "{}", page.text);
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert!(!page.text.contains("<script>") && page.text.contains("<h1>"), "{path}: {}", page.text);
     }
+}
+
+async fn language_zone_and_theme_are_kept_for_the_person(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("support").await;
+    let browser = t.anonymous();
+    let german = async |path: &str| {
+        let request = browser.request(Method::GET, path).header("accept-language", "de-AT, en;q=0.5");
+        browser.send(request).await
+    };
+    let page = german("/login").await;
+    assert!(page.text.contains("<html lang=\"de\"") && page.text.contains("Passwort"), "{}", page.text);
+    // The first sign-in keeps what the browser says.
+    let fields = [("email", person.email.as_str()), ("password", PASSWORD), ("next", "/account")];
+    let request = browser.request(Method::POST, "/login").header("sec-fetch-site", "same-origin");
+    let request = request.header("accept-language", "de").header("cookie", "postrider_zone=Europe/Vienna");
+    let entered = browser.send(filled(request, &fields)).await;
+    assert_eq!((entered.status, entered.header("location")), (303, Some("/account")), "{}", entered.text);
+    let client = browser.with_session_of(&entered);
+    let me = client.get("/api/v1/auth/me").await.expect(200);
+    assert_eq!(
+        (&me["language"], &me["time_zone"], &me["theme"]),
+        (&json!("de"), &json!("Europe/Vienna"), &json!(null))
+    );
+    // A later one does not change what is chosen.
+    let changed = json!({"language": "en", "theme": "dark"});
+    let me = client.patch("/api/v1/auth/me", &changed).await.expect(200);
+    assert_eq!((&me["language"], &me["name"]), (&json!("en"), &json!("Grace")));
+    let page = client.get("/account").await;
+    assert!(
+        page.text.contains("<html lang=\"en\" class=\"dark\"") && page.text.contains("value=\"Europe/Vienna\""),
+        "{}",
+        page.text
+    );
+
+    let form = [("name", "Grace H"), ("language", "de"), ("time_zone", "Asia/Kolkata"), ("theme", "light")];
+    let saved = submit(&client, "/account", &form).await;
+    assert_eq!((saved.status, saved.header("location")), (303, Some("/account?done=saved")), "{}", saved.text);
+    let log = t.admin.list("/api/v1/audit?operation=change_me").await;
+    let changes = log[0]["changes"].as_array().expect("changes");
+    assert!(changes.contains(&json!({"field": "theme", "from": "dark", "to": "light"})), "{changes:?}");
+    let page = client.get("/account").await;
+    assert!(page.text.contains("value=\"Asia/Kolkata\"") && page.text.contains("Ihr Konto"), "{}", page.text);
+    let wrong = [("name", "Grace"), ("language", "de"), ("time_zone", "Mars/Base"), ("theme", "light")];
+    let refused = submit(&client, "/account", &wrong).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.text.contains("id=\"time_zone-error\"") && refused.text.contains("Mars/Base"), "{}", refused.text);
+    client.patch("/api/v1/auth/me", &json!({"time_zone": "Mars/Base"})).await.expect_problem(422, "invalid_field");
+    let me = client.patch("/api/v1/auth/me", &json!({"language": null})).await.expect(200);
+    assert_eq!((&me["language"], &me["time_zone"]), (&json!(null), &json!("Asia/Kolkata")));
+    // Without a session the choice is the browser's.
+    let kept = browser.get("/display?language=de&theme=dark").await;
+    let cookies: Vec<_> = kept.headers.get_all("set-cookie").iter().map(|it| it.to_str().unwrap()).collect();
+    assert_eq!((kept.status, cookies.len()), (303, 2), "{cookies:?}");
+    let request =
+        browser.request(Method::GET, "/login").header("cookie", "postrider_language=de; postrider_theme=dark");
+    assert!(browser.send(request).await.text.contains("<html lang=\"de\" class=\"dark\""));
+}
+
+async fn assets_are_kept_for_ever_and_compressed(db: Database) {
+    let t = TestApp::start(db).await;
+    let page = t.anonymous().get("/login").await.text;
+    let paths: Vec<_> =
+        page.split('"').filter(|it| it.starts_with("/assets/")).map(|it| it.split('#').next().unwrap()).collect();
+    assert!(paths.len() >= 5, "{paths:?}");
+    for path in paths {
+        for (accepted, encoding) in [("gzip, br", Some("br")), ("gzip", Some("gzip")), ("identity", None)] {
+            let client = t.anonymous();
+            let answer = client.send(client.request(Method::GET, path).header("accept-encoding", accepted)).await;
+            assert_eq!((answer.status, answer.header("content-encoding")), (200, encoding), "{path}");
+            assert_eq!(answer.header("cache-control"), Some("public, max-age=31536000, immutable"), "{path}");
+        }
+    }
+    assert_eq!(t.anonymous().get("/assets/style-0000000000000000.css").await.status, 404);
 }

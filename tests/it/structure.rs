@@ -31,7 +31,8 @@ const WITH_AREAS: [(&str, &[&str]); 5] = [
     // The limits of large reads, for all areas; the workers.
     ("engine/src", &["heavy", "pipeline"]),
     ("web/src/api", &[]),
-    ("dashboard/src", &[]),
+    // The layout that surrounds all pages, and the parts that they are made of.
+    ("dashboard/src", &["parts", "shell"]),
 ];
 
 /// The crates of the program. A crate is a folder below `core`, and has its folder's name in the code.

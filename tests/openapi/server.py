@@ -9,84 +9,76 @@ import http.server
 import json
 import os
 import pathlib
-import socket
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
 KEY = "a-key-for-the-checks-of-the-description"
-START_SECS_MAX = 120
-PORT_TRIES = 3
+# Long waits end only what hangs, also on a slow machine.
+START_SECS_MAX = 600
+STOP_SECS_MAX = 120
+READY = re.compile(r"Postrider is ready.*?\b(127\.0\.0\.1:\d+).*\n")
 
 
 def main():
+    # The default action of SIGTERM would leave the server behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     program, command = sys.argv[1], sys.argv[2:]
     tracker = start_tracker()
     with tempfile.TemporaryDirectory() as folder:
-        server, url = start_ready_server(program, pathlib.Path(folder))
+        log = pathlib.Path(folder, "log")
+        server = start_server(program, folder, log)
         try:
             environment = {
-                "POSTRIDER_URL": url,
+                "POSTRIDER_URL": f"http://{address_of(server, log)}",
                 "POSTRIDER_KEY": KEY,
                 "TRACKER_URL": f"http://127.0.0.1:{tracker.server_port}",
             }
             code = subprocess.run(command, env={**os.environ, **environment}).returncode
             if server.poll() is not None:
-                print(pathlib.Path(folder, "log").read_text()[-4000:], file=sys.stderr)
+                print(log.read_text()[-4000:], file=sys.stderr)
                 sys.exit("the server ended before the command")
         finally:
-            server.terminate()
-            server.wait()
+            stop(server)
     sys.exit(code)
 
 
-def start_ready_server(program, folder):
-    """Another program can take the free port before the server does, so there are several tries."""
-    for _ in range(PORT_TRIES):
-        url = f"http://127.0.0.1:{free_port()}"
-        server = start_server(program, url, folder)
-        if is_ready(server, url):
-            return server, url
-        server.kill()
-        server.wait()
-    sys.exit("the server did not start:\n" + (folder / "log").read_text())
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def start_server(program, url, folder):
-    """Starts the server without any setting of the shell."""
+def start_server(program, folder, log):
+    """Starts the server without any setting of the shell. The system chooses its port, so no other program has it."""
     settings = {name: value for name, value in os.environ.items() if not name.startswith(("POSTRIDER_", "DATABASE_"))}
     settings |= {
         "POSTRIDER_ADMIN_API_KEY": KEY,
-        "POSTRIDER_DATA_DIR": str(folder / "data"),
+        "POSTRIDER_DATA_DIR": os.path.join(folder, "data"),
         "POSTRIDER_EGRESS_ALLOW": "127.0.0.0/8",
-        "POSTRIDER_LISTEN": url.removeprefix("http://"),
-        "POSTRIDER_LOG": "warn",
+        "POSTRIDER_LISTEN": "127.0.0.1:0",
         "POSTRIDER_TESTS_PER_MINUTE": "100000",
     }
-    with open(folder / "log", "w") as log:
-        return subprocess.Popen([os.path.abspath(program)], cwd=folder, env=settings, stdout=log, stderr=log)
+    with open(log, "w") as output:
+        return subprocess.Popen([os.path.abspath(program)], cwd=folder, env=settings, stdout=output, stderr=output)
 
 
-def is_ready(server, url):
+def address_of(server, log):
+    """The address in the line that the server logs when it is ready."""
     deadline = time.monotonic() + START_SECS_MAX
     while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
-                return True
-        except OSError:
-            time.sleep(0.1)
-    return False
+        if ready := READY.search(log.read_text()):
+            return ready.group(1)
+        time.sleep(0.1)
+    sys.exit("the server did not start:\n" + log.read_text())
+
+
+def stop(server):
+    server.terminate()
+    try:
+        server.wait(STOP_SECS_MAX)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 class Tracker(http.server.BaseHTTPRequestHandler):

@@ -372,6 +372,12 @@ impl TestApp {
         self.admin.post(&path, &json!({"reason": reason})).await
     }
 
+    /// Sets what affiliates see of buyers: nothing, masked or all.
+    pub async fn affiliates_see(&self, visibility: &str) {
+        let request = self.admin.request(reqwest::Method::PUT, "/api/v1/settings/buyers");
+        self.admin.send(request.json(&json!({"affiliates_see": visibility}))).await.expect(200);
+    }
+
     // Queries.
 
     /// The deliveries of a postback, oldest first.

@@ -108,11 +108,15 @@ impl Client {
         Ok(answer)
     }
 
+    /// The items of a list that has no pages.
+    pub async fn items(&self, path: &str) -> Vec<Value> {
+        self.get(path).await.expect(200)["items"].as_array().expect("a list").clone()
+    }
+
     /// Every item of a list, page by page.
     pub async fn list(&self, path: &str) -> Vec<Value> {
         if WHOLE_LISTS.iter().any(|list| path.split('?').next() == Some(list)) {
-            let list = self.get(path).await.expect(200);
-            return list["items"].as_array().expect("a list").clone();
+            return self.items(path).await;
         }
         let mut items = Vec::new();
         let mut cursor = None::<String>;

@@ -12,6 +12,15 @@ pub enum Database {
     Postgres { url: String },
 }
 
+/// A PostgreSQL database is removed at the end of its test, because the cluster may be in memory.
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Database::Postgres { url } = self {
+            crate::postgres::remove_database(url);
+        }
+    }
+}
+
 impl Database {
     /// A folder without a file, for the first start.
     pub fn empty_sqlite() -> Database {

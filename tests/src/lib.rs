@@ -5,11 +5,12 @@
 
 pub mod app;
 pub mod client;
+pub mod crawl;
 pub mod database;
 pub mod documents;
 pub mod faulty_disk;
 pub mod guest;
-mod logs;
+pub mod logs;
 mod migrated;
 mod panics;
 pub mod people;
@@ -43,6 +44,6 @@ macro_rules! on_both_databases {
 }
 
 /// Installs the TLS provider of this process. The start of the server does the same, and the first call has effect.
-pub(crate) fn install_tls_provider() {
+pub fn install_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -30,6 +30,13 @@ pub(crate) fn print_if_failed() {
     }
 }
 
+/// The lines of the caller's test since the last call.
+pub fn take() -> Vec<String> {
+    let here = Handle::current();
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner).remove(&here.id());
+    lines.unwrap_or_default().into()
+}
+
 /// One event as it is written.
 #[derive(Default)]
 struct Line(Vec<u8>);

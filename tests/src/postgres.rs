@@ -1,6 +1,5 @@
 //! A private PostgreSQL cluster for this process, with its own folder and port, on loopback only. In tests PostgreSQL does
-//! not wait for the disk, because tests kill Postrider and PostgreSQL but never the machine. In measurements it waits
-//! ([`wait_for_disk`]).
+//! not wait for the disk, in measurements it does ([`crate::temp`]).
 //!
 //! The first test that needs the cluster starts it, and a shell supervises it. When this process ends for any reason, the
 //! pipe to the shell closes, and the shell stops the cluster and removes the folder.
@@ -11,13 +10,15 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
 
-use crate::temp::unique_dir;
+use crate::temp::{unique_dir, waits_for_disk};
 use crate::wait::{eventually, within};
 
 struct Cluster {
@@ -28,13 +29,6 @@ struct Cluster {
 }
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-
-static WAITS_FOR_DISK: AtomicBool = AtomicBool::new(false);
-
-/// A cluster that is started after this call waits for the disk, like a real one.
-pub fn wait_for_disk() {
-    WAITS_FOR_DISK.store(true, Ordering::SeqCst);
-}
 
 /// Creates an empty database and returns its URL.
 pub async fn empty_database() -> String {
@@ -61,6 +55,41 @@ async fn create_database(cluster: &Cluster, template: &str) -> String {
     })
     .await;
     format!("{}/{name}", cluster.url)
+}
+
+/// Removes a database of this process's cluster, which nobody uses any more or will soon stop to use. Errors are ignored:
+/// the cluster is removed at the end.
+pub(crate) fn remove_database(url: &str) {
+    static REMOVER: OnceLock<mpsc::Sender<String>> = OnceLock::new();
+    let Some(cluster) = CLUSTER.get() else { return };
+    let Some(name) = url.strip_prefix(&cluster.url).and_then(|path| path.strip_prefix('/')) else { return };
+    let remover = REMOVER.get_or_init(|| {
+        let (sender, names) = mpsc::channel();
+        std::thread::spawn(move || remove_databases(&cluster.url, &names));
+        sender
+    });
+    let _ = remover.send(name.to_owned());
+}
+
+/// Removes each database when no connection to it is left. The test that used it may still be ending.
+fn remove_databases(url: &str, names: &mpsc::Receiver<String>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let mut left = Vec::new();
+    for name in names {
+        left.push(name);
+        runtime.block_on(async {
+            let Ok(mut admin) = connect(url).await else { return };
+            for name in std::mem::take(&mut left) {
+                let users = sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE datname = $1").bind(&name);
+                if users.fetch_one(&mut admin).await.is_ok_and(|users: i64| users == 0) {
+                    let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"));
+                    let _ = sqlx::raw_sql(drop).execute(&mut admin).await;
+                } else {
+                    left.push(name);
+                }
+            }
+        });
+    }
 }
 
 fn is_in_use(error: &sqlx::Error) -> bool {
@@ -198,7 +227,7 @@ fn watch_over(bin: &Path, dir: &Path, port: u16, owner: Option<(u32, u32)>) -> C
         .arg(bin)
         .arg(dir)
         .arg(port.to_string())
-        .arg(if WAITS_FOR_DISK.load(Ordering::SeqCst) { "on" } else { "off" })
+        .arg(if waits_for_disk() { "on" } else { "off" })
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -59,6 +59,13 @@ impl Installation {
         self.launch(self.command(&arguments), "The receiver listens").await
     }
 
+    /// Starts `postrider demo` with its data in this folder, and waits until it has printed the link of the admin, which is the
+    /// last one.
+    pub async fn start_demo(&self, folder: &Path) -> Process {
+        let folder = folder.to_str().expect("a folder of the tests is text");
+        self.launch(self.command(&["demo", "--data-dir", folder]), "  Admin      http").await
+    }
+
     /// Like [`Self::start`], for a test that limits the size of the server's files ([`Process::limit_file_sizes`]). A write
     /// beyond the limit fails with an error instead of ending the process with a signal.
     pub async fn start_limitable(&self) -> Process {

@@ -1,9 +1,14 @@
 //! Forms that browsers send. The access rules check the origin before the body is read.
 
+use std::fmt::Display;
+
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Form, FromRequest, Request};
+use axum::response::{IntoResponse, Redirect, Response};
 use engine::app::App;
 use serde::de::DeserializeOwned;
+use web::audit::CreatedId;
 use web::errors::Problem;
 
 /// Extracts the fields of a form. A body that cannot be parsed is answered with a page that asks to send the form again.
@@ -24,4 +29,9 @@ impl<T: DeserializeOwned> FromRequest<App> for Fields<T> {
         let form = Form::<T>::from_request(Request::from_parts(parts, Body::from(body)), app).await;
         form.map(|Form(form)| Self(form)).map_err(|_| unreadable())
     }
+}
+
+/// Leads to a page after a form created an object. The audit log records its id.
+pub fn created(id: impl Display, path: &str) -> Response {
+    (Extension(CreatedId(id.to_string())), Redirect::to(path)).into_response()
 }

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MICROS: i64 = 1_000_000;
-/// In micros: a billion of the major unit. The sum of thousands of such amounts fits an `i64`.
-const LARGEST: i64 = 1_000_000_000 * MICROS;
+/// In micros: a hundred billion of the major unit, because a car costs a billion rupiahs. The sum of forty such amounts
+/// fits an account.
+const LARGEST: i64 = 100_000_000_000 * MICROS;
 /// The most that one account may hold, in micros: four trillion (4 × 10¹²) of the major unit. The sum of two such
 /// accounts fits an `i64`.
 pub const ACCOUNT_MAX: i64 = 4_000_000_000_000 * MICROS;
@@ -26,7 +27,7 @@ pub enum InvalidAmount {
     #[error("\"{0}\" has more than six decimals; the smallest unit kept is 0.000001")]
     TooPrecise(String),
     /// Above [`Amount::MAX`].
-    #[error("\"{0}\" is larger than 1,000,000,000")]
+    #[error("\"{0}\" is larger than 100,000,000,000")]
     TooLarge(String),
 }
 
@@ -37,7 +38,7 @@ pub struct Amount(i64);
 impl Amount {
     /// Nothing.
     pub const ZERO: Self = Self(0);
-    /// The largest amount that can be parsed: 1,000,000,000 of the major unit.
+    /// The largest amount that can be parsed: 100,000,000,000 of the major unit.
     pub const MAX: Self = Self(LARGEST);
 
     /// `None` if `micros` is negative. Does not check [`Self::MAX`].
@@ -48,6 +49,11 @@ impl Amount {
     /// The amount in micros.
     pub fn micros(self) -> i64 {
         self.0
+    }
+
+    /// The difference; `None` if it is negative.
+    pub fn less(self, other: Self) -> Option<Self> {
+        Self::from_micros(self.0 - other.0)
     }
 
     /// Adds the currency.
@@ -106,6 +112,12 @@ impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
     }
+}
+
+/// `exact / divisor`, rounded half up to a multiple of `unit`.
+fn rounded(exact: i128, divisor: i128, unit: i64) -> i128 {
+    let (unit, step) = (i128::from(unit), divisor * i128::from(unit));
+    (exact + step / 2) / step * unit
 }
 
 /// Writes at least two decimals, and more only if they are needed.
@@ -205,12 +217,23 @@ impl Money {
         Amount(self.micros.max(0))
     }
 
-    /// `now * self / before`, rounded half up to the micro; `before` must not be zero. The result is in the currency of
-    /// `now`. `None` if it exceeds [`Amount::MAX`].
+    /// `now * self / before`, rounded half up to the unit of a share of `now`; `before` must not be zero. The result is in
+    /// the currency of `now`. `None` if it exceeds [`Amount::MAX`].
     pub(crate) fn scaled(self, before: Self, now: Self) -> Option<Self> {
-        let (exact, divisor) = (i128::from(self.micros) * i128::from(now.micros), i128::from(before.micros));
-        let micros = i64::try_from((exact + divisor / 2) / divisor).ok().filter(|micros| *micros <= LARGEST)?;
+        let unit = now.share_unit().min(self.share_unit());
+        let micros = rounded(i128::from(self.micros) * i128::from(now.micros), i128::from(before.micros), unit);
+        let micros = i64::try_from(micros).ok().filter(|micros| *micros <= LARGEST)?;
         Some(Self { micros, currency: now.currency })
+    }
+
+    /// The unit to which a share of this amount is rounded, in micros: the smallest unit of the currency, or the last
+    /// decimal of the amount if it has more decimals.
+    fn share_unit(self) -> i64 {
+        let mut unit = MICROS / 10_i64.pow(self.currency.decimals());
+        while unit > 1 && self.micros % unit != 0 {
+            unit /= 10;
+        }
+        unit
     }
 }
 
@@ -271,6 +294,14 @@ impl Serialize for SignedAmount {
 pub struct Percent(Amount);
 
 impl Percent {
+    /// This share of `money`, in integer arithmetic, rounded half up to the smallest unit of its currency: to cents for
+    /// USD, to whole yen for JPY. A share of an amount with more decimals keeps as many.
+    pub(crate) fn payout_of(self, money: Money) -> Money {
+        let exact = i128::from(money.micros) * i128::from(self.0.micros());
+        let micros = rounded(exact, 100 * i128::from(MICROS), money.share_unit());
+        Money { micros: i64::try_from(micros).unwrap_or(ACCOUNT_MAX).min(ACCOUNT_MAX), currency: money.currency }
+    }
+
     /// This share of `money`, in integer arithmetic, rounded half up to the micro. A share of up to 100 % never exceeds
     /// `money`; the result is capped at [`ACCOUNT_MAX`].
     pub(crate) fn share_of(self, money: Money) -> Money {
@@ -380,7 +411,8 @@ mod tests {
             ("0.000001", 1, "0.000001"),
             ("1.25", 1_250_000, "1.25"),
             ("14.997", 14_997_000, "14.997"),
-            ("1000000000", LARGEST, "1000000000.00"),
+            ("1500000000", 1_500_000_000_000_000, "1500000000.00"),
+            ("100000000000", LARGEST, "100000000000.00"),
         ] {
             let amount: Amount = typed.parse().unwrap();
             assert_eq!((amount.micros(), amount.to_string().as_str()), (micros, shown));
@@ -402,7 +434,7 @@ mod tests {
             ("NaN", NotANumber),
             ("-50", Negative),
             ("1.123456789", TooPrecise),
-            ("1000000000.000001", TooLarge),
+            ("100000000000.000001", TooLarge),
             ("99999999999999999999", TooLarge),
         ] {
             assert_eq!(typed.parse::<Amount>(), Err(wanted(typed.to_owned())));
@@ -415,15 +447,35 @@ mod tests {
         let money = |text: &str| text.parse::<Amount>().unwrap().of(usd);
         let scaled = |part: &str, before: &str, now: &str| money(part).scaled(money(before), money(now));
         assert_eq!(scaled("5", "10", "30"), Some(money("15")));
-        assert_eq!(scaled("1", "1", "1000000000"), Some(money("1000000000")));
-        assert_eq!(scaled("1.000001", "1", "1000000000"), None);
-        assert_eq!(scaled("1000000000", "0.000001", "1000000000"), None, "also beyond an i64");
+        assert_eq!(scaled("1", "1", "100000000000"), Some(money("100000000000")));
+        assert_eq!(scaled("1.000001", "1", "100000000000"), None);
+        assert_eq!(scaled("100000000000", "0.000001", "100000000000"), None, "also beyond an i64");
+        assert_eq!(scaled("15", "49.99", "30"), Some(money("9.00")));
     }
 
     #[test]
     fn a_sum_may_exceed_the_largest_amount() {
         assert_eq!(SignedAmount(12_345_678_901_234_567_890_500_000).to_string(), "12345678901234567890.50");
         assert_eq!(SignedAmount(-1_500_000).to_string(), "-1.50");
+    }
+
+    #[test]
+    fn a_percentage_payout_is_rounded_to_the_smallest_unit_of_its_currency() {
+        for (percent, amount, currency, wanted) in [
+            ("30", "49.99", "USD", "15.00 USD"),
+            ("30", "49.95", "USD", "14.99 USD"),
+            ("33.333333", "1000", "JPY", "333.00 JPY"),
+            ("50", "1001", "JPY", "501.00 JPY"),
+            ("12.3456", "10", "KWD", "1.235 KWD"),
+            ("0", "49.99", "USD", "0.00 USD"),
+            ("100", "49.99", "USD", "49.99 USD"),
+            // A share of a payout per thousand views has the decimals of the payout.
+            ("20", "0.0012", "USD", "0.0002 USD"),
+            ("50", "0.000123", "USD", "0.000062 USD"),
+        ] {
+            let money = amount.parse::<Amount>().unwrap().of(currency.parse().unwrap());
+            assert_eq!(percent.parse::<Percent>().unwrap().payout_of(money).to_string(), wanted, "{percent} {money}");
+        }
     }
 
     #[test]

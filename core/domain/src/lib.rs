@@ -6,10 +6,12 @@
 mod text_enum;
 
 pub mod amounts;
+pub mod archive;
 pub mod delivery;
 pub mod ids;
 pub mod inbound;
 pub mod money;
+pub mod nearest;
 pub mod people;
 pub mod program;
 pub mod reports;

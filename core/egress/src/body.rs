@@ -21,11 +21,10 @@ pub(super) struct Body {
     pub(super) truncated: bool,
 }
 
-/// Reads up to `max` bytes without decoding. The rest is never read: dropping the body closes the connection, or ends
-/// the HTTP/2 stream.
-pub(super) async fn read(mut incoming: Incoming, max: usize) -> Result<Body, hyper::Error> {
+/// Reads up to `max` bytes into `body`, without decoding. The rest is never read: dropping the incoming body closes the
+/// connection, or ends the HTTP/2 stream. After an error, or if this future is dropped, `body` has what arrived before.
+pub(super) async fn read(mut incoming: Incoming, max: usize, body: &mut Body) -> Result<(), hyper::Error> {
     let expected = incoming.size_hint().lower();
-    let mut body = Body::default();
     body.bytes.reserve_exact(usize::try_from(expected).unwrap_or(max).min(max));
     while let Some(frame) = incoming.frame().await {
         let Ok(chunk) = frame?.into_data() else { continue };
@@ -36,7 +35,7 @@ pub(super) async fn read(mut incoming: Incoming, max: usize) -> Result<Body, hyp
             break;
         }
     }
-    Ok(body)
+    Ok(())
 }
 
 /// Decodes the body, up to `max` bytes. Of a damaged body the readable part is kept, and it counts as truncated: the

@@ -88,8 +88,10 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The body, decompressed.
     pub body: Vec<u8>,
-    /// Whether headers or body exceeded the limits, or the compression was damaged.
+    /// Whether headers or body exceeded the limits, the compression was damaged, or the body did not arrive whole.
     pub truncated: bool,
+    /// Why the body did not arrive whole. The server has answered with a status all the same.
+    pub incomplete: Option<EgressError>,
 }
 
 impl Egress {
@@ -120,7 +122,7 @@ impl Egress {
     }
 
     /// Sends the request once and reads its response. The deadline (at most one hour) covers everything: DNS lookup,
-    /// connection, headers and body.
+    /// connection, headers and body. A body that is cut off or does not end is not an error: the answer has what arrived.
     pub async fn send(&self, outgoing: Outgoing, deadline: Duration) -> Result<Answer, EgressError> {
         let until = Instant::now() + deadline.min(MAX_DEADLINE);
         let (url, request) = self.prepare(outgoing)?;
@@ -134,12 +136,15 @@ impl Egress {
             .map_err(|_| timed_out(Missing::Answer))?
             .map_err(|error| client::explain(&error, &url))?;
         let (head, incoming) = response.into_parts();
-        let raw = timeout_at(until, body::read(incoming, self.max_answer_bytes))
-            .await
-            .map_err(|_| timed_out(Missing::RestOfAnswer))?
-            .map_err(|error| client::explain_cause(&error, false, &url))?;
-
-        Ok(answer(&head, raw, self.max_answer_bytes))
+        let mut raw = body::Body::default();
+        let read = timeout_at(until, body::read(incoming, self.max_answer_bytes, &mut raw)).await;
+        let incomplete = match read {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(client::explain_cause(&error, false, &url)),
+            Err(_) => Some(timed_out(Missing::RestOfAnswer)),
+        };
+        raw.truncated |= incomplete.is_some();
+        Ok(Answer { incomplete, ..answer(&head, raw, self.max_answer_bytes) })
     }
 
     fn prepare(&self, outgoing: Outgoing) -> Result<(Url, http::Request<Full<Bytes>>), EgressError> {
@@ -196,5 +201,6 @@ fn answer(head: &http::response::Parts, raw: body::Body, max_bytes: usize) -> An
         headers,
         body: body.bytes,
         truncated: body.truncated || bytes > MAX_HEADER_BYTES,
+        incomplete: None,
     }
 }

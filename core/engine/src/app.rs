@@ -11,8 +11,8 @@ use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::delivery::adapters::Registry;
 use crate::delivery::lanes::Lanes;
-use crate::delivery::secret_keys;
 use crate::delivery::secrets::Vault;
+use crate::delivery::secrets::server_keys;
 use crate::geoip::GeoIp;
 use crate::heavy::HeavyReading;
 use crate::inbound::unstored::Unstored;
@@ -66,6 +66,8 @@ pub struct Parts {
     pub waiting_inbound_requests: Arc<Notify>,
     /// Wakes the worker that sends mails.
     pub waiting_mails: Arc<Notify>,
+    /// Wakes the worker that runs retry jobs.
+    pub waiting_retry_jobs: Arc<Notify>,
     pub mailer: Mailer,
     pub passwords: Passwords,
     /// Rate limits per caller.
@@ -129,7 +131,7 @@ impl App {
         db.migrate().await?;
         partitions::prepare(&db, clock.now()).await?;
         let server_id = rand::random();
-        let vault = secret_keys::open(&db, &settings, server_id, clock.now()).await?;
+        let vault = server_keys::open(&db, &settings, server_id, clock.now()).await?;
 
         let cache_dir = settings.adapter_cache_dir();
         let compiler = settings.compiler_program.clone();
@@ -167,6 +169,7 @@ impl App {
             lanes,
             waiting_inbound_requests: Arc::new(Notify::new()),
             waiting_mails: Arc::new(Notify::new()),
+            waiting_retry_jobs: Arc::new(Notify::new()),
             mailer,
             passwords: Passwords::default(),
             rates: Rates::default(),

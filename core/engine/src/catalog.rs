@@ -23,6 +23,7 @@ use domain::inbound::source::{AFFRANK_SESSION, Source};
 use domain::people::actor::Actor;
 use domain::people::api_key::USED_EVERY;
 use domain::program::affiliate::Affiliate;
+use domain::program::buyer_visibility::BuyerVisibility;
 use domain::program::offer::{Offer, Visibility};
 use domain::program::payout_override::PayoutOverrides;
 use domain::program::sub_affiliate::SubAffiliateSettings;
@@ -52,6 +53,7 @@ pub struct Catalog {
     click_subscriptions: Cache<(), Arc<Vec<Rule>>>,
     event_subscriptions: Cache<(), Arc<Vec<Rule>>>,
     sub_affiliate_settings: Cache<(), Arc<SubAffiliateSettings>>,
+    buyer_visibility: Cache<(), BuyerVisibility>,
     click_requirements: Cache<(), Arc<ClickRequirements>>,
     /// By hash of the API key.
     key_holders: Cache<String, Holder>,
@@ -77,6 +79,9 @@ pub struct Holder {
 pub struct ClickRequirements {
     operators: OwnerRequirements,
     own: HashMap<AffiliateId, OwnerRequirements>,
+    /// The affiliates whose first source was configured, disabled or deleted. The others' first sources add the session of
+    /// a click to its landing URL, so only the exceptions are in memory.
+    changed_firsts: HashSet<AffiliateId>,
 }
 
 #[derive(Debug, Default)]
@@ -87,8 +92,12 @@ struct OwnerRequirements {
 }
 
 impl ClickRequirements {
-    fn new(decorating: Vec<Source>, sessions: Vec<(Option<AffiliateId>, String)>) -> Self {
-        let mut all = Self::default();
+    fn new(
+        decorating: Vec<Source>,
+        sessions: Vec<(Option<AffiliateId>, String)>,
+        changed_firsts: HashSet<AffiliateId>,
+    ) -> Self {
+        let mut all = Self { changed_firsts, ..Self::default() };
         for source in decorating {
             all.of_owner(source.affiliate_id).decorating.push(source);
         }
@@ -109,6 +118,11 @@ impl ClickRequirements {
     pub(crate) fn decorating(&self, affiliate: AffiliateId) -> impl Iterator<Item = &Source> {
         let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.decorating);
         self.operators.decorating.iter().chain(own)
+    }
+
+    /// The parameter in which the first source of an affiliate adds the session of a click, if it is as it was made.
+    pub(crate) fn first_session(&self, affiliate: AffiliateId) -> Option<&'static str> {
+        (!self.changed_firsts.contains(&affiliate)).then_some(AFFRANK_SESSION)
     }
 
     /// The parameters in which an affiliate's links carry session ids: those of its own sources, of the operator's
@@ -143,6 +157,7 @@ impl Catalog {
             click_subscriptions: cache(1, SUBSCRIPTIONS_MAX_AGE),
             event_subscriptions: cache(1, SUBSCRIPTIONS_MAX_AGE),
             sub_affiliate_settings: cache(1, fresh),
+            buyer_visibility: cache(1, fresh),
             click_requirements: cache(1, fresh),
             key_holders: cache(10_000, fresh),
             key_uses: cache(10_000, USED_EVERY * 60),
@@ -189,7 +204,7 @@ impl Catalog {
     }
 
     /// Finds the default offer.
-    pub(crate) async fn default_offer(&self) -> Result<Option<Arc<Offer>>, DbErr> {
+    pub async fn default_offer(&self) -> Result<Option<Arc<Offer>>, DbErr> {
         if let Some(id) = self.default_offer.get(&()) {
             return self.offer(id).await;
         }
@@ -277,7 +292,8 @@ impl Catalog {
         }
         let decorating = storage::inbound::sources::list_decorating(self.db.reader()).await?;
         let sessions = storage::inbound::sources::list_session_parameters(self.db.reader()).await?;
-        let found = Arc::new(ClickRequirements::new(decorating, sessions));
+        let changed = storage::inbound::sources::list_changed_firsts(self.db.reader()).await?;
+        let found = Arc::new(ClickRequirements::new(decorating, sessions, changed.into_iter().collect()));
         self.click_requirements.insert((), found.clone());
         Ok(found)
     }
@@ -289,6 +305,16 @@ impl Catalog {
         }
         let found = Arc::new(storage::program::program_settings::find_sub_affiliates(self.db.reader()).await?);
         self.sub_affiliate_settings.insert((), found.clone());
+        Ok(found)
+    }
+
+    /// What affiliates see of buyers.
+    pub async fn buyer_visibility(&self) -> Result<BuyerVisibility, DbErr> {
+        if let Some(found) = self.buyer_visibility.get(&()) {
+            return Ok(found);
+        }
+        let found = storage::program::program_settings::find_buyer_visibility(self.db.reader()).await?;
+        self.buyer_visibility.insert((), found);
         Ok(found)
     }
 
@@ -426,6 +452,11 @@ impl Catalog {
     /// Removes the changed settings of second-tier commissions.
     pub(crate) fn sub_affiliate_settings_changed(&self) {
         self.sub_affiliate_settings.invalidate(&());
+    }
+
+    /// Removes what affiliates see of buyers, because it changed.
+    pub(crate) fn buyer_visibility_changed(&self) {
+        self.buyer_visibility.invalidate(&());
     }
 
     /// Removes the rules of postbacks that subscribe to clicks and events, because a postback changed.

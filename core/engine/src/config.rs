@@ -9,7 +9,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use domain::delivery::places::Places;
+use domain::delivery::lane::places::Places;
 use domain::delivery::secret_key::parse_key;
 use storage::base::database::PoolLimits;
 

@@ -4,16 +4,21 @@ use std::sync::Arc;
 
 use sea_orm::{DbErr, RuntimeErr};
 
+use domain::archive::ArchiveError;
+use domain::delivery::approval::ApprovalNotRequired;
 use domain::delivery::delivery::{NotRetryable, Reason};
+use domain::delivery::retry_job::RetryJobError;
 use domain::delivery::verification::Verification;
 use domain::ids::{AffiliateId, OfferId};
+use domain::inbound::replay::ReplayError;
 use domain::money::ledger::{BalanceLimit, Insufficient};
 use domain::money::withdrawal::{StepError, WithdrawalError};
 use domain::money::withdrawal_batch::BatchError;
 use domain::people::auth_error::AuthError;
 use domain::people::permission::Denied;
+use domain::people::user::NotInvited;
 use domain::program::quota::QuotaError;
-use domain::tracking::conversion::IllegalMove;
+use domain::tracking::conversion::{IllegalMove, NotATest};
 use domain::tracking::conversion_error::ConversionError;
 use host::AdapterError;
 use storage::base::failures::is_statement_timeout;
@@ -64,6 +69,10 @@ pub enum Error {
     Taken { what: &'static str, value: String },
     #[error("affiliate {affiliate} may not promote offer {offer}; it needs an application that is approved")]
     NotAdmitted { affiliate: AffiliateId, offer: OfferId },
+    #[error("{0}")]
+    Archive(#[from] ArchiveError),
+    #[error("{0}")]
+    NotInvited(#[from] NotInvited),
     #[error("{what} {id} was changed by somebody else in the meantime; read it and send the change again")]
     ChangedMeanwhile { what: &'static str, id: String },
     #[error("{0}")]
@@ -77,7 +86,15 @@ pub enum Error {
     #[error("{0}")]
     IllegalMove(#[from] IllegalMove),
     #[error("{0}")]
+    ApprovalNotRequired(#[from] ApprovalNotRequired),
+    #[error("{0}")]
+    NotATest(#[from] NotATest),
+    #[error("{0}")]
     NotRetryable(#[from] NotRetryable),
+    #[error("{0}")]
+    RetryJob(#[from] RetryJobError),
+    #[error("{0}")]
+    Replay(#[from] ReplayError),
     #[error("{0}")]
     Withdrawal(#[from] WithdrawalError),
     #[error("{0}")]

@@ -6,7 +6,7 @@ use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 
-use domain::delivery::schema_budget::{self, Cost};
+use domain::delivery::adapter::schema_budget::{self, Cost};
 
 use super::error::AdapterError;
 use super::{limits, output, wire};

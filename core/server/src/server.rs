@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use engine::app::{App, WriterTasks};
 use engine::config::Settings;
-use engine::delivery::sealing;
+use engine::delivery::secrets::sealing;
 use engine::inbound::source_keys;
 use engine::pipeline::Pipeline;
 use storage::clock::Clock;

@@ -1,7 +1,7 @@
 //! The clock of the program. Only this file reads the system's clock; all other code gets the time as an argument.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -74,6 +74,8 @@ const STANDSTILL_MAX_MS: i64 = 1_000;
 struct Manual {
     millis: AtomicI64,
     moved: Notify,
+    /// Since when it runs by itself; unset while it stands still.
+    runs_since: OnceLock<Moment>,
 }
 
 impl Clock {
@@ -91,15 +93,19 @@ impl Clock {
         })))
     }
 
-    /// Stands still until [`Clock::advance`] is called: for tests.
+    /// Stands still until [`Clock::advance`] is called: for tests, and for the past of the demo.
     pub fn manual(start_millis: i64) -> Self {
-        Self(Kind::Manual(Arc::new(Manual { millis: AtomicI64::new(start_millis), moved: Notify::new() })))
+        let millis = AtomicI64::new(start_millis);
+        Self(Kind::Manual(Arc::new(Manual { millis, moved: Notify::new(), runs_since: OnceLock::new() })))
     }
 
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Kind::System(system) => system.now(),
-            Kind::Manual(manual) => Timestamp::from_millis(manual.millis.load(Ordering::SeqCst)),
+            Kind::Manual(manual) => {
+                let since_then = manual.runs_since.get().map_or(0, |since| millis(since.elapsed()));
+                Timestamp::from_millis(manual.millis.load(Ordering::SeqCst) + since_then)
+            }
         }
     }
 
@@ -123,6 +129,14 @@ impl Clock {
         if let Kind::Manual(manual) = &self.0 {
             manual.millis.fetch_add(span.as_millis() as i64, Ordering::SeqCst);
             manual.moved.notify_waiters();
+        }
+    }
+
+    /// Advances a manual clock to `now`; from then on it runs by itself. Ignored by the system's clock.
+    pub fn run_from(&self, now: Timestamp) {
+        self.advance(now.since(self.now()));
+        if let Kind::Manual(manual) = &self.0 {
+            manual.runs_since.get_or_init(Moment::now);
         }
     }
 
@@ -255,6 +269,18 @@ mod tests {
         assert!(clock.now() >= before);
         clock.follow(&reading(&clock, 900_000, 0));
         assert!(clock.now() < before, "{} {before}", clock.now());
+    }
+
+    #[test]
+    fn a_manual_clock_runs_when_it_is_told_to() {
+        let clock = Clock::manual(5);
+        clock.run_from(Timestamp::from_millis(1_000));
+        assert!(clock.now() >= Timestamp::from_millis(1_000));
+        let before = clock.now();
+        while clock.now() == before {
+            std::thread::yield_now();
+        }
+        assert!(clock.now() > before);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::Instrument;
 
 use domain::people::actor::Actor;
@@ -27,7 +27,19 @@ use super::extract;
 use super::operations::{AccessRule, Operation};
 
 /// Reports of conversions and events, and operations that change nothing although they are a POST.
-const NOT_RECORDED: [&str; 4] = ["create_conversions", "create_event", "parse_postback", "test_postback"];
+const NOT_RECORDED: [&str; 11] = [
+    "check_payout_details",
+    "count_replays",
+    "count_retries",
+    "create_conversions",
+    "create_event",
+    "estimate_postback",
+    "parse_postback",
+    "preview_decision",
+    "preview_postback",
+    "preview_postback_change",
+    "test_postback",
+];
 
 /// Reads that return data of buyers or unmasked payout details.
 const RECORDED_READS: [&str; 2] = ["export", "export_withdrawal_batch"];
@@ -50,6 +62,11 @@ impl AuditedChanges {
         Extension(Self(changes::bounded(changes.into_iter().collect())))
     }
 }
+
+/// The id of a created object for the audit log, which a handler returns as an extension of its response if the body is a
+/// page.
+#[derive(Clone)]
+pub struct CreatedId(pub String);
 
 /// Responds with an object after a change, and passes the changed fields to the audit log.
 pub struct Audited<T>(pub Changed<T>);
@@ -112,8 +129,19 @@ pub async fn run_recorded(app: App, operation: &Operation, request: Request, nex
 
 /// The fields of a query or a form.
 fn fields(encoded: &[u8]) -> Value {
-    let pairs = url::form_urlencoded::parse(encoded);
-    Value::Object(pairs.map(|(name, value)| (name.into_owned(), Value::from(value.into_owned()))).collect())
+    let mut fields: Map<String, Value> = Map::new();
+    for (name, value) in url::form_urlencoded::parse(encoded) {
+        let value = Value::from(value.into_owned());
+        match fields.get_mut(&*name) {
+            // Boxes of one name, of which several are checked.
+            Some(Value::Array(values)) => values.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+            None => {
+                fields.insert(name.into_owned(), value);
+            }
+        }
+    }
+    Value::Object(fields)
 }
 
 /// Runs a read. The response may be large and is streamed, so the outcome is that of its head.
@@ -160,6 +188,7 @@ async fn run_recorded_change(
     };
     let response: Value = if has_object { Value::Null } else { serde_json::from_slice(&body).unwrap_or_default() };
     let created_id = response["id"].as_str().map(str::to_owned);
+    let created_id = parts.extensions.remove::<CreatedId>().map(|it| it.0).or(created_id);
     let changes = parts.extensions.remove::<AuditedChanges>().map(|it| it.0).unwrap_or_default();
     let ending = Ending {
         status: Some(parts.status.as_u16()),

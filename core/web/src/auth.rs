@@ -76,12 +76,21 @@ pub fn visitor(headers: &HeaderMap, extensions: &Extensions, app: &App) -> Visit
     Visitor { origin, user_agent, request_id, device: cookie_value(headers, device_cookie_name(app)) }
 }
 
-/// Authenticates a request by its key, or by its session cookie if it has no key. A browser adds
-/// cookies to every request, so a key, which was added on purpose, comes first.
+/// Authenticates a request. An affiliate sees of buyers what the program's setting allows at this moment.
 ///
 /// # Errors
 /// The credentials are missing, unknown or revoked, or a page of another site sent the request with a session.
 pub async fn authenticate(method: &Method, headers: &HeaderMap, app: &App) -> Result<Actor, Problem> {
+    let actor = identify(method, headers, app).await?;
+    if actor.is_staff() {
+        return Ok(actor);
+    }
+    Ok(actor.seeing_buyers(app.catalog.buyer_visibility().await.map_err(Error::from)?))
+}
+
+/// Identifies the caller by its key, or by its session cookie if it has no key. A browser adds
+/// cookies to every request, so a key, which was added on purpose, comes first.
+async fn identify(method: &Method, headers: &HeaderMap, app: &App) -> Result<Actor, Problem> {
     if let Some(header) = headers.get(AUTHORIZATION) {
         let secret = match header.to_str().unwrap_or_default().split_once(' ') {
             Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") && !secret.trim().is_empty() => {
@@ -145,7 +154,8 @@ pub fn session_cookie(headers: &HeaderMap, app: &App) -> Option<String> {
     cookie_value(headers, session_cookie_name(app))
 }
 
-fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
+/// The value of a cookie; `None` if it is absent or empty.
+pub fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
     let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut cookies = texts.flat_map(Cookie::split_parse).flatten().filter(|cookie| cookie.name() == name);
     cookies.next().map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())

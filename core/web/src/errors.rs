@@ -8,8 +8,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use domain::delivery::adapter::WAITING;
+use domain::delivery::retry_job::RetryJobError;
 use domain::inbound::inbound_request::OutcomeDetails;
 use domain::inbound::notification::Outcome;
+use domain::inbound::replay::ReplayError;
 use domain::money::withdrawal_batch::BatchError;
 use domain::people::auth_error;
 use domain::people::auth_error::AuthError;
@@ -109,6 +111,8 @@ impl From<Error> for Problem {
             Error::UnknownAdapter { .. } => (unprocessable, "unknown_adapter"),
             Error::Taken { .. } => (StatusCode::CONFLICT, "taken"),
             Error::NotAdmitted { .. } => (StatusCode::CONFLICT, "not_admitted"),
+            Error::Archive(error) => (StatusCode::CONFLICT, error.code()),
+            Error::NotInvited(error) => (StatusCode::CONFLICT, error.code()),
             Error::ChangedMeanwhile { .. } => (StatusCode::CONFLICT, "changed_meanwhile"),
             Error::Conversion(error) => (unprocessable, error.code()),
             Error::Insufficient(_) => (unprocessable, "insufficient_balance"),
@@ -116,7 +120,13 @@ impl From<Error> for Problem {
             Error::Quota(error) => (StatusCode::CONFLICT, error.code()),
             Error::BalanceLimit(_) => (unprocessable, "balance_limit"),
             Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
+            Error::NotATest(error) => (StatusCode::CONFLICT, error.code()),
+            Error::ApprovalNotRequired(_) => (StatusCode::CONFLICT, "approval_not_required"),
             Error::NotRetryable(error) => (StatusCode::CONFLICT, error.code()),
+            Error::RetryJob(error @ RetryJobError::NothingMatches) => (unprocessable, error.code()),
+            Error::RetryJob(error) => (StatusCode::CONFLICT, error.code()),
+            Error::Replay(error @ ReplayError::NothingMatches) => (unprocessable, error.code()),
+            Error::Replay(error) => (StatusCode::CONFLICT, error.code()),
             Error::Withdrawal(error) => (unprocessable, error.code()),
             Error::Step(error) => (StatusCode::CONFLICT, error.code()),
             Error::Batch(error @ (BatchError::WrongFormat { .. } | BatchError::UnreadableResults(_))) => {
@@ -140,7 +150,10 @@ impl From<Error> for Problem {
         if let Error::Database(error) = &error {
             tracing::error!(%error, "A request failed in the database");
         }
-        let detail = if let Error::Database(_) = error { outage(writes::may_have_stored()) } else { error.to_string() };
+        let detail = match &error {
+            Error::Stopped(_) | Error::Database(_) => unfinished(&error, writes::may_have_stored()),
+            _ => error.to_string(),
+        };
         let mut problem = Self::new(status, code, detail);
         let wait = match &error {
             Error::Auth(AuthError::TooManyAttempts { wait }) => Some(*wait),
@@ -165,15 +178,13 @@ impl From<Denied> for Problem {
 }
 
 /// The reply to a COMMIT can be lost, so a request that began to write may have been carried out.
-fn outage(may_have_stored: bool) -> String {
-    let advice = match may_have_stored {
-        false => "the database did not answer; nothing was changed, send the request again",
+fn unfinished(error: &Error, may_have_stored: bool) -> String {
+    match may_have_stored {
+        false => format!("{error}; nothing was changed, send the request again"),
         true => {
-            "the database did not answer, so the request may have been carried out; look whether it was before you send \
-            it again"
+            format!("{error}, so the request may have been carried out; look whether it was before you send it again")
         }
-    };
-    advice.to_owned()
+    }
 }
 
 fn status_of_auth(error: &AuthError) -> StatusCode {
@@ -198,9 +209,14 @@ fn unavailable_code(code: &str) -> &'static str {
 /// The status of the response to a notification that was not accepted.
 pub fn status_of_outcome(result: &OutcomeDetails) -> StatusCode {
     match result.code.as_deref().unwrap_or_default() {
-        "token_missing" | "token_wrong" | "signature_missing" | "signature_wrong" | "adapter_unauthenticated" => {
-            StatusCode::UNAUTHORIZED
-        }
+        "token_missing"
+        | "token_wrong"
+        | "signature_missing"
+        | "signature_wrong"
+        | "signature_expired"
+        | "adapter_unauthenticated" => StatusCode::UNAUTHORIZED,
+        "incomplete_body" => StatusCode::BAD_REQUEST,
+        "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
         "network_not_allowed" | "source_disabled" | "affiliate_suspended" => StatusCode::FORBIDDEN,
         "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "adapter_missing" => StatusCode::SERVICE_UNAVAILABLE,
@@ -239,8 +255,34 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The response after a panic, or if a task was aborted.
+/// The response after a panic, or if a task was aborted. It may have stored something before.
 pub fn internal_error() -> Response {
-    let detail = "an internal error occurred; send the request again, and tell the operator if it persists";
+    let detail = "an internal error occurred, and the request may have been carried out; look whether it was before you \
+        send it again, and tell the operator if the error persists";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sea_orm::DbErr;
+    use storage::base::writer::Stopped;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_unfinished_request_is_sent_again_only_if_it_changed_nothing() {
+        for error in [Error::Stopped(Stopped), Error::Database(Arc::new(DbErr::Custom("closed".to_owned())))] {
+            let detail = async |error| Problem::from(error).detail;
+            let (unchanged, _) = writes::watch(detail(error.clone())).await;
+            assert!(unchanged.ends_with("nothing was changed, send the request again"), "{unchanged}");
+            // Nothing watches it, so it may have stored something.
+            let open = detail(error).await;
+            assert!(
+                open.ends_with("may have been carried out; look whether it was before you send it again"),
+                "{open}"
+            );
+        }
+    }
 }

@@ -8,13 +8,13 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
-use super::query_sentences::plain;
 use engine::app::App;
 use storage::base::page::{Page, PageRequest};
 
 use super::body::{self, Patch};
 use super::errors::Problem;
 use super::limits::BODY_LIMIT;
+use super::query;
 use super::serving::BodyTimeout;
 
 /// A JSON body.
@@ -74,9 +74,7 @@ impl FromRequest<App> for JsonBody {
                 "text cannot contain the character NUL (\\u0000); remove it",
             ));
         }
-        serde_json::from_slice(&body)
-            .map(Self)
-            .map_err(|error| Problem::bad_request("invalid_json", format!("the body is not JSON: {error}")))
+        body::parse(&body).map(Self)
     }
 }
 
@@ -156,28 +154,36 @@ where
     }
 }
 
+/// The id of the path, and the number of a version of the object.
+pub struct PathVersion<T>(pub T, pub i32);
+
+impl<T> FromRequestParts<App> for PathVersion<T>
+where
+    T: std::str::FromStr<Err = domain::ids::InvalidId> + Send,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let invalid = |detail: String| Problem::bad_request("invalid_id", detail);
+        let Path((id, version)) =
+            Path::<(String, i32)>::from_request_parts(parts, app).await.map_err(|error| invalid(error.body_text()))?;
+        let id = id.parse().map_err(|error: domain::ids::InvalidId| invalid(error.to_string()))?;
+        Ok(Self(id, version))
+    }
+}
+
 /// Query parameters.
 pub struct ApiQuery<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         if parts.uri.query().is_some_and(|query| query.contains("%00")) {
             let detail = "a parameter cannot contain the character NUL (%00); remove it";
             return Err(Problem::bad_request("invalid_parameter", detail));
         }
-        let query = axum::extract::Query::<T>::from_request_parts(parts, app).await;
-        let invalid = |text: String| {
-            let text = text.trim_start_matches("Failed to deserialize query string: ");
-            // A parameter's error begins with its name.
-            let text = match text.split_once(": ") {
-                Some((name, sentence)) if !name.contains(' ') => format!("{name}: {}", plain(sentence)),
-                _ => plain(text),
-            };
-            Problem::bad_request("invalid_parameter", text)
-        };
-        query.map(|it| Self(it.0)).map_err(|error| invalid(error.body_text()))
+        query::read(parts.uri.query().unwrap_or_default()).map(Self)
     }
 }
 

@@ -1,11 +1,12 @@
-//! Filters with one meaning in all operations: the period (`from`, `until` and `time_zone`) and `search`.
+//! Filters with one meaning in all operations: the period (`from`, `until` and `time_zone`), sub ids, `search` and `test`.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use chrono::NaiveDate;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
+use domain::reports::Dimension;
 use domain::reports::calendar::start_of_day;
 use domain::reports::zone::{InvalidZone, Zone};
 use domain::search::Search;
@@ -15,6 +16,27 @@ use storage::base::page::PageRequest;
 
 use super::errors::Problem;
 use super::extract::{ApiQuery, PageIn};
+
+/// Whether a list has real conversions (`false`), test conversions (`true`), or both (`any`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TestFilter {
+    #[default]
+    False,
+    True,
+    Any,
+}
+
+impl TestFilter {
+    /// The condition for queries: only tests, or only others; `None` for both.
+    pub fn condition(self) -> Option<bool> {
+        match self {
+            Self::False => Some(false),
+            Self::True => Some(true),
+            Self::Any => None,
+        }
+    }
+}
 
 /// The parameters of a period.
 #[derive(Default, Deserialize, IntoParams)]
@@ -67,6 +89,50 @@ impl Period {
     /// A page of the objects of the period.
     pub fn of(&self, page: &PageIn) -> Result<PageRequest, Problem> {
         Ok(page.request()?.within(self.from, self.until))
+    }
+}
+
+/// The parameters of sub ids.
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SubIdsIn {
+    /// Only this value of the sub id. The same applies to the other sub ids.
+    #[param(example = "newsletter")]
+    sub1: Option<String>,
+    sub2: Option<String>,
+    sub3: Option<String>,
+    sub4: Option<String>,
+    sub5: Option<String>,
+    sub6: Option<String>,
+    sub7: Option<String>,
+    sub8: Option<String>,
+    sub9: Option<String>,
+    sub10: Option<String>,
+}
+
+/// The sub ids of a request and the values that they must have, which are not empty.
+pub struct SubIds(pub Vec<(Dimension, String)>);
+
+impl FromRequestParts<App> for SubIds {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        use Dimension::*;
+        let ApiQuery(params) = ApiQuery::<SubIdsIn>::from_request_parts(parts, app).await?;
+        let values = [
+            (Sub1, params.sub1),
+            (Sub2, params.sub2),
+            (Sub3, params.sub3),
+            (Sub4, params.sub4),
+            (Sub5, params.sub5),
+            (Sub6, params.sub6),
+            (Sub7, params.sub7),
+            (Sub8, params.sub8),
+            (Sub9, params.sub9),
+            (Sub10, params.sub10),
+        ];
+        let given = values.into_iter().filter_map(|(sub_id, value)| Some((sub_id, value?)));
+        Ok(Self(given.filter(|(_, value)| !value.is_empty()).collect()))
     }
 }
 

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use domain::delivery::breaker::{self, BreakerState};
+use domain::delivery::lane::breaker::{self, BreakerState};
 use engine::app::App;
-use engine::delivery::secret_keys;
+use engine::delivery::secrets::server_keys;
 
 /// The bounds of histograms in seconds, from one call of an adapter to a slow destination.
 const HISTOGRAM_BUCKETS: [f64; 16] =
@@ -42,12 +42,28 @@ pub fn install() {
     recorder();
 }
 
+/// docs/metrics.md lists the metrics for operators.
 fn describe_metrics() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
     describe_counter!("postrider_clicks_total", "Clicks and impressions stored, by action");
     describe_counter!("postrider_conversions_total", "Processed conversion commands, by status and result");
-    describe_counter!("postrider_deliveries_total", "Deliveries whose state was set by an attempt or a rule, by state");
+    describe_counter!(
+        "postrider_deliveries_total",
+        "Deliveries whose status was set by an attempt or a rule, by status"
+    );
     describe_counter!("postrider_inbound_total", "Processed inbound requests, by outcome");
+    describe_counter!(
+        "postrider_inbound_not_stored_total",
+        "Refused inbound requests that were only counted, because a source had too many of them"
+    );
+    describe_counter!("postrider_earnings_released_total", "Earnings whose hold ended, so that they are available");
+    describe_counter!(
+        "postrider_releases_deferred_total",
+        "Earnings that stay pending after their hold, because a balance has reached its limit"
+    );
+    describe_gauge!("postrider_connections", "Open connections of clients");
+    describe_counter!("postrider_connections_closed_total", "Connections that the server closed, by reason");
+    describe_counter!("postrider_warnings_total", "Occurrences of warnings, by code");
     describe_counter!(
         "postrider_undecorated_clicks_total",
         "Clicks whose adapter failed to add its parameters to the landing page URL"
@@ -101,7 +117,7 @@ pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "outdated", "detail": detail})));
     }
     if let Err(error) =
-        app.readiness.stores(&app.db, &secret_keys::server(&app.vault, app.server_id), app.clock.now()).await
+        app.readiness.stores(&app.db, &server_keys::server(&app.vault, app.server_id), app.clock.now()).await
     {
         return unavailable(&error);
     }

@@ -7,12 +7,12 @@ use axum::http::Method;
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
+use domain::nearest::nearest;
 use domain::people::permission::Permission;
 use engine::Error;
 
 use super::errors::Problem;
 use super::limits::{BODY_LIMIT, UNAUTHENTICATED_BODY_LIMIT};
-use super::nearest::nearest;
 
 /// Who may call an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +22,7 @@ pub enum AccessRule {
     /// `security(("api_key" = []))`: every key or session.
     Authenticated,
     /// `security(("api_key" = ["manage_offers"]))`: keys and sessions with this permission.
+    /// A second requirement with another permission beside it says that the operation shows more with it.
     Permission(Permission),
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,19 +15,24 @@ use utoipa_axum::routes;
 use engine::app::App;
 
 use super::access;
-use super::api::delivery::{adapters, deliveries, destinations, postbacks, templates};
-use super::api::inbound::{inbound_requests, sources};
+use super::api::delivery::{
+    adapters, deliveries, destinations, explanations, postback_approval, postback_list, postback_versions, postbacks,
+    previews, retry_jobs, templates,
+};
+use super::api::inbound::{inbound_requests, replays, source_activity, sources};
 use super::api::money::{
     adjustments, balances, earnings, exchanges, payout_details, payout_methods, withdrawal_batches, withdrawals,
 };
-use super::api::people::{api_keys, audit, auth, users, warnings};
-use super::api::program::{affiliates, applications, customers, offers, payout_overrides, sub_affiliates};
+use super::api::people::{api_keys, audit, auth, saved_views, users, warnings};
+use super::api::program::{
+    affiliates, applications, buyers, customers, offers, payout_overrides, rejection_reasons, sub_affiliates,
+};
 use super::api::reports;
-use super::api::tracking::{clicks, conversions, events, exports, links};
+use super::api::tracking::{clicks, conversion_decisions, conversions, events, exports, links, test_conversions};
 use super::errors::{Problem, internal_error};
 use super::limits::BODY_LIMIT;
 use super::operations::Operations;
-use super::site::{ShowProblem, Site, show_problems};
+use super::site::{FailedRequest, ShowProblem, Site, show_problems};
 use super::{health, idempotency, inbound, openapi, request_ids, tracking};
 
 /// The API with its OpenAPI description.
@@ -35,9 +40,13 @@ pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(affiliates::create_affiliate, affiliates::list_affiliates))
         .routes(routes!(affiliates::get_affiliate, affiliates::change_affiliate))
+        .routes(routes!(affiliates::archive_affiliate))
+        .routes(routes!(affiliates::restore_affiliate))
         .routes(routes!(affiliates::end_affiliate_sessions))
         .routes(routes!(offers::create_offer, offers::list_offers))
         .routes(routes!(offers::get_offer, offers::change_offer))
+        .routes(routes!(offers::archive_offer))
+        .routes(routes!(offers::restore_offer))
         .routes(routes!(payout_overrides::set_payout_override, payout_overrides::list_payout_overrides))
         .routes(routes!(payout_overrides::delete_payout_override))
         .routes(routes!(applications::create_application))
@@ -47,12 +56,21 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(applications::refuse_application))
         .routes(routes!(links::create_link, links::list_links))
         .routes(routes!(links::get_link, links::change_link))
+        .routes(routes!(links::archive_link))
+        .routes(routes!(links::restore_link))
         .routes(routes!(clicks::list_clicks))
         .routes(routes!(clicks::get_click))
         .routes(routes!(conversions::create_conversions, conversions::list_conversions))
-        .routes(routes!(conversions::get_conversion))
+        .routes(routes!(test_conversions::create_test_conversion))
+        .routes(routes!(conversions::get_conversion, test_conversions::delete_test_conversion))
         .routes(routes!(conversions::approve_conversion))
         .routes(routes!(conversions::reject_conversion))
+        .routes(routes!(conversion_decisions::approve_conversions))
+        .routes(routes!(conversion_decisions::reject_conversions))
+        .routes(routes!(conversion_decisions::preview_decision))
+        .routes(routes!(rejection_reasons::create_rejection_reason, rejection_reasons::list_rejection_reasons))
+        .routes(routes!(rejection_reasons::change_rejection_reason))
+        .routes(routes!(buyers::get_buyer_settings, buyers::set_buyer_settings))
         .routes(routes!(balances::list_balances))
         .routes(routes!(balances::get_statement))
         .routes(routes!(earnings::list_earnings))
@@ -65,10 +83,20 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(sub_affiliates::list_sub_affiliates))
         .routes(routes!(events::create_event, events::list_events))
         .routes(routes!(events::get_event))
-        .routes(routes!(postbacks::create_postback, postbacks::list_postbacks))
+        .routes(routes!(postbacks::create_postback, postback_list::list_postbacks))
         .routes(routes!(postbacks::parse_postback))
         .routes(routes!(postbacks::get_postback, postbacks::change_postback, postbacks::archive_postback))
         .routes(routes!(postbacks::test_postback))
+        .routes(routes!(postbacks::duplicate_postback))
+        .routes(routes!(postback_versions::list_postback_versions))
+        .routes(routes!(postback_versions::restore_postback_version))
+        .routes(routes!(postback_approval::approve_postback))
+        .routes(routes!(postback_approval::refuse_postback))
+        .routes(routes!(postback_approval::get_postback_settings, postback_approval::set_postback_settings))
+        .routes(routes!(explanations::explain_postback))
+        .routes(routes!(previews::preview_postback))
+        .routes(routes!(previews::preview_postback_change))
+        .routes(routes!(previews::estimate_postback))
         .routes(routes!(templates::list_templates))
         .routes(routes!(templates::get_template))
         .merge(uploads())
@@ -79,16 +107,24 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(deliveries::get_delivery))
         .routes(routes!(deliveries::retry_delivery))
+        .routes(routes!(retry_jobs::create_retry_job, retry_jobs::list_retry_jobs))
+        .routes(routes!(retry_jobs::count_retries))
+        .routes(routes!(retry_jobs::get_retry_job))
+        .routes(routes!(retry_jobs::cancel_retry_job))
         .routes(routes!(destinations::list_destinations))
         .routes(routes!(sources::create_source, sources::list_sources))
         .routes(routes!(sources::get_source, sources::change_source, sources::archive_source))
         .routes(routes!(sources::rotate_source_key))
+        .routes(routes!(source_activity::get_source_activity))
         .routes(routes!(inbound_requests::list_inbound_requests))
         .routes(routes!(inbound_requests::get_inbound_request))
         .routes(routes!(inbound_requests::replay_inbound_request))
+        .routes(routes!(replays::replay_inbound_requests))
+        .routes(routes!(replays::count_replays))
         .routes(routes!(payout_methods::create_payout_method, payout_methods::list_payout_methods))
         .routes(routes!(payout_methods::get_payout_method, payout_methods::change_payout_method))
         .routes(routes!(payout_details::set_payout_details, payout_details::list_payout_details))
+        .routes(routes!(payout_details::check_payout_details))
         .routes(routes!(payout_details::remove_payout_details))
         .routes(routes!(withdrawals::request_withdrawal, withdrawals::list_withdrawals))
         .routes(routes!(withdrawals::approve_withdrawals))
@@ -118,12 +154,13 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(users::invite_user, users::list_users))
         .routes(routes!(users::get_user, users::change_user))
         .routes(routes!(users::approve_user))
+        .routes(routes!(users::invite_user_again))
         .routes(routes!(auth::register))
         .routes(routes!(auth::set_password))
         .routes(routes!(auth::reset_password))
         .routes(routes!(auth::login))
         .routes(routes!(auth::logout))
-        .routes(routes!(auth::get_me))
+        .routes(routes!(auth::get_me, auth::account::change_me))
         .routes(routes!(auth::account::change_password))
         .routes(routes!(auth::account::change_email))
         .routes(routes!(auth::account::confirm_email))
@@ -135,6 +172,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(auth::second_factor::renew_recovery_codes))
         .routes(routes!(api_keys::create_own_api_key, api_keys::list_own_api_keys))
         .routes(routes!(api_keys::revoke_own_api_key))
+        .routes(routes!(saved_views::create_saved_view, saved_views::list_saved_views))
+        .routes(routes!(saved_views::rename_saved_view, saved_views::delete_saved_view))
         .routes(routes!(audit::list_audit))
         .routes(routes!(warnings::list_warnings))
         .routes(routes!(audit::prune_audit))
@@ -167,7 +206,7 @@ pub fn router(app: App, site: Site) -> Router {
         .routes
         .layer(middleware::from_fn(idempotency::watch_writes))
         .layer(middleware::from_fn_with_state((app.clone(), operations), access::layer))
-        .layer(middleware::from_fn_with_state(site.show_problem, show_problems))
+        .layer(middleware::from_fn_with_state((app.clone(), site.show_problem), show_problems))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));
     let show_problem = site.show_problem;
     Router::new()
@@ -177,15 +216,17 @@ pub fn router(app: App, site: Site) -> Router {
         .route("/i/{link}", get(tracking::record_impression))
         // Dashboard
         .merge(pages)
+        .merge(site.files)
         // Networks
-        .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::head))
+        .route("/in/{source_key}", any(inbound::receive))
+        .route("/in/{source_key}/", any(inbound::receive))
         // API
         .merge(api)
         .route("/api/openapi.json", openapi::document(description))
         .route("/api/docs", get(openapi::page))
         .route("/api/docs/{file}", get(openapi::asset))
         .merge(operators())
-        .fallback(async move |uri: axum::http::Uri| not_found(&uri, show_problem))
+        .fallback(async move |State(app): State<App>, request: Request| not_found(&app, &request, show_problem))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| internal_error()))
         .layer(middleware::from_fn_with_state(app.clone(), request_ids::layer))
@@ -207,9 +248,12 @@ fn operators() -> Router<App> {
         .route("/metrics", get(health::metrics))
 }
 
-fn not_found(uri: &axum::http::Uri, show: ShowProblem) -> Response {
-    let problem = unknown_path(uri);
-    if uri.path().starts_with("/api/") { problem.into_response() } else { show(&problem) }
+fn not_found(app: &App, request: &Request, show: ShowProblem) -> Response {
+    let problem = unknown_path(request.uri());
+    match request.uri().path().starts_with("/api/") {
+        true => problem.into_response(),
+        false => show(app, &problem, &FailedRequest::of(request)),
+    }
 }
 
 fn unknown_path(uri: &axum::http::Uri) -> Problem {

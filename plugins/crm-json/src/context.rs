@@ -2,6 +2,7 @@
 //!
 //! Only the values that the templates read are added, because most templates use a few of about eighty values.
 
+use postrider_sdk::macros::Amounts;
 use postrider_sdk::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -48,6 +49,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "product_name",
             "at",
             "at_ms",
+            "test",
             "attributes",
         ],
     ),
@@ -69,6 +71,7 @@ pub fn unknown(name: &str, field: Option<&str>) -> Option<String> {
 /// Builds the data for an event. The values that the templates read are determined once.
 pub struct ContextBuilder {
     macros: Vec<&'static Macro>,
+    amounts: Amounts,
     groups: Vec<&'static str>,
     /// The placeholder of each secret.
     secrets: Option<Value>,
@@ -80,8 +83,12 @@ impl ContextBuilder {
         let placeholders = secrets.iter().map(|(name, secret)| (name.clone(), secret.placeholder().into()));
         let macros = macros::describe();
         let macros = macros.iter().filter(|known| reads.contains(&known.token));
+        let macros: Vec<_> = macros.filter_map(|known| macros::find(&known.token)).collect();
+        // A template that reads everything can tell the amounts apart by their own currencies.
+        let others = macros.iter().map(|known| known.token());
         Self {
-            macros: macros.filter_map(|known| macros::find(&known.token)).collect(),
+            amounts: Amounts::of(reads.in_order().chain(others)),
+            macros,
             groups: GROUPS.iter().map(|(group, _)| *group).filter(|group| reads.contains(group)).collect(),
             secrets: (!secrets.is_empty()).then(|| Value::Object(placeholders.collect())),
         }
@@ -89,7 +96,8 @@ impl ContextBuilder {
 
     /// The data for one event.
     pub fn build(&self, event: &Event) -> handlebars::Context {
-        let macros = self.macros.iter().map(|known| (known.token(), known.value(event).into_owned().into()));
+        let macros =
+            self.macros.iter().map(|known| (known.token(), self.amounts.value(known, event).into_owned().into()));
         let groups = self.groups.iter().map(|group| (*group, group_of(event, group)));
         let secrets = self.secrets.iter().map(|secrets| (SECRET, secrets.clone()));
         let all = macros.chain(groups).chain(secrets);
@@ -158,6 +166,7 @@ fn conversion(conversion: &Conversion) -> Value {
         "product_name": conversion.product_name,
         "at": time::rfc3339(conversion.occurred_at),
         "at_ms": conversion.occurred_at,
+        "test": conversion.is_test(),
         "attributes": pairs(&conversion.attributes),
     })
 }

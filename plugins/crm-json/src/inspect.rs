@@ -57,7 +57,8 @@ impl Budget {
 /// The values that templates read: names at the top level of the context, and names of secrets.
 #[derive(Default, Debug)]
 pub struct Reads {
-    names: BTreeSet<String>,
+    /// Each once, in the order of the templates.
+    names: Vec<String>,
     secrets: BTreeSet<String>,
     /// The whole context, as in `{{json this}}`.
     everything: bool,
@@ -66,7 +67,7 @@ pub struct Reads {
 impl Reads {
     /// Whether a template names this value.
     pub fn names(&self, name: &str) -> bool {
-        self.names.contains(name)
+        self.names.iter().any(|known| known == name)
     }
 
     /// Whether a template reads this value, by its name or as a part of the whole context.
@@ -79,6 +80,17 @@ impl Reads {
         self.everything
     }
 
+    /// The values that the templates name, each once, in their order.
+    pub fn in_order(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    fn add(&mut self, name: &str) {
+        if !self.names(name) {
+            self.names.push(name.to_owned());
+        }
+    }
+
     /// The names of the secrets.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.secrets.iter().map(String::as_str)
@@ -86,7 +98,7 @@ impl Reads {
 
     /// The values that this or the other template reads.
     pub fn and(mut self, other: &Self) -> Self {
-        self.names.extend(other.names.iter().cloned());
+        other.names.iter().for_each(|name| self.add(name));
         self.secrets.extend(other.secrets.iter().cloned());
         self.everything |= other.everything;
         self
@@ -192,10 +204,10 @@ _ => self.problem("Partials and decorators are not supported; remove them."),
         }
         match &expression.name {
             Parameter::Name(name) if name == helpers::TOKEN => {
-                self.reads.names.insert(name.clone());
+                self.reads.add(name);
             }
             Parameter::Path(Path::Relative((_, raw))) if raw == helpers::TOKEN => {
-                self.reads.names.insert(raw.clone());
+                self.reads.add(raw);
             }
             Parameter::Path(Path::Relative((segments, _))) if scope == Scope::Top && secret(segments).is_some() => {
                 self.reads.secrets.extend(secret(segments).map(str::to_owned));
@@ -297,7 +309,7 @@ _ => self.problem("Partials and decorators are not supported; remove them."),
                 "A secret cannot be changed or compared; write {{secret.name}} alone, not in a helper, {{#with}} or {{#each}}.",
             );
         }
-        self.reads.names.insert(name.to_owned());
+        self.reads.add(name);
         if scope == Scope::Top
             && let Some(problem) = context::unknown(name, field)
         {

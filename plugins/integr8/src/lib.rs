@@ -5,6 +5,7 @@
 
 mod macros;
 
+use postrider_sdk::macros::Amounts;
 use postrider_sdk::prelude::*;
 use postrider_sdk::tokens::{Syntax, Template};
 use serde::Deserialize;
@@ -60,7 +61,8 @@ impl Adapter for Integr8 {
     }
 
     fn render(_: &Context, config: &Config, event: &Event) -> Result<Request, AdapterError> {
-        config.url.render_url("/url", |token| token.value(event)).map(Request::get)
+        let amounts = Amounts::of(config.url.tokens().filter_map(|token| token.known()).map(Macro::token));
+        config.url.render_url("/url", |token| token.value(&amounts, event)).map(Request::get)
     }
 }
 

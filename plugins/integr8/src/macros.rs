@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use postrider_sdk::macros::Amounts;
 use postrider_sdk::prelude::*;
 
 /// Integr8's name, the name of Postrider's macro, and a description of the value.
@@ -13,7 +14,7 @@ const MACROS: [(&str, &str, &str); 10] = [
     ("sub_id", "sub1", "Sub-publisher: sub id 1 of the click"),
     ("payout", "payout", "Payout: the amount that the publisher earns"),
     ("revenue", "revenue", "Revenue: the amount that the advertiser pays"),
-    ("currency", "currency", "Currency of the payout"),
+    ("currency", "currency", "Currency of the first amount in the URL"),
     ("status", "status", "Status of the conversion: approved or rejected"),
     ("rejection_reason", "rejection_reason", "Code of the rejection reason, if the conversion is rejected"),
 ];
@@ -37,10 +38,18 @@ pub fn resolve(name: &str) -> Result<Token, String> {
 }
 
 impl Token {
-    /// The value for this event, empty if the event has none.
-    pub fn value(self, event: &Event) -> Cow<'_, str> {
+    /// The macro, unless it is the status.
+    pub fn known(self) -> Option<&'static Macro> {
         match self {
-            Self::Macro(known) => known.value(event),
+            Self::Macro(known) => Some(known),
+            Self::Status => None,
+        }
+    }
+
+    /// The value for this event, empty if the event has none. `amounts`: those of the URL.
+    pub fn value<'a>(self, amounts: &Amounts, event: &'a Event) -> Cow<'a, str> {
+        match self {
+            Self::Macro(known) => amounts.value(known, event),
             Self::Status => status(event).into(),
         }
     }

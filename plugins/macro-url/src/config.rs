@@ -2,8 +2,10 @@
 //! counts and types; this file checks everything else.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
+use postrider_sdk::macros::Amounts;
 use postrider_sdk::prelude::*;
 use postrider_sdk::tokens::{Syntax, Template};
 use serde::{Deserialize, Deserializer};
@@ -32,6 +34,9 @@ pub struct Config {
     #[serde(default)]
     statuses: Statuses,
     pub fields: Option<inbound::Names>,
+    /// Determined when it is first needed.
+    #[serde(skip)]
+    amounts: OnceCell<Amounts>,
 }
 
 /// The method of the request.
@@ -138,6 +143,16 @@ impl Config {
         url.chain(parameters).chain(headers)
     }
 
+    /// The amounts that this configuration sends, in its order.
+    fn amounts(&self) -> &Amounts {
+        self.amounts.get_or_init(|| {
+            Amounts::of(self.tokens().filter_map(|(_, token)| match token {
+                Token::Macro(known) => Some(known.token()),
+                Token::Secret(_) => None,
+            }))
+        })
+    }
+
     /// Secrets that do not exist, secrets that are not used, and fixed values that refer to a secret.
     fn misplaced_secrets(&self, issues: &mut Vec<ConfigIssue>) {
         let missing = self.tokens().filter_map(|(path, it)| Some(ConfigIssue::new(path, it.problem(&self.secrets)?)));
@@ -185,7 +200,7 @@ impl Config {
     /// The reason why nothing is sent for this event: a required parameter has no value.
     pub fn missing(&self, event: &Event) -> Option<String> {
         self.parameters.iter().filter(|parameter| parameter.required).find_map(|parameter| match &parameter.token {
-            Ok(Token::Macro(known)) if known.value(event).is_empty() => {
+            Ok(Token::Macro(known)) if self.amounts().value(known, event).is_empty() => {
                 Some(format!("the parameter \"{}\" is required, but {}", parameter.name, known.absence(event)))
             }
             _ => None,
@@ -254,7 +269,7 @@ impl Config {
                 return self.secrets.get(name).map(Secret::placeholder).unwrap_or_default().into();
             }
         };
-        let value = known.value(event);
+        let value = self.amounts().value(known, event);
         if !matches!(known.token(), "status" | "previous_status") {
             return value;
         }

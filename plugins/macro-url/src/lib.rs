@@ -64,7 +64,7 @@ impl Adapter for MacroUrl {
         Ok(success::classify(config.success.as_ref(), response))
     }
 
-    /// Reads one conversion per request, in the network's own words.
+    /// Reads the conversions of a request in the network's own words: one, or one for each object of a JSON array.
     fn parse_inbound(_: &Context, config: &Config, request: &InboundRequest) -> Result<InboundReport, AdapterError> {
         let names = config.fields.as_ref().ok_or_else(|| {
             AdapterError::invalid_config(
@@ -72,7 +72,7 @@ impl Adapter for MacroUrl {
                 "This configuration only sends; to read notifications, enter the network's parameters under Fields of a notification.",
             )
         })?;
-        Ok(names.report(&Parameters::read(request)))
+        Ok(names.report_all(&Parameters::read_all(request)))
     }
 }
 

@@ -117,6 +117,11 @@ fn every_macro_has_its_value_encoded_once() {
         ("revenue_minor", "-2001"),
         ("amount_minor", "4900"),
         ("currency", "EUR"),
+        ("payout_currency", "EUR"),
+        ("revenue_currency", "USD"),
+        ("amount_currency", "USD"),
+        // A real conversion has no mark.
+        ("test", ""),
         ("action", "conversion"),
         ("revision", "3"),
         ("event_date", "2026-11-20T14%3A05%3A01Z"),
@@ -140,8 +145,9 @@ fn the_macros_are_the_documented_ones() {
     let tokens: Vec<String> = MacroUrl::describe().macros.into_iter().map(|known| known.token).collect();
     let documented = "click_id external_click_id sub1 sub2 sub3 sub4 sub5 sub6 sub7 sub8 sub9 sub10 affiliate_id \
         affiliate_name referral_code offer_id offer_name conversion_id transaction_id goal status previous_status \
-        rejection_reason payout revenue amount payout_minor revenue_minor amount_minor currency customer_name customer_email plan_name plan_price purchase_id \
-        purchase_date event_id action event_name revision event_date click_date conversion_date timestamp ip country \
+        rejection_reason payout revenue amount payout_minor revenue_minor amount_minor currency payout_currency \
+        revenue_currency amount_currency customer_name customer_email plan_name plan_price purchase_id \
+        purchase_date test event_id action event_name revision event_date click_date conversion_date timestamp ip country \
         device user_agent referrer keyword page";
     assert_eq!(tokens, documented.split_whitespace().collect::<Vec<_>>());
     let personal: Vec<String> =
@@ -161,6 +167,21 @@ fn a_macro_without_a_value_is_sent_empty() {
     let parameters = json!([{"name": "a", "macro": "payout"}, {"name": "b", "macro": "event_id"}]);
     let request = render(json!({"base_url": "https://t.example", "parameters": parameters}), &event);
     assert_eq!(request.url, "https://t.example?a=&b=evt");
+}
+
+#[test]
+fn an_amount_is_not_sent_with_the_currency_of_another() {
+    let sent = |tokens: &[&str]| {
+        let parameters: Vec<_> = tokens.iter().map(|token| json!({"name": token, "macro": token})).collect();
+        let url = render(json!({"base_url": "https://t.example", "parameters": parameters}), &full()).url;
+        url.split_once('?').expect("a query").1.to_owned()
+    };
+    assert_eq!(sent(&["amount", "currency"]), "amount=49.00&currency=USD");
+    assert_eq!(sent(&["payout", "amount", "currency"]), "payout=12.50&amount=&currency=EUR");
+    assert_eq!(
+        sent(&["payout", "amount", "currency", "amount_currency"]),
+        "payout=12.50&amount=49.00&currency=EUR&amount_currency=USD"
+    );
 }
 
 #[test]

@@ -58,6 +58,29 @@ impl Names {
         }
     }
 
+    /// The conversions of a request with any number of reports ([`Parameters::read_all`]). One report that is not a
+    /// conversion refuses the request, and the message names its position: otherwise it would be lost in silence.
+    pub fn report_all(&self, reports: &[Parameters]) -> InboundReport {
+        if let [one] = reports {
+            return self.report(one);
+        }
+        let mut conversions = Vec::new();
+        for (index, report) in reports.iter().enumerate() {
+            match self.read(report) {
+                Ok(conversion) => conversions.push(conversion),
+                Err(Refusal { code, message }) => {
+                    let message = format!("report {} of {}: {message}", index + 1, reports.len());
+                    return InboundReport {
+                        conversions: Vec::new(),
+                        ignored: Some(Refusal { code, message }),
+                        reply: None,
+                    };
+                }
+            }
+        }
+        InboundReport::of(conversions)
+    }
+
     /// Like [`report`](Self::report), for an adapter that adds data to the conversion.
     pub fn read(&self, parameters: &Parameters) -> Result<ReportedConversion, Refusal> {
         if let Some(name) = parameters.test_mark() {

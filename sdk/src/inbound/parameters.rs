@@ -7,10 +7,50 @@ use serde_json::value::RawValue;
 use crate::types::*;
 use crate::url;
 
+use super::multipart;
+
 /// The maximum number of parameters of one query or body. No network sends so many; further parameters are not read.
 const MAX_PARAMETERS: usize = 500;
 /// The maximum nesting depth in a JSON body. Values that are nested deeper are not read.
 const MAX_DEPTH: usize = 5;
+
+/// The maximum number of reports in the array of a body.
+const MAX_REPORTS: usize = 100;
+
+/// The decoded pairs of a query or form, in the spellings that networks send. A URL that was copied from HTML has `&amp;`
+/// between its pairs. A URL to which another query was appended has a second `?`; it separates two pairs if a name follows
+/// it, and no path or address is before it.
+pub fn pairs(text: &str) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for (name, value) in url::pairs(text.trim_start_matches('?')) {
+        let mut plain = name.trim().trim_start_matches('?');
+        while let Some(rest) = plain.strip_prefix("amp;") {
+            plain = rest;
+        }
+        let mut add = |name: &str, value: &str| {
+            if !name.is_empty() || !value.is_empty() {
+                pairs.push((name.to_owned(), value.to_owned()));
+            }
+        };
+        match second_query(&value) {
+            Some((value, other_name, other_value)) => {
+                add(plain, value);
+                add(other_name, other_value);
+            }
+            None => add(plain, &value),
+        }
+    }
+    pairs
+}
+
+/// `7`, `tid` and `T1` for `7?tid=T1`.
+fn second_query(value: &str) -> Option<(&str, &str, &str)> {
+    let (first, rest) = value.split_once('?')?;
+    let (name, other) = rest.split_once('=')?;
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(is_letter);
+    (is_name && !first.contains(['/', ':'])).then_some((first, name, other))
+}
 
 /// All parameters of one request: those of the query first, then those of the body.
 #[derive(Debug, Default)]
@@ -20,25 +60,73 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Reads the query and the body. A body is a form (`a=1&b=2`) or a JSON object: names in nested objects are joined by a
-    /// point (`order.id`), and numbers keep their digits. A body of any other kind is [`unreadable`](Self::unreadable).
+    /// Reads the query and the body of a request with one report. A body is a form (`a=1&b=2`), a form of parts
+    /// (multipart/form-data) or a JSON object, whichever it looks like: some networks send another content type than the
+    /// body's. Names in nested objects are joined by a point (`order.id`), and numbers keep their digits. A body of any other
+    /// kind, or with several reports, is [`unreadable`](Self::unreadable).
     pub fn read(request: &InboundRequest) -> Self {
-        let query = request.query.iter().map(|field| (field.name.clone(), field.value.clone()));
-        let mut read = Self { pairs: query.take(MAX_PARAMETERS).collect(), unreadable: None };
+        let mut reports = Self::read_all(request);
+        match (reports.pop(), reports.is_empty()) {
+            (Some(read), true) => read,
+            _ => Self {
+                unreadable: Some("the body has several reports, and only one can be read"),
+                ..Self::of_query(request)
+            },
+        }
+    }
+
+    /// Like [`read`](Self::read), for a request with any number of reports: the body can be an array of JSON objects. Each
+    /// report has the parameters of the query too. There is always at least one.
+    pub fn read_all(request: &InboundRequest) -> Vec<Self> {
         let body = String::from_utf8_lossy(&request.body);
         let body = body.trim_start_matches('\u{feff}').trim();
-        let kind = content_type(&request.headers);
+        let mut read = Self::of_query(request);
         if body.is_empty() {
-            return read;
+            return vec![read];
         }
-        if kind.contains("json") || body.starts_with(['{', '[']) {
+        let kind = content_type(&request.headers);
+        let lower_kind = kind.to_ascii_lowercase();
+        let is_json = body.starts_with(['{', '[']);
+        if is_json && body.starts_with('[') {
+            return Self::read_array(request, body);
+        } else if is_json || (lower_kind.contains("json") && !looks_like_form(body)) {
             read.read_json(body);
-        } else if kind.contains("multipart") || kind.contains("xml") || body.starts_with('<') {
+        } else if lower_kind.contains("multipart") {
+            match multipart::fields(&kind, body) {
+                Some(fields) => read.pairs.extend(fields.into_iter().take(MAX_PARAMETERS)),
+                None => read.unreadable = Some("the body is called multipart/form-data, but its parts cannot be found"),
+            }
+        } else if lower_kind.contains("xml") || body.starts_with('<') {
             read.unreadable = Some("the body is neither a form (application/x-www-form-urlencoded) nor a JSON object");
         } else {
-            read.pairs.extend(url::pairs(body).take(MAX_PARAMETERS));
+            read.pairs.extend(pairs(body).into_iter().take(MAX_PARAMETERS));
         }
-        read
+        vec![read]
+    }
+
+    fn of_query(request: &InboundRequest) -> Self {
+        let query = request.query.iter().map(|field| (field.name.clone(), field.value.clone()));
+        Self { pairs: query.take(MAX_PARAMETERS).collect(), unreadable: None }
+    }
+
+    /// The reports of an array of objects.
+    fn read_array(request: &InboundRequest, body: &str) -> Vec<Self> {
+        let unreadable = |reason| vec![Self { unreadable: Some(reason), ..Self::of_query(request) }];
+        let Ok(values) = serde_json::from_str::<Vec<&RawValue>>(body) else {
+            return unreadable("the body is not valid JSON");
+        };
+        if values.is_empty() || !values.iter().all(|value| value.get().starts_with('{')) {
+            return unreadable("the body is JSON, but not an object with names and values, or an array of objects");
+        }
+        if values.len() > MAX_REPORTS {
+            return unreadable("the body has more than 100 reports; send at most 100 in one request");
+        }
+        let report = |value: &RawValue| {
+            let mut read = Self::of_query(request);
+            read.flatten("", value, 0);
+            read
+        };
+        values.into_iter().map(report).collect()
     }
 
     fn read_json(&mut self, body: &str) {
@@ -115,7 +203,16 @@ impl Parameters {
 
 fn content_type(headers: &[Field]) -> String {
     let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
-    header.map(|header| header.value.to_ascii_lowercase()).unwrap_or_default()
+    header.map(|header| header.value.clone()).unwrap_or_default()
+}
+
+/// Whether a body that is called JSON is a form: `a=1&b=2`.
+fn looks_like_form(body: &str) -> bool {
+    let name = body.split('=').next().unwrap_or_default();
+    body.contains('=')
+        && !name.is_empty()
+        && !name.contains(['"', '<', '{', ':'])
+        && !name.contains(char::is_whitespace)
 }
 
 /// The number without an exponent. Some JSON writers use 3.0E-5 for 0.00003, which is not accepted as an amount.
@@ -130,16 +227,20 @@ fn without_exponent(number: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(query: &[(&str, &str)], content_type: &str, body: &str) -> Parameters {
+    fn request(query: &[(&str, &str)], content_type: &str, body: &str) -> InboundRequest {
         let field = |name: &str, value: &str| Field { name: name.into(), value: value.into() };
-        Parameters::read(&InboundRequest {
+        InboundRequest {
             method: HttpMethod::Post,
             path: "/in/key".into(),
             query: query.iter().map(|(name, value)| field(name, value)).collect(),
             headers: vec![field("Content-Type", content_type)],
             body: body.into(),
             remote_ip: None,
-        })
+        }
+    }
+
+    fn read(query: &[(&str, &str)], content_type: &str, body: &str) -> Parameters {
+        Parameters::read(&request(query, content_type, body))
     }
 
     #[test]
@@ -173,13 +274,62 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_read_as_what_it_looks_like() {
+        let multipart = "--X9\r\nContent-Disposition: form-data; name=\"subid\"\r\n\r\nc 1\r\n--X9\r\nContent-Type: text/plain\r\ncontent-disposition: form-data; name=sum\r\n\r\n12.50\r\n--X9--\r\n";
+        for (content_type, body) in [
+            ("application/json", "subid=c+1&sum=12.50"),
+            ("application/x-www-form-urlencoded", r#"{"subid":"c 1","sum":12.50}"#),
+            ("text/plain", "subid=c+1&amp;sum=12.50"),
+            ("multipart/form-data; boundary=X9", multipart),
+            ("multipart/form-data; charset=utf-8; boundary=\"X9\"", multipart),
+            ("application/json", r#"[{"subid":"c 1","sum":12.50}]"#),
+        ] {
+            let read = read(&[("x", "1")], content_type, body);
+            assert_eq!(read.unreadable(), None, "{body}");
+            assert_eq!(
+                (read.get("subid"), read.get("sum"), read.get("x")),
+                (Some("c 1"), Some("12.50"), Some("1")),
+                "{body}"
+            );
+        }
+        let array = request(&[("x", "1")], "application/json", r#"[{"subid":"a"},{"subid":"b"}]"#);
+        let subids: Vec<_> =
+            Parameters::read_all(&array).iter().map(|it| it.get("subid").unwrap().to_owned()).collect();
+        assert_eq!(subids, ["a", "b"]);
+        assert!(Parameters::read(&array).unreadable().is_some(), "an adapter that expects one report gets none");
+    }
+
+    #[test]
+    fn the_spellings_of_a_query_are_understood() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let wanted = [pair("cid", "a"), pair("tid", "T 1")];
+        for query in [
+            "cid=a&tid=T+1",
+            "cid=a&amp;tid=T%201",
+            "cid=a&amp;amp;tid=T 1",
+            "?cid=a&tid=T+1",
+            "cid=a?tid=T+1",
+            "&cid=a&&tid=T+1&",
+            "cid=a&?tid=T+1",
+        ] {
+            assert_eq!(pairs(query), wanted, "{query}");
+        }
+        for query in ["u=https://x.example/?a=1", "u=/p?a=1", "q=what?", "q=really?yes no=1"] {
+            assert_eq!(pairs(query).len(), 1, "{query}");
+        }
+    }
+
+    #[test]
     fn a_body_of_another_kind_is_unreadable() {
         for (content_type, body) in [
             ("application/json", "{"),
             ("application/json", "[1]"),
+            ("application/json", "[]"),
+            ("application/json", "\"a=1\""),
             ("text/xml", "<a/>"),
             ("", "<a/>"),
-            ("multipart/form-data; boundary=x", "--x"),
+            ("multipart/form-data; boundary=x", "--y"),
+            ("multipart/form-data", "--x"),
         ] {
             let read = read(&[("a", "1")], content_type, body);
             assert!(read.unreadable().is_some(), "{body}");

@@ -1,13 +1,13 @@
 //! The catalogue of error codes lists each code that the program can send, and no other.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use syn::visit::{self, Visit};
 use web::openapi::{error_codes, errors_page};
 
+use crate::sources::{expressions_in, rust_files};
+
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
-const CORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../core");
 
 /// Updated by `POSTRIDER_UPDATE_SCHEMAS=1 tests/run`.
 #[test]
@@ -38,30 +38,15 @@ fn every_code_of_the_program_is_in_the_catalogue_once() {
 /// The codes in the sources: those of the types that `engine::Error` contains, and the literals with which problems and
 /// issues of fields are made.
 fn codes_of_the_program() -> BTreeSet<String> {
-    let files = rust_files(Path::new(CORE));
+    let mut files = rust_files("");
+    files.retain(|(path, _)| !path.ends_with("tests.rs"));
     let mut types = ErrorTypes::default();
-    files.iter().for_each(|file| types.visit_file(file));
+    files.iter().for_each(|(_, file)| types.visit_file(file));
     assert!(types.0.contains("ConversionError"), "engine::Error is not found");
     let mut codes = Codes { types: types.0, found: BTreeSet::new() };
-    files.iter().for_each(|file| codes.visit_file(file));
+    files.iter().for_each(|(_, file)| codes.visit_file(file));
     codes.found.extend(domain::delivery::adapter::WAITING.map(str::to_owned));
     codes.found
-}
-
-fn rust_files(folder: &Path) -> Vec<syn::File> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let paths = entries.map(|entry| entry.expect("a folder can be read").path());
-    paths
-        .flat_map(|path| match path.extension().and_then(|it| it.to_str()) {
-            _ if path.is_dir() => rust_files(&path),
-            _ if path.ends_with("tests.rs") => vec![],
-            Some("rs") => {
-                let text = std::fs::read_to_string(&path).expect("a source can be read");
-                vec![syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))]
-            }
-            _ => vec![],
-        })
-        .collect()
 }
 
 /// The types of the variants of `enum Error`.
@@ -140,10 +125,7 @@ impl<'ast> Visit<'ast> for Codes {
 
     /// Macros such as `vec![…]` contain expressions.
     fn visit_macro(&mut self, called: &'ast syn::Macro) {
-        let parser = syn::punctuated::Punctuated::<syn::Expr, syn::Token![,]>::parse_terminated;
-        for expression in called.parse_body_with(parser).into_iter().flatten() {
-            Visit::visit_expr(self, &expression);
-        }
+        expressions_in(called).iter().for_each(|it| Visit::visit_expr(self, it));
     }
 
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {

@@ -18,14 +18,15 @@ on_both_databases!(every_error_says_what_to_do);
 /// withdrawal_batches.rs among them): secret_…, idempotency_key_in_progress, offer_missing, balance_indebted,
 /// payout_method_disabled, affiliate_suspended, read_only_session, batch_settled, payer_missing, wrong_file_format,
 /// unreadable_results; in heavy_reading.rs: too_many_reports, took_too_long;
-/// in bounds.rs, limits.rs and connections.rs: balance_limit, share_too_large, too_many_postbacks, too_many_sources, too_many_links,
-/// too_many_api_keys, too_many_tests, too_many_retries, body_timeout.
+/// in inbound/identity.rs: transaction_ambiguous; in bounds.rs, limits.rs and connections.rs: balance_limit, share_too_large, too_many_postbacks, too_many_sources, too_many_links,
+/// too_many_api_keys, too_many_tests, too_many_retries, body_timeout; in saved_views.rs: too_many_saved_views.
 const CODES: &[&str] = &[
     "adapter_not_a_component",
     "adapter_too_large",
     "affiliate_indebted",
     "amount_missing",
     "amount_too_precise",
+    "archived",
     "attribution_missing",
     "batch_dissolved",
     "batch_exported",
@@ -33,13 +34,14 @@ const CODES: &[&str] = &[
     "batch_under_way",
     "below_minimum",
     "body_too_large",
-    "conversion_already_approved",
     "conversion_already_rejected",
     "coupon_not_active",
     "cross_site",
     "currency_not_paid",
+    "default_offer",
     "delivery_not_retryable",
     "forbidden",
+    "goal_missing",
     "idempotency_key_reused",
     "illegal_step",
     "insufficient_balance",
@@ -62,6 +64,7 @@ const CODES: &[&str] = &[
     "not_a_click",
     "not_admitted",
     "not_found",
+    "not_invited",
     "nothing_to_pay",
     "offer_mismatch",
     "outside_window",
@@ -186,6 +189,7 @@ async fn every_error_says_what_to_do(db: Database) {
     g.raw("invalid_json_nothing", conversions, "application/json", "").await;
     g.raw("invalid_json_not_utf8", conversions, "application/json", &b"{\"goal\": \"\xff\"}"[..]).await;
     g.raw("invalid_json_nul", conversions, "application/json", "{\"goal\": \"a\\u0000b\"}").await;
+    g.raw("invalid_field_twice", conversions, "application/json", "{\"goal\": \"a\", \"goal\": \"b\"}").await;
     g.raw("unsupported_media_type", conversions, "text/plain", "{}").await;
     g.raw("body_too_large", conversions, "application/json", vec![b' '; (4 << 20) + 1]).await;
     g.get("invalid_id", &format!("{conversions}/cnv_nonsense")).await;
@@ -227,7 +231,7 @@ async fn every_error_says_what_to_do(db: Database) {
     let impression = g.t.admin.list("/api/v1/clicks?action=impression").await.remove(0);
     g.post("not_a_click", conversions, with("click_id", impression["id"].clone())).await;
     let mut by_coupon = without("click_id");
-    by_coupon["coupon"] = json!("NONE");
+    by_coupon["coupon"] = json!("GONE");
     g.post("unknown_coupon", conversions, by_coupon).await;
     let mut by_customer = without("click_id");
     by_customer["customer_id"] = json!("C-1");
@@ -260,18 +264,26 @@ async fn every_error_says_what_to_do(db: Database) {
     g.post("invalid_batch_empty", conversions, json!([])).await;
 
     // Actions that are no longer possible.
-    g.post("illegal_approval", &format!("{conversions}/{conversion}/approve"), json!({})).await;
+    let mut again = report.clone();
+    (again["transaction_id"], again["status"]) = (json!("T-1"), json!("approved"));
+    g.post("illegal_approval", conversions, again).await;
     g.post("illegal_other_reason", &format!("{conversions}/{conversion}/reject"), json!({"reason": "other"})).await;
-    let mut back = report.clone();
-    back["transaction_id"] = json!("T-2");
-    back["status"] = json!("pending");
-    g.post("illegal_return_to_pending", conversions, back).await;
     let mut mixed_up = with("click_id", json!(g.t.click_on(&click.link, "").await.id));
     mixed_up["transaction_id"] = json!("T-2");
     g.post("transaction_of_another_click", conversions, mixed_up).await;
+    for goal in ["lead", "sale"] {
+        let mut of_goal = report.clone();
+        (of_goal["transaction_id"], of_goal["goal"]) = (json!("T-7"), json!(goal));
+        g.t.admin.post(conversions, &of_goal).await.expect(201);
+    }
+    g.post("goal_missing", conversions, with("transaction_id", json!("T-7"))).await;
     g.post("invalid_field_reject_without_reason", &format!("{conversions}/{approved}/reject"), json!({})).await;
 
     // The program.
+    g.post("default_offer", &format!("/api/v1/offers/{}/archive", click.link.offer), json!({})).await;
+    let unused = g.t.offer().await;
+    g.t.admin.post(&format!("/api/v1/offers/{unused}/archive"), &json!({})).await.expect(200);
+    g.post("archived", "/api/v1/links", json!({"affiliate_id": affiliate.id, "offer_id": unused})).await;
     let link = json!({"affiliate_id": format!("aff_{nothing}"), "offer_id": click.link.offer});
     g.post("not_found_affiliate_of_a_link", "/api/v1/links", link).await;
     let offer = |changes: Value| {
@@ -420,7 +432,7 @@ async fn every_error_says_what_to_do(db: Database) {
     let login = "/api/v1/auth/login";
     let wrong = json!({"email": person.email, "password": "not the password"});
     g.post("registration_closed", "/api/v1/auth/register", ann.clone()).await;
-    g.post("link_used", "/api/v1/auth/set-password", json!({"token": "x", "password": "y"})).await;
+    g.post("link_used", "/api/v1/auth/set-password", json!({"token": "x", "password": "seven purple elephants"})).await;
     g.post("needs_person", "/api/v1/auth/keys", json!({"name": "x"})).await;
     let answer = person.client.post("/api/v1/auth/keys", &json!({"name": "x"})).await;
     g.show("password_needed", &answer);
@@ -433,6 +445,9 @@ async fn every_error_says_what_to_do(db: Database) {
     let path = format!("/api/v1/users/{}", person.id);
     let answer = g.t.admin.patch(&path, &json!({"status": "disabled"})).await;
     g.show("last_owner", &answer);
+    g.post("not_invited", &format!("{path}/invite"), json!({})).await;
+    let answer = person.client.patch(&path, &json!({"email": "new@example.com"})).await;
+    g.show("invalid_field_own_address", &answer);
     let forged = g.t.anonymous().request(Method::POST, login).header("origin", "https://evil.example").json(&wrong);
     let answer = g.t.admin.send(forged).await;
     g.show("cross_site", &answer);

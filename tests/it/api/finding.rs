@@ -334,9 +334,12 @@ async fn conversions_are_found_by_customer_and_email_hash(db: Database) {
             answer.expect_problem(400, "invalid_parameter");
         }
     }
-    // An affiliate does not see its buyers, and cannot try out guesses.
+    // An affiliate that does not see its buyers cannot try out guesses.
+    let own = &click.link.affiliate.client;
+    assert_eq!(own.list("/api/v1/conversions?customer_id=C-1").await.len(), 2);
+    t.affiliates_see("masked").await;
     for filter in ["customer_id=C-1", &hash["conversions?".len()..]] {
-        let answer = click.link.affiliate.client.get(&format!("/api/v1/conversions?{filter}")).await;
+        let answer = own.get(&format!("/api/v1/conversions?{filter}")).await;
         answer.expect_problem(403, "forbidden");
     }
     // An earlier release inserts no key.
@@ -443,6 +446,7 @@ async fn an_affiliate_finds_nothing_of_others(db: Database) {
         (format!("deliveries?affiliate_id={}", owner.id), true),
         (format!("deliveries?offer_id={offer}"), true),
         ("inbound-requests?from=2026-01-01".to_owned(), true),
+        ("inbound-requests?transaction_id=T-2".to_owned(), true),
         ("earnings?from=2026-01-01".to_owned(), true),
     ] {
         assert!(ids(&stranger.client, &filter).await.is_empty(), "{filter}");

@@ -19,6 +19,7 @@ on_both_databases!(
     a_change_of_a_postback_keeps_the_rest_of_scope_and_configuration,
     fields_of_a_template_can_be_changed,
     null_clears_or_is_refused,
+    null_is_refused_where_the_description_says_so,
     a_field_that_never_changes_is_refused,
     simultaneous_changes_of_different_fields_all_stay,
 );
@@ -41,11 +42,15 @@ async fn an_unknown_parameter_is_named_with_the_one_that_was_meant(db: Database)
     for (query, sentence) in [
         ("conversions?stauts=approved", "there is no parameter \"stauts\"; did you mean status?"),
         ("reports?group_by=offer&form=2030-01-01", "there is no parameter \"form\"; did you mean from?"),
-        ("offers?nonsense=1", "there is no parameter \"nonsense\"; use limit, cursor, search"),
+        ("offers?nonsense=1", "there is no parameter \"nonsense\"; use limit, cursor, search, archived"),
         ("payout-methods?x", "there is no parameter \"x\"; this operation has none, so remove it"),
     ] {
         let problem = t.admin.get(&format!("/api/v1/{query}")).await.expect_problem(400, "invalid_parameter");
         assert_eq!(text(&problem, "detail"), sentence);
+    }
+    // Only reports have groups, and only series have an interval.
+    for query in ["reports/series?group_by=affiliate", "reports/revenue-map?interval=month", "reports?interval=month"] {
+        t.admin.get(&format!("/api/v1/{query}")).await.expect_problem(400, "invalid_parameter");
     }
     let description = t.anonymous().get("/api/openapi.json").await.expect(200);
     for (method, path, _) in operations(&description) {
@@ -244,6 +249,68 @@ async fn null_clears_or_is_refused(db: Database) {
     for body in [json!(null), json!([]), json!("x"), json!(5)] {
         t.admin.patch(&offer, &body).await.expect_problem(422, "invalid_field");
     }
+}
+
+async fn null_is_refused_where_the_description_says_so(db: Database) {
+    let t = TestApp::start(db).await;
+    let description = t.anonymous().get("/api/openapi.json").await.expect(200);
+    let source = json!({"name": "CPAlead", "template": "cpalead", "fields": {"password": "first-password"}});
+    let source = t.admin.post("/api/v1/sources", &source).await.expect(201);
+    let customer = json!({"external_id": "user-1", "name": "Ada", "email": "ada@example.com"});
+    let customer = t.admin.post("/api/v1/customers", &customer).await.expect(201);
+    let user = json!({"name": "Grace", "email": "grace@example.com", "role": "support"});
+    let user = t.admin.post("/api/v1/users", &user).await.expect(201);
+    let mut wrong = Vec::new();
+    for (kind, id) in [
+        ("affiliates", t.affiliate().await.id.clone()),
+        ("customers", text(&customer, "id")),
+        ("links", t.any_link().await.id.clone()),
+        ("offers", t.offer().await),
+        ("payout-methods", "paypal".to_owned()),
+        ("postbacks", t.postback("/p").save().await),
+        ("sources", text(&source, "id")),
+        ("users", text(&user, "id")),
+    ] {
+        let operation = &description["paths"][format!("/api/v1/{kind}/{{id}}")]["patch"];
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        for (pointer, patch, is_described) in nulls(&description, schema) {
+            let answer = t.admin.patch(&format!("/api/v1/{kind}/{id}"), &patch).await;
+            let problem = answer.json();
+            let mut paths = problem["errors"].as_array().into_iter().flatten().filter_map(|it| it["path"].as_str());
+            // A field of a group that is not there yet is refused with its group.
+            let is_refused = paths.any(|path| pointer == path || (is_described && pointer.starts_with(path)));
+            if is_refused != is_described {
+                wrong.push(format!("{kind} {pointer}: {}", answer.text));
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
+/// For each field of a patch its pointer, a patch in which it is null, and whether null is described as refused.
+fn nulls(description: &Value, schema: &Value) -> Vec<(String, Value, bool)> {
+    let of_reference = |schema: &Value| {
+        let pointer = schema["$ref"].as_str().map(|it| it.trim_start_matches('#').to_owned());
+        pointer.and_then(|it| description.pointer(&it).cloned()).unwrap_or_else(|| schema.clone())
+    };
+    let options = |schema: &Value| schema["oneOf"].as_array().cloned().unwrap_or_else(|| vec![schema.clone()]);
+    let mut found = Vec::new();
+    for schema in options(&of_reference(schema)).iter().map(of_reference) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            // The description of an optional id is beside its reference.
+            let described = std::iter::once(field.clone()).chain(options(field));
+            let text = described.into_iter().find_map(|it| it["description"].as_str().map(str::to_owned));
+            let text = text.unwrap_or_default().replace('\n', " ");
+            // Null can be the present value of a field that never changes.
+            if !text.contains("cannot be changed") {
+                found.push((format!("/{name}"), json!({name: null}), text.contains("It cannot be null")));
+            }
+            found.extend(nulls(description, field).into_iter().map(|(pointer, patch, is_described)| {
+                (format!("/{name}{pointer}"), json!({name: patch}), is_described)
+            }));
+        }
+    }
+    found
 }
 
 async fn a_field_that_never_changes_is_refused(db: Database) {

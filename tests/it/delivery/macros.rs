@@ -118,6 +118,7 @@ async fn expected(t: &TestApp, world: &World) -> Vec<(String, String)> {
         ("plan_price", "48.99".into()),
         ("purchase_id", nasty("purchase")),
         ("purchase_date", "2026-03-09T10:00:00Z".into()),
+        ("test", String::new()),
         ("event_id", text(&events[0], "id")),
         ("action", "conversion".into()),
         ("event_name", String::new()),

@@ -21,6 +21,7 @@ fn config_of(mut parsed: Value) -> Value {
     let fields = parsed.as_object_mut().unwrap();
     fields.remove("unknown");
     fields.remove("notes");
+    fields.remove("networks");
     parsed
 }
 
@@ -78,7 +79,7 @@ async fn a_pasted_url_is_taken_apart(db: Database) {
             {"name": "e", "value": "50%"}, {"name": "f", "value": "a b"},
         ])
     );
-    assert_eq!(parsed["unknown"], json!([{"name": "d", "value": "{no_such_macro}"}]));
+    assert_eq!(parsed["unknown"], json!([{"name": "d", "value": "{no_such_macro}", "suggestion": null}]));
     assert_eq!(parse(&t, "https://x.example:8443/p/").await["base_url"], "https://x.example:8443/p/");
 
     // Each with its network's own notation and words.
@@ -92,7 +93,7 @@ async fn a_pasted_url_is_taken_apart(db: Database) {
     let macros: Vec<_> =
         parsed["parameters"].as_array().unwrap().iter().map(|parameter| parameter["macro"].as_str().unwrap()).collect();
     assert_eq!(macros, ["sub1", "payout", "sub2", "transaction_id", "status", "external_click_id"]);
-    assert_eq!(parsed["unknown"], json!([{"name": "base_url", "value": "<account>"}]));
+    assert_eq!(parsed["unknown"], json!([{"name": "base_url", "value": "<account>", "suggestion": "amount"}]));
 }
 
 async fn a_parsed_url_can_be_saved_and_fires(db: Database) {

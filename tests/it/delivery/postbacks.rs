@@ -1,5 +1,9 @@
 //! Saving, changing, testing and reading postbacks.
 
+mod approval;
+mod lists;
+mod versions;
+
 use postrider_tests::app::TestApp;
 use postrider_tests::client::text;
 use postrider_tests::database::Database;
@@ -38,7 +42,10 @@ async fn a_postback_comes_back_as_it_was_saved(db: Database) {
     assert_eq!(saved["ordering"], "latest");
     let path = format!("/api/v1/postbacks/{}", text(&saved, "id"));
     assert_eq!(t.admin.get(&path).await.expect(200), saved);
-    assert_eq!(t.admin.list("/api/v1/postbacks").await, [saved]);
+    let listed = t.admin.list("/api/v1/postbacks").await.remove(0);
+    for (field, wanted) in saved.as_object().unwrap() {
+        assert_eq!(&listed[field], wanted, "{field}");
+    }
 }
 
 async fn a_change_of_the_destination_is_verified_again(db: Database) {

@@ -130,6 +130,13 @@ async fn a_postback_fires_when_the_status_becomes_the_wanted_one(db: Database) {
     assert_eq!(statuses("/pending"), ["pending"]);
     assert_eq!(statuses("/approved"), ["approved"]);
     assert_eq!(statuses("/rejected"), ["rejected"]);
+
+    // A rejected conversion that is approved again is news for the same postbacks.
+    t.approve(&id).await.expect(200);
+    t.deliver_all().await;
+    assert_eq!(statuses("/any"), ["pending", "approved", "rejected", "approved"]);
+    assert_eq!(statuses("/approved"), ["approved", "approved"]);
+    assert_eq!(statuses("/rejected"), ["rejected"]);
 }
 
 async fn a_rejection_fires_for_its_reasons_only(db: Database) {
@@ -139,8 +146,8 @@ async fn a_rejection_fires_for_its_reasons_only(db: Database) {
     t.postback("/any-reason").firing("rejected").save().await;
 
     for reason in ["fraud", "Fraud", "fraudulent", "duplicate"] {
-        let id = t.conversion(&click).transaction(&format!("T-{reason}")).send().await;
-        t.reject(&id, reason).await.expect(200);
+        // As a network reports it, in its own words.
+        t.conversion(&click).transaction(&format!("T-{reason}")).rejected(reason).send().await;
     }
     t.deliver_all().await;
 

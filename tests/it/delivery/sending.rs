@@ -21,6 +21,7 @@ on_both_databases!(
     a_never_ending_answer_is_read_in_part,
     a_gzip_bomb_does_not_go_off,
     an_answer_that_is_not_http_is_retried,
+    a_2xx_counts_although_its_body_is_cut_off,
     an_answer_that_is_not_text_is_logged_too,
     a_closed_port_is_retried,
     a_redirect_is_not_followed,
@@ -200,14 +201,15 @@ async fn impatient(db: Database) -> TestApp {
     TestApp::start_with(db, |settings| settings.request_timeout_ms = TIMEOUT.as_millis() as u64).await
 }
 
-/// One deadline for connection, headers and body: headers that arrive in time do not extend it.
+/// One deadline for connection, headers and body: headers that arrive in time do not extend it, and their status counts.
 async fn a_slow_drip_is_cut_off(db: Database) {
     let t = impatient(db).await;
     let interval = Duration::from_millis(50);
     let started = Instant::now();
     let delivery = one_attempt(&t, Reply::SlowDrip { interval }).await;
 
-    timed_out(&delivery);
+    assert_eq!(delivery["status"], "success", "its status counts: {delivery}");
+    assert_eq!(attempts(&delivery)[0]["truncated"], true);
     assert!(started.elapsed() < TIMEOUT * 20, "{:?}", started.elapsed());
     // The connection is closed: nothing reads the drops any more.
     let taken = t.receiver.bytes_taken();
@@ -312,9 +314,7 @@ async fn an_answer_that_is_not_http_is_retried(db: Database) {
     for raw in [
         Raw::Close,
         Raw::Send(b"SSH-2.0-OpenSSH_9.2\r\n"),
-        Raw::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"),
         Raw::Send(b"HTTP/1.1 999999 What\r\n\r\n"),
-        Raw::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
         Raw::Send(b"\x16\x03\x01\x00\x00garbage\x00\xff\xfe"),
     ] {
         let server = RawReceiver::start(raw).await;
@@ -331,6 +331,35 @@ async fn an_answer_that_is_not_http_is_retried(db: Database) {
         let attempt = &attempts(&delivery)[0];
         assert_eq!(attempt["outcome"], "retry", "{raw:?}: {attempt}");
         assert!(text(attempt, "error").len() > 20, "{raw:?}: a sentence: {attempt}");
+    }
+}
+
+/// The destination has counted the sale: a repetition would count it again. Only a configuration that judges by the body
+/// needs the body.
+async fn a_2xx_counts_although_its_body_is_cut_off(db: Database) {
+    let t = impatient(db).await;
+    let mut postbacks = Vec::new();
+    for raw in [
+        Raw::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"),
+        Raw::Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+    ] {
+        for (judges, wanted) in [(false, "success"), (true, "pending")] {
+            let server = RawReceiver::start(raw).await;
+            let mut config = json!({"base_url": server.url("/raw"), "parameters": []});
+            if judges {
+                config["success"] = json!({"text": "OK"});
+            }
+            postbacks.push((raw, wanted, t.postback("/raw").set("config", config).save().await, server));
+        }
+    }
+    let click = t.click().await;
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    for (raw, wanted, postback, _server) in &postbacks {
+        let delivery = t.only_delivery(postback).await;
+        assert_eq!(delivery["status"], *wanted, "{raw:?}: {delivery}");
+        let attempt = &attempts(&delivery)[0];
+        assert_eq!((&attempt["http_status"], &attempt["truncated"]), (&json!(200), &json!(true)), "{attempt}");
     }
 }
 

@@ -66,7 +66,7 @@ async fn no_manual_change_exceeds_the_bound(db: Database) {
         t.admin.post("/api/v1/adjustments", &body).await
     };
     adjust("1000000000").await.expect(201);
-    adjust("1000000000.01").await.expect_problem(422, "invalid_amount");
+    adjust("100000000000.01").await.expect_problem(422, "invalid_amount");
 
     let rate = json!({"from": "USD", "to": "EUR", "rate": "999999", "valid_from": "2026-01-01T00:00:00Z"});
     t.admin.post("/api/v1/exchange-rates", &rate).await.expect(201);
@@ -143,7 +143,7 @@ async fn the_schema_refuses_values_beyond_the_bounds(db: Database) {
     for sql in [
         "UPDATE balances SET available = 4000000000000000001",
         "UPDATE balances SET paid = 9223372036854775807 + 1",
-        "UPDATE earnings SET micros = 1000000000000001",
+        "UPDATE earnings SET micros = 100000000000000001",
         "UPDATE entries SET micros = 4000000000000000001",
     ] {
         connection.execute_unprepared(sql).await.expect_err(sql);

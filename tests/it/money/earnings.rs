@@ -21,6 +21,8 @@ on_both_databases!(
     a_reversal_of_used_money_becomes_a_debt_that_releases_settle_first,
     a_correction_moves_the_difference,
     a_correction_of_a_rejected_conversion_moves_no_money,
+    a_rejected_conversion_is_approved_again_any_number_of_times,
+    money_that_was_used_is_owed_again_after_a_debt,
     a_correction_in_another_currency_never_mixes,
     a_postback_is_sent_for_available_earnings,
     a_release_undone_by_a_crash_is_sent_once,
@@ -149,13 +151,82 @@ async fn a_correction_moves_the_difference(db: Database) {
     t.assert_books_balance().await;
 }
 
+async fn a_rejected_conversion_is_approved_again_any_number_of_times(db: Database) {
+    let t = TestApp::start(db).await;
+    put(&t, "/api/v1/settings/sub-affiliates", &json!({"tiers": ["10"]})).await.expect(200);
+    let (affiliate, parent) = (t.affiliate().await, t.affiliate().await);
+    let path = format!("/api/v1/affiliates/{}", affiliate.id);
+    t.admin.patch(&path, &json!({"parent_affiliate": parent.id})).await.expect(200);
+    let offer = t.offer_with(json!({"hold_days": 1})).await;
+    let click = t.click_on(&t.link(&affiliate, &offer).await, "").await;
+    let report = t.conversion(&click).set("payout", json!("20.00"));
+    let id = report.send().await;
+    // The commission that was agreed first holds for each approval.
+    put(&t, "/api/v1/settings/sub-affiliates", &json!({"tiers": ["50"]})).await.expect(200);
+
+    for round in 0..3 {
+        assert_eq!(t.balance(&affiliate, "USD").await[..2], ["20.00", "0.00"], "round {round}: a hold of its own");
+        assert_eq!(t.balance(&parent, "USD").await[..2], ["2.00", "0.00"], "round {round}");
+        // Sometimes during the hold, sometimes after it.
+        t.advance(DAY * (round % 2));
+        t.deliver_all().await;
+        t.reject(&id, "fraud").await.expect(200);
+        for of in [&affiliate, &parent] {
+            assert_eq!(t.balance(of, "USD").await, ["0.00"; 5], "round {round}");
+        }
+        t.tick();
+        t.approve(&id).await.expect(200);
+        t.approve(&id).await.expect(200);
+        t.assert_books_balance().await;
+    }
+    report.clone().set("payout", json!("30.00")).try_send().await.expect(200);
+    assert_eq!(t.balance(&affiliate, "USD").await[0], "30.00");
+    assert_eq!(t.balance(&parent, "USD").await[0], "3.00");
+    t.reject(&id, "refund").await.expect(200);
+    // What is corrected while it is rejected counts at the next approval.
+    report.clone().set("payout", json!("5.00")).set("status", Value::Null).try_send().await.expect(200);
+    assert_eq!(t.balance(&affiliate, "USD").await, ["0.00"; 5]);
+    t.approve(&id).await.expect(200);
+    t.advance(DAY);
+    assert_eq!(t.balance(&affiliate, "USD").await[..2], ["0.00", "5.00"]);
+    assert_eq!(t.balance(&parent, "USD").await[..2], ["0.00", "0.50"]);
+    let statement = t.admin.get(&format!("/api/v1/statement?currency=USD&affiliate_id={}", affiliate.id)).await;
+    let lines = statement.expect(200)["lines"].as_array().expect("lines").clone();
+    let kinds: Vec<_> = lines.iter().map(|it| text(it, "kind")).filter(|kind| kind != "released").collect();
+    let mut wanted = vec!["earned"];
+    wanted.extend(["reversed", "corrected"].repeat(3));
+    wanted.extend(["corrected", "reversed", "corrected"]);
+    assert_eq!(kinds, wanted);
+    t.assert_books_balance().await;
+}
+
+async fn money_that_was_used_is_owed_again_after_a_debt(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let affiliate = &click.link.affiliate;
+    let id = t.conversion(&click).send().await;
+    t.deliver_all().await;
+    adjust(&t, affiliate, "-10.00").await.expect(201);
+    for _ in 0..3 {
+        t.reject(&id, "chargeback").await.expect(200);
+        assert_eq!(t.balance(affiliate, "USD").await, ["0.00", "0.00", "0.00", "0.00", "10.00"]);
+        t.approve(&id).await.expect(200);
+        assert_eq!(t.balance(affiliate, "USD").await, ["0.00", "2.50", "0.00", "0.00", "0.00"], "the debt is settled");
+    }
+    t.assert_books_balance().await;
+}
+
 async fn a_correction_of_a_rejected_conversion_moves_no_money(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let report = t.conversion(&click).rejected("fraud");
     report.send().await;
     let corrected = report.clone().set("payout", json!("99.00")).try_send().await.expect(200);
-    assert_eq!((&corrected["revision"], &corrected["status"]), (&json!(2), &json!("rejected")));
+    assert_eq!(
+        (&corrected["revision"], &corrected["status"]),
+        (&json!(1), &json!("rejected")),
+        "amounts change nothing"
+    );
     assert_eq!(t.postings().await, 0);
 }
 

@@ -534,7 +534,15 @@ async fn two_hundred_at_once_never_exceed_the_balance(db: Database) {
         let keys: Vec<_> = (0..200).map(|n| format!("{round}-{n}")).collect();
         let (client, body) = (affiliate.client.clone(), body.clone());
         async move {
-            let all = keys.iter().map(|key| client.post_once(WITHDRAWALS, key, &body));
+            // A request that finds no connection within ten seconds is refused, and sent again, as the answer says.
+            let all = keys.iter().map(async |key| {
+                loop {
+                    let answer = client.post_once(WITHDRAWALS, key, &body).await;
+                    if answer.status != 503 {
+                        return answer;
+                    }
+                }
+            });
             let answers = join_all(all).await;
             let made: Vec<_> = answers.iter().filter(|it| it.status == 201).map(|it| text(&it.json(), "id")).collect();
             answers

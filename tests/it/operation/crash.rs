@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use domain::delivery::places::FIRST_PLACES;
+use domain::delivery::lane::places::FIRST_PLACES;
 use futures::future::join_all;
 use postrider_tests::client::{Client, text};
 use postrider_tests::database::Database;

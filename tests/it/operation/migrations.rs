@@ -3,12 +3,13 @@
 use postrider_migrations::Migrator;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
-use sea_orm::DatabaseConnection;
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 use sea_orm_migration::MigratorTrait;
 
 on_both_databases!(
     pending_events_are_still_pending_after_the_upgrade,
     rows_stay_when_their_tables_and_columns_get_other_names,
+    conversions_stay_when_each_goal_gets_its_own,
 );
 
 /// The migrations that created `events` with its column `routed_at`.
@@ -16,6 +17,9 @@ const BEFORE: u32 = 10;
 
 /// The migrations before the one that renames tables and columns.
 const BEFORE_NAMES: u32 = 19;
+
+/// The migrations before the one by which a transaction has a conversion for each goal.
+const BEFORE_GOALS: u32 = 31;
 
 /// A database with the schema of the first migrations.
 async fn migrated(db: Database, migrations: u32) -> (Database, DatabaseConnection) {
@@ -100,5 +104,47 @@ async fn rows_stay_when_their_tables_and_columns_get_other_names(db: Database) {
     assert_eq!(db.number(&commission).await, 1);
     let settings = "SELECT count(*) FROM program_settings WHERE key = 'recruiting' AND value LIKE '%\"recruit\"%'";
     assert_eq!(db.number(settings).await, 1);
+    connection.close().await.expect("it closes");
+}
+
+async fn conversions_stay_when_each_goal_gets_its_own(db: Database) {
+    let (db, connection) = migrated(db, BEFORE_GOALS).await;
+    let conversion = |last, goal: &str| {
+        format!(
+            "INSERT INTO conversions (id, offer_id, transaction_id, revision, status, affiliate_id, attributed_by, goal,
+                 created_at, updated_at, customer_id)
+             VALUES ({}, {}, 'T-1', 3, 'approved', {}, 'click', {goal}, 4, 5, 'C-1')",
+            literal(&db, last),
+            literal(&db, 90),
+            literal(&db, 91)
+        )
+    };
+    db.execute(&conversion(1, "'lead'")).await;
+    connection.execute_unprepared(&conversion(2, "'sale'")).await.expect_err("one conversion a transaction");
+
+    Migrator::up(&connection, None).await.expect("the upgrade");
+    let kept = "SELECT count(*) FROM conversions WHERE transaction_id = 'T-1' AND goal = 'lead' AND revision = 3
+         AND created_at = 4 AND updated_at = 5 AND customer_id = 'C-1' AND numbered_by = ''";
+    assert_eq!(db.number(kept).await, 1);
+    db.execute(&conversion(2, "'sale'")).await;
+    db.execute(&conversion(3, "NULL")).await;
+    for goal in ["'lead'", "NULL"] {
+        connection.execute_unprepared(&conversion(4, goal)).await.expect_err("one conversion a goal");
+    }
+    let indexes = if db.is_sqlite() {
+        "SELECT count(*) FROM sqlite_master WHERE type = 'index' AND tbl_name = 'conversions' AND sql IS NOT NULL"
+    } else {
+        "SELECT count(*) FROM pg_indexes WHERE tablename = 'conversions' AND indexname LIKE 'conversions\\_%'
+             AND indexname <> 'conversions_pkey'"
+    };
+    assert_eq!(db.number(indexes).await, 9);
+
+    // Back, once a transaction has one conversion again; and up again.
+    db.execute("DELETE FROM conversions WHERE goal IS NULL OR goal = 'sale'").await;
+    Migrator::down(&connection, Some(Migrator::migrations().len() as u32 - BEFORE_GOALS)).await.expect("and back");
+    connection.execute_unprepared(&conversion(2, "'sale'")).await.expect_err("one conversion a transaction");
+    Migrator::up(&connection, None).await.expect("and up again");
+    db.execute(&conversion(2, "'sale'")).await;
+    assert_eq!(db.count("conversions").await, 2);
     connection.close().await.expect("it closes");
 }

@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod disk_faults;
 mod heavy_reading;
+mod metrics;
 mod migrations;
 mod observability;
 mod partitions;

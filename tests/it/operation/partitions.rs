@@ -8,6 +8,7 @@ use engine::pipeline::jobs::run_maintenance;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::wait::eventually;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use sqlx::{Connection, PgConnection};
 use storage::base::retention::delete_older_than;
 
@@ -61,6 +62,14 @@ async fn becomes_partition(t: &TestApp, name: &str) {
 
 async fn make_partitions(t: &TestApp) {
     maintain(&t.app().db, t.app().clock.now()).await.expect("what can't be made now is no error");
+}
+
+/// No node can create a month until this connection is closed.
+async fn hold_months(t: &TestApp) -> PgConnection {
+    let mut lock = PgConnection::connect(&t.database.url()).await.unwrap();
+    let sql = format!("SELECT pg_advisory_lock({ATTACHING_LOCK})");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut lock).await.unwrap();
+    lock
 }
 
 /// Copies the only click into a month, with other ids.
@@ -136,10 +145,8 @@ async fn clicks_are_stored_and_found_while_their_month_is_created() {
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
                 CREATE TRIGGER slow BEFORE DELETE ON clicks_default FOR EACH STATEMENT EXECUTE FUNCTION slow()";
     t.database.run_script(slow).await;
-    // No node can create the month, so the click goes to the default partition.
-    let mut lock = PgConnection::connect(&t.database.url()).await.unwrap();
-    let sql = format!("SELECT pg_advisory_lock({ATTACHING_LOCK})");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut lock).await.unwrap();
+    // The click goes to the default partition.
+    let lock = hold_months(&t).await;
     t.advance(100 * DAY);
     t.click_on(&link, "").await;
     assert_eq!(t.database.count("clicks_default").await, 1);
@@ -166,6 +173,35 @@ async fn clicks_are_stored_and_found_while_their_month_is_created() {
         }
     };
     tokio::join!(create, find, insert);
+}
+
+/// All statements of a report see what the first one saw, so a month that is created after it may not move rows away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_finds_the_clicks_of_a_month_that_is_created_meanwhile() {
+    let t = TestApp::start(Database::postgres().await).await;
+    let link = t.any_link().await;
+    let lock = hold_months(&t).await;
+    t.advance(100 * DAY);
+    t.click_on(&link, "").await;
+    assert_eq!(t.database.count("clicks_default").await, 1);
+
+    let report = t.app().db.begin_report().await.unwrap();
+    let count = async |table: &str| -> i64 {
+        let sql = format!("SELECT count(*) AS rows FROM {table}");
+        let row = report.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
+        row.unwrap().try_get("", "rows").unwrap()
+    };
+    count("offers").await;
+    lock.close().await.unwrap();
+    make_partitions(&t).await;
+    assert_eq!(count("clicks").await, 1);
+    report.rollback().await.unwrap();
+
+    eventually("the month to be created", async || {
+        make_partitions(&t).await;
+        (t.database.count("clicks_default").await == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

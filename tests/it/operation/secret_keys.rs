@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::people::totp;
 use engine::delivery::secrets::Vault;
-use engine::delivery::{rotation, secret_keys};
+use engine::delivery::secrets::{rotation, server_keys};
 use postrider_tests::app::{Affiliate, Click, TestApp};
 use postrider_tests::client::{Client, text};
 use postrider_tests::database::Database;
@@ -94,13 +94,13 @@ async fn a_database_from_before_canaries_gets_one_from_the_right_key_only(db: Da
     let refused = t.try_restart(|settings| settings.secret_key = Some(hex(3))).await.expect_err("it is another");
     assert!(refused.to_string().contains("secrets forget unnamed"), "{refused}");
     let storage = Storage::open(&t.database.url(), PoolLimits::for_command()).await.expect("it opens");
-    assert!(secret_keys::forget(&storage, "unnamed", t.clock.now()).await.expect("the database answers"));
+    assert!(server_keys::forget(&storage, "unnamed", t.clock.now()).await.expect("the database answers"));
     storage.close().await;
     t.try_restart(|_| {}).await.expect("what the lost key sealed is given up");
     assert_eq!(t.database.number(&known(3)).await, 1);
     // From here on keys have names.
     let app = t.app();
-    assert!(!secret_keys::forget(&app.db, "unnamed", t.clock.now()).await.expect("the database answers"));
+    assert!(!server_keys::forget(&app.db, "unnamed", t.clock.now()).await.expect("the database answers"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,7 +170,7 @@ async fn a_server_that_resumes_with_a_retired_key_makes_it_required_again() {
     assert_eq!(rotate(&t).await.retired, [name_of(1)]);
     client.post("/api/v1/postbacks", &postback_with_secret("late")).await.expect(201);
     let app = other.app();
-    secret_keys::save_in_use(&app.db, &app.vault, app.server_id, app.clock.now()).await.expect("the database answers");
+    server_keys::save_in_use(&app.db, &app.vault, app.server_id, app.clock.now()).await.expect("the database answers");
     let refused = t.try_restart(|settings| settings.previous_secret_keys.clear()).await.expect_err("it is needed");
     assert!(refused.to_string().contains(&name_of(1)), "{refused}");
     other.stop().await;
@@ -184,7 +184,7 @@ async fn a_stopped_server_does_not_keep_a_key_for_long(db: Database) {
     let row = format!("INSERT INTO servers (id, key_id, seen_at) VALUES (1, '{}', {now})", name_of(1));
     t.database.execute(&row).await;
     assert!(!rotate(&t).await.complete);
-    t.advance(secret_keys::PRESENT_FOR + Duration::from_millis(1));
+    t.advance(server_keys::PRESENT_FOR + Duration::from_millis(1));
     assert_eq!(rotate(&t).await.retired, [name_of(1)]);
 }
 

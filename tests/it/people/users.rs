@@ -7,10 +7,15 @@ use postrider_tests::client::text;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
 use postrider_tests::people::{PASSWORD, token_in};
+use postrider_tests::wait::eventually;
 use serde_json::json;
 
 on_both_databases!(
     an_invitation_works_once,
+    an_invitation_sent_again_replaces_the_former_one,
+    an_admin_changes_the_address_of_a_person,
+    an_invited_person_is_invited_at_the_new_address,
+    an_address_changes_within_the_callers_permissions,
     only_an_owner_makes_owners,
     the_last_owner_stays,
     a_disabled_user_is_signed_out_immediately,
@@ -38,10 +43,117 @@ async fn an_invitation_works_once(db: Database) {
     t.set_password(&token, "short").await.expect_problem(422, "weak_password");
     t.set_password(&token, PASSWORD).await.expect(200);
     t.set_password(&token, "another good password").await.expect_problem(410, "link_used");
+    t.set_password(&token, "short").await.expect_problem(422, "weak_password");
     let grace = t.signed_in("GRACE@example.com", PASSWORD).await;
     let me = grace.get("/api/v1/auth/me").await.expect(200);
     assert_eq!(me["role"], "finance");
     assert!(me["permissions"].as_array().unwrap().contains(&json!("pay_withdrawals")));
+}
+
+async fn an_invitation_sent_again_replaces_the_former_one(db: Database) {
+    let t = TestApp::start(db).await;
+    let body = json!({"email": "grace@example.com", "name": "Grace", "role": "finance"});
+    let user = t.admin.post("/api/v1/users", &body).await.expect(201);
+    let first = token_in(&text(&user, "invitation_url"));
+    assert_eq!(token_in(&t.mail_to("grace@example.com", "You are invited").await), first);
+    // The first link expires.
+    t.advance(Duration::from_secs(8 * 86_400));
+    let path = format!("/api/v1/users/{}/invite", text(&user, "id"));
+    let again = t.admin.post_once(&path, "k", &json!({})).await.expect(200);
+    assert_eq!((&again["id"], &again["status"]), (&user["id"], &json!("invited")));
+    let second = token_in(&text(&again, "invitation_url"));
+    let repeated = t.admin.post_once(&path, "k", &json!({})).await.expect(200);
+    assert_eq!(repeated["invitation_url"], json!(null), "a repeated answer does not show it again");
+    let third = t.admin.post(&path, &json!({})).await.expect(200);
+    let third = token_in(&text(&third, "invitation_url"));
+    eventually("all messages to arrive", async || {
+        let found: Vec<_> = t.mails_to("grace@example.com").iter().map(|it| token_in(it)).collect();
+        [&first, &second, &third].iter().all(|it| found.contains(it)).then_some(())
+    })
+    .await;
+    for old in [&first, &second] {
+        t.set_password(old, PASSWORD).await.expect_problem(410, "link_used");
+    }
+    let disabled = format!("/api/v1/users/{}", text(&user, "id"));
+    t.admin.patch(&disabled, &json!({"status": "disabled"})).await.expect(200);
+    t.admin.post(&path, &json!({})).await.expect_problem(409, "not_invited");
+    t.admin.patch(&disabled, &json!({"status": "active"})).await.expect(200);
+    let last = t.admin.post(&path, &json!({})).await.expect(200);
+    t.set_password(&token_in(&text(&last, "invitation_url")), PASSWORD).await.expect(200);
+    let refused = t.admin.post(&path, &json!({})).await.expect_problem(409, "not_invited");
+    assert!(text(&refused, "detail").contains("accepted"), "{refused}");
+}
+
+async fn an_admin_changes_the_address_of_a_person(db: Database) {
+    let t = TestApp::start(db).await;
+    let (admin, person, other) = (t.person("admin").await, t.person("support").await, t.person("support").await);
+    let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine", "password": PASSWORD})).await.expect(201);
+    t.anonymous().post("/api/v1/auth/reset", &json!({"email": person.email})).await.expect(202);
+    let reset = token_in(&t.mail_to(&person.email, "Choose a new password").await);
+    let own_change = json!({"email": "own@example.com", "password": PASSWORD});
+    person.client.post("/api/v1/auth/email", &own_change).await.expect(202);
+    let own_change = token_in(&t.mail_to("own@example.com", "Confirm your new address").await);
+
+    let path = format!("/api/v1/users/{}", person.id);
+    let taken = json!({"email": other.email.to_uppercase()});
+    admin.client.patch(&path, &taken).await.expect_problem(409, "taken");
+    admin.client.patch(&path, &json!({"email": "nonsense"})).await.expect_problem(422, "invalid_field");
+    person.client.get("/api/v1/auth/me").await.expect(200);
+    let changed = admin.client.patch(&path, &json!({"email": "New@Example.com"})).await.expect(200);
+    assert_eq!((&changed["email"], &changed["status"]), (&json!("new@example.com"), &json!("active")));
+
+    t.mail_to(&person.email, "Your address was changed").await;
+    person.client.get("/api/v1/auth/me").await.expect_problem(401, "unauthorized");
+    t.sign_in(&person.email, PASSWORD).await.expect_problem(401, "sign_in_failed");
+    t.set_password(&reset, "another good password").await.expect_problem(410, "link_used");
+    let confirm = t.anonymous().post("/api/v1/auth/confirm-email", &json!({"token": own_change})).await;
+    confirm.expect_problem(410, "link_used");
+    t.admin.with_key(Some(&text(&key, "key"))).get("/api/v1/offers").await.expect(200);
+    t.sign_in("new@example.com", PASSWORD).await.expect(200);
+
+    // Another field, and the same address in another case, change nothing about it.
+    let session = t.signed_in("new@example.com", PASSWORD).await;
+    admin.client.patch(&path, &json!({"email": "NEW@example.com", "name": "Grace H."})).await.expect(200);
+    session.get("/api/v1/auth/me").await.expect(200);
+}
+
+async fn an_invited_person_is_invited_at_the_new_address(db: Database) {
+    let t = TestApp::start(db).await;
+    let body = json!({"email": "typo@example.com", "name": "Grace", "role": "finance"});
+    let user = t.admin.post("/api/v1/users", &body).await.expect(201);
+    let stale = token_in(&text(&user, "invitation_url"));
+    let path = format!("/api/v1/users/{}", text(&user, "id"));
+    t.admin.patch(&path, &json!({"email": "grace@example.com"})).await.expect(200);
+    let link = token_in(&t.mail_to("grace@example.com", "You are invited").await);
+    t.set_password(&stale, PASSWORD).await.expect_problem(410, "link_used");
+    t.set_password(&link, PASSWORD).await.expect(200);
+    t.sign_in("grace@example.com", PASSWORD).await.expect(200);
+    let told: Vec<_> = t.mails_to("typo@example.com");
+    assert!(told.iter().all(|it| it.contains("Subject: You are invited")), "a stranger hears no more: {told:?}");
+}
+
+async fn an_address_changes_within_the_callers_permissions(db: Database) {
+    let t = TestApp::start(db).await;
+    let (owner, admin) = (t.person("owner").await, t.person("admin").await);
+    let affiliate = t.affiliate().await;
+    let ada = t.person_of(&affiliate.id).await;
+    let path = |id: &str| format!("/api/v1/users/{id}");
+    let email = |address: &str| json!({"email": address});
+    for person in [&owner, &ada] {
+        let refused = admin.client.patch(&path(&person.id), &email("mallory@example.com")).await;
+        refused.expect_problem(403, "forbidden");
+    }
+    let own = admin.client.patch(&path(&admin.id), &email("mallory@example.com")).await;
+    own.expect_problem(422, "invalid_field");
+    admin.client.patch(&path(&ada.id), &json!({"name": "Ada"})).await.expect(200);
+    // The affiliate's own mailbox gets nothing that it does not have already.
+    let mailbox = text(&t.admin.get(&format!("/api/v1/affiliates/{}", affiliate.id)).await.expect(200), "email");
+    admin.client.patch(&path(&ada.id), &email(&mailbox)).await.expect(200);
+    owner.client.patch(&path(&ada.id), &email("ada@example.com")).await.expect(200);
+    let limited = json!({"name": "k", "role": "owner", "scopes": ["manage_users"]});
+    let limited = t.admin.post("/api/v1/api-keys", &limited).await.expect(201);
+    let limited = t.admin.with_key(Some(&text(&limited, "key")));
+    limited.patch(&path(&admin.id), &email("mallory@example.com")).await.expect_problem(403, "forbidden");
 }
 
 async fn only_an_owner_makes_owners(db: Database) {

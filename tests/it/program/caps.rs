@@ -18,6 +18,7 @@ on_both_databases!(
     a_goal_and_a_single_affiliate_may_have_caps,
     a_cap_of_payout_is_never_exceeded,
     only_conversions_that_count_reserve_the_cap,
+    a_rejected_conversion_is_counted_once_when_it_is_approved,
 );
 
 async fn click_with(t: &TestApp, caps: Value) -> Click {
@@ -118,11 +119,39 @@ async fn a_later_request_does_not_undo_the_effect_of_a_cap(db: Database) {
 
         let id = text(&made, "id");
         match over {
-            "reject" => t.approve(&id).await.expect_problem(409, "conversion_already_rejected"),
-            // A person can approve it.
-            _ => t.approve(&id).await.expect(200),
-        };
+            "reject" => assert_eq!(text(&made, "status"), "rejected"),
+            "hold" => assert_eq!(text(&made, "status"), "pending"),
+            _ => assert_eq!(text(&made, "status"), "approved"),
+        }
+        // A person can approve it, and the same request does not undo that either.
+        let approved = t.approve(&id).await.expect(200);
+        assert_eq!(approved["status"], "approved");
+        assert_eq!(report.try_send().await.expect(200), approved, "{over}");
     }
+}
+
+async fn a_rejected_conversion_is_counted_once_when_it_is_approved(db: Database) {
+    let t = TestApp::start(db).await;
+    let caps = json!({"limits": [{"period": "day", "conversions": 2, "payout": "100.00"}]});
+    let click = click_with(&t, caps).await;
+    let counted = async || t.database.number("SELECT conversions FROM cap_counters").await;
+    let rejected = t.conversion(&click).rejected("fraud").send().await;
+    let kept = t.conversion(&click).send().await;
+    assert_eq!(counted().await, 1);
+    // Its day is the one on which it was recorded.
+    t.advance(Duration::from_secs(86_400));
+    for _ in 0..2 {
+        t.approve(&rejected).await.expect(200);
+        assert_eq!(counted().await, 2, "it keeps its place from now on");
+        t.reject(&rejected, "fraud").await.expect(200);
+    }
+    t.reject(&kept, "refund").await.expect(200);
+    t.approve(&kept).await.expect(200);
+    assert_eq!(counted().await, 2);
+    assert_eq!(t.database.number("SELECT payout_micros FROM cap_counters").await, 25_000_000);
+    assert_eq!(outcome(&t, &click).await, "approved", "nothing was counted today");
+    assert_eq!(outcome(&t, &click).await, "approved");
+    assert_eq!(outcome(&t, &click).await, "rejected: over cap");
 }
 
 async fn days_and_months_begin_in_the_zone_of_the_offer(db: Database) {

@@ -1,5 +1,7 @@
-//! Offers, caps and customers.
+//! Offers, caps, customers, archiving and the data of buyers.
 
+mod archive;
+mod buyers;
 mod caps;
 mod customers;
 mod offers;

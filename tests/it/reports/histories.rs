@@ -134,8 +134,15 @@ impl History {
             conversion = conversion.set("click_id", Value::Null).set("referral_code", json!(code));
         }
         let revenue = json!(format!("{revenue}.01"));
-        let id = conversion.status(status).set("goal", json!(goal)).set("revenue", revenue).send().await;
-        self.conversions.push(id);
+        let conversion = conversion.status(status).set("revenue", revenue);
+        let other = if goal == "sale" { "lead" } else { "sale" };
+        let goals = if self.random.random_bool(0.3) { vec![goal, other] } else { vec![goal] };
+        for goal in goals {
+            // Each goal of a transaction is a conversion.
+            let id = conversion.clone().set("goal", json!(goal)).send().await;
+            assert!(!self.conversions.contains(&id));
+            self.conversions.push(id);
+        }
     }
 
     async fn visits(&self) -> Visits {

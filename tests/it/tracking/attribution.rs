@@ -79,7 +79,7 @@ async fn the_strongest_evidence_decides_and_the_answer_says_so(db: Database) {
     assert_eq!(considered(&made), pairs(&[("click", "decided"), ("referral_code", "agrees")]));
 
     // Weaker evidence that is wrong is listed; the strongest evidence is never skipped.
-    let made = report(&t, json!({"click_id": click.id, "coupon": "NONE"})).await.expect(201);
+    let made = report(&t, json!({"click_id": click.id, "coupon": "GONE"})).await.expect(201);
     assert_eq!(considered(&made), pairs(&[("click", "decided"), ("coupon", "unknown")]));
     let nobody = json!({"click_id": "0".repeat(26), "referral_code": one.referral_code});
     report(&t, nobody).await.expect_problem(422, "unknown_click");
@@ -102,7 +102,6 @@ async fn an_affiliate_does_not_see_evidence_of_others(db: Database) {
 
     let seen = one.client.get(&format!("/api/v1/conversions/{}", text(&made, "id"))).await.expect(200);
     assert_eq!(considered(&seen), pairs(&[("click", "decided")]));
-    assert_eq!(seen["customer_id"], Value::Null);
     assert!(!seen.to_string().contains(&two.id) && !seen.to_string().contains(&two.referral_code), "{seen}");
 }
 
@@ -237,7 +236,7 @@ async fn a_coupon_decides_if_the_click_is_too_old(db: Database) {
     assert_eq!(considered(&made), pairs(&[("click", "outside_window"), ("coupon", "decided")]));
     assert_eq!(text(&made["attribution"]["considered"][0], "affiliate_id"), one.id);
     // There is no other evidence: the answer has the click's own error.
-    report(&t, json!({"click_id": click.id, "coupon": "NONE"})).await.expect_problem(422, "outside_window");
+    report(&t, json!({"click_id": click.id, "coupon": "GONE"})).await.expect_problem(422, "outside_window");
 }
 
 async fn the_first_click_of_a_visitor_counts_if_the_offer_says_so(db: Database) {

@@ -17,6 +17,7 @@ on_both_databases!(
     an_invalid_amount_is_refused,
     every_legal_and_every_illegal_change_of_status,
     a_changed_status_is_an_update_with_a_new_revision,
+    an_approval_overrules_a_rejection_that_is_reported_again,
     a_transaction_counts_once_per_offer,
     a_transaction_of_one_click_is_not_changed_under_another,
     many_conversions_are_answered_in_their_order,
@@ -122,7 +123,7 @@ async fn a_conversion_without_evidence_is_refused(db: Database) {
     refused(json!({}), 422, "attribution_missing").await;
     refused(json!({"click_id": "00000000000000000000000000"}), 422, "unknown_click").await;
     refused(json!({"referral_code": "AF00000"}), 422, "unknown_referral_code").await;
-    refused(json!({"coupon": "NONE"}), 422, "unknown_coupon").await;
+    refused(json!({"coupon": "GONE"}), 422, "unknown_coupon").await;
     let code = &click.link.affiliate.referral_code;
     let no_offer = json!({"referral_code": code, "offer_id": "ofr_00000000000000000000000000"});
     refused(no_offer, 422, "unknown_offer").await;
@@ -169,7 +170,7 @@ async fn the_offer_determines_the_payout(db: Database) {
 
     assert_eq!(payout(&fixed, json!({"amount": "49.00"})).await, "12.50");
     assert_eq!(payout(&fixed, json!({})).await, "12.50", "a lead has no amount");
-    assert_eq!(payout(&percent, json!({"amount": "49.99"})).await, "14.997");
+    assert_eq!(payout(&percent, json!({"amount": "49.99"})).await, "15.00");
     assert_eq!(payout(&thirds, json!({"amount": "0.000002"})).await, "0.000001");
     assert_eq!(payout(&percent, json!({"amount": "0"})).await, "0.00");
     assert_eq!(payout(&percent, json!({"amount": "49.99", "payout": "3.00"})).await, "3.00");
@@ -233,20 +234,21 @@ async fn an_invalid_amount_is_refused(db: Database) {
 async fn every_legal_and_every_illegal_change_of_status(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
-    // (from, to, status of the answer, revision afterwards)
+    // (from, to, status of the answer and revision afterwards: by a report, and by the operation of the new status)
     let table = [
-        ("pending", "pending", 200, 1),
-        ("pending", "approved", 200, 2),
-        ("pending", "rejected", 200, 2),
-        ("approved", "pending", 409, 1),
-        ("approved", "approved", 200, 1),
-        ("approved", "rejected", 200, 2),
-        ("rejected", "pending", 409, 1),
-        ("rejected", "approved", 409, 1),
-        ("rejected", "rejected", 200, 1),
+        ("pending", "pending", (200, 1), None),
+        ("pending", "approved", (200, 2), Some((200, 2))),
+        ("pending", "rejected", (200, 2), Some((200, 2))),
+        ("approved", "pending", (200, 1), None),
+        ("approved", "approved", (200, 1), Some((200, 1))),
+        ("approved", "rejected", (200, 2), Some((200, 2))),
+        ("rejected", "pending", (200, 1), None),
+        ("rejected", "approved", (409, 1), Some((200, 2))),
+        ("rejected", "rejected", (200, 1), Some((200, 1))),
     ];
-    for (from, to, status, revision) in table {
+    for (from, to, reported, decided) in table {
         for by_its_own_path in [true, false] {
+            let (status, revision) = if by_its_own_path { decided.unwrap_or_default() } else { reported };
             let mut report = t.conversion(&click);
             report = if from == "rejected" { report.rejected("fraud") } else { report.status(from) };
             let id = report.send().await;
@@ -262,7 +264,8 @@ async fn every_legal_and_every_illegal_change_of_status(db: Database) {
             let now = t.admin.get(&format!("/api/v1/conversions/{id}")).await.expect(200);
             assert_eq!(now["revision"], revision, "{case}");
             if status == 200 {
-                assert_eq!(now["status"], to, "{case}");
+                // A step back comes late, and changes nothing.
+                assert_eq!(now["status"], if to == "pending" { from } else { to }, "{case}");
                 assert_eq!(answer.json(), now, "{case}");
             } else {
                 assert_eq!(now["status"], from, "{case}");
@@ -292,6 +295,35 @@ async fn a_changed_status_is_an_update_with_a_new_revision(db: Database) {
     let mut revisions: Vec<_> = events.iter().map(|event| event["revision"].clone()).collect();
     revisions.reverse();
     assert_eq!(revisions, [1, 2, 3], "one event each");
+}
+
+async fn an_approval_overrules_a_rejection_that_is_reported_again(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let report = t.conversion(&click);
+    let id = report.send().await;
+    let fraud = report.clone().rejected("fraud");
+    fraud.try_send().await.expect(200);
+    report.try_send().await.expect_problem(409, "conversion_already_rejected");
+    t.reject(&id, "duplicate").await.expect_problem(409, "conversion_already_rejected");
+
+    let approved = t.approve(&id).await.expect(200);
+    assert_eq!(
+        (&approved["status"], &approved["rejection_reason"], &approved["revision"]),
+        (&json!("approved"), &Value::Null, &json!(3))
+    );
+    for again in [&fraud, &report] {
+        assert_eq!(again.try_send().await.expect(200), approved, "the network repeats itself");
+    }
+    // Another reason is another decision, and a person can always reject.
+    let refund = report.clone().rejected("refund").try_send().await.expect(200);
+    assert_eq!((&refund["status"], &refund["revision"]), (&json!("rejected"), &json!(4)));
+    t.approve(&id).await.expect(200);
+    assert_eq!(t.reject(&id, "refund").await.expect(200)["revision"], 6);
+    let events = t.admin.list(&format!("/api/v1/events?conversion_id={id}")).await;
+    assert_eq!(events.len(), 6, "one event for each revision");
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await, ["0.00"; 5]);
+    t.assert_books_balance().await;
 }
 
 async fn a_transaction_counts_once_per_offer(db: Database) {

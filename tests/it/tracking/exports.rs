@@ -94,6 +94,7 @@ async fn a_key_without_the_permission_sees_no_buyers(db: Database) {
 
 async fn an_affiliate_exports_its_own_with_buyers_masked(db: Database) {
     let t = TestApp::start(db).await;
+    t.affiliates_see("masked").await;
     let (mine, other) = (t.click().await, t.click().await);
     t.postback("/p").owned_by(&mine.link.affiliate).parameters(&[("mail", "customer_email")]).save().await;
     for click in [&mine, &other] {

@@ -5,4 +5,6 @@ mod clicks;
 mod conversions;
 mod exports;
 mod geoip;
+mod rejection_reasons;
+mod test_conversions;
 mod visits;

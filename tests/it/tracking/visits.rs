@@ -15,12 +15,18 @@ on_both_databases!(
     a_macro_value_stays_one_value,
     a_visitor_is_unique_once_per_link_and_day,
     the_user_agent_determines_device_and_bots,
+    clicks_are_found_by_their_visitors,
     only_a_trusted_proxy_may_name_the_visitor,
     an_impression_is_a_pixel_and_not_a_click,
     a_referral_code_leads_to_the_default_offer,
     an_invalid_link_is_a_plain_404,
     a_link_is_not_an_open_redirect,
     an_unusual_value_affects_neither_its_click_nor_its_neighbours,
+    a_value_is_kept_whole_or_the_answer_names_it,
+    a_visitor_cannot_replace_a_parameter_of_the_landing_page,
+    a_prefetch_is_no_click_until_the_visit_happens,
+    a_macro_that_nobody_replaced_is_marked_and_no_click_id,
+    a_landing_page_with_the_macros_of_another_system_is_refused,
 );
 
 async fn clicks(t: &TestApp, link: &Link) -> Vec<Value> {
@@ -159,6 +165,37 @@ async fn the_user_agent_determines_device_and_bots(db: Database) {
         assert_eq!(click["device"].as_str().unwrap_or_default(), device, "{click}");
         assert_eq!(click["browser"], browser, "{click}");
         assert_eq!(click["os"].as_str().unwrap_or_default(), os, "{click}");
+    }
+}
+
+async fn clicks_are_found_by_their_visitors(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let agents = [
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1",
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    ];
+    let mut ids = Vec::new();
+    for agent in [agents[0], agents[0], agents[1]] {
+        t.tick();
+        ids.push(click_id_in(&visit(&t, &link.path, &[("user-agent", agent)]).await));
+    }
+    let [first, again, bot] = ids.try_into().expect("three clicks");
+    let report = json!({"click_id": first, "transaction_id": "t1", "status": "approved"});
+    t.admin.post("/api/v1/conversions", &report).await.expect(201);
+
+    for (filter, wanted) in [
+        ("device=mobile", vec![&again, &first]),
+        ("likely_bot=true", vec![&bot]),
+        ("likely_bot=false&unique=false", vec![&again]),
+        ("unique=true", vec![&bot, &first]),
+        ("converted=true", vec![&first]),
+        ("converted=false&device=mobile", vec![&again]),
+        ("country=de", vec![]),
+    ] {
+        let found = link.affiliate.client.list(&format!("/api/v1/clicks?{filter}")).await;
+        let found: Vec<_> = found.iter().map(|it| text(it, "id")).collect();
+        assert_eq!(found.iter().collect::<Vec<_>>(), wanted, "{filter}");
     }
 }
 
@@ -324,4 +361,109 @@ async fn an_unusual_value_affects_neither_its_click_nor_its_neighbours(db: Datab
     }
     let answer = client.send(request).await;
     assert_eq!(answer.status, 302, "{}", answer.text);
+}
+
+async fn a_value_is_kept_whole_or_the_answer_names_it(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let offer = t.offer_with(json!({"deep_link_hosts": ["shop.example"]})).await;
+    let link = t.link(&affiliate, &offer).await;
+    // Every character differs, so that no compression hides the length from the index of the database.
+    let id: String = (0..2_048_u32).map(|at| char::from(b'!' + (at * 7919 % 89) as u8)).collect();
+    let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    let answer = t.anonymous().get(&format!("{}?click_id={encoded}&fbclid={encoded}", link.path)).await;
+    assert_eq!((answer.status, answer.header("postrider-left-out")), (302, None));
+    let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
+    assert!(location.query_pairs().any(|(name, value)| name == "fbclid" && value == id));
+    let click = t.admin.get(&format!("/api/v1/clicks/{}", click_id_in(&answer))).await.expect(200);
+    assert_eq!(click["external_click_id"], id);
+
+    let answer = t.anonymous().get(&format!("{}?click_id={}&sub1=a", link.path, "k".repeat(2_049))).await;
+    let left_out = answer.header("postrider-left-out");
+    assert_eq!((answer.status, left_out), (302, Some("click_id has 2049 bytes, at most 2048 are kept")));
+    let click = t.admin.get(&format!("/api/v1/clicks/{}", click_id_in(&answer))).await.expect(200);
+    assert_eq!((&click["external_click_id"], &click["sub_ids"]), (&Value::Null, &json!({"sub1": "a"})));
+
+    let page = format!("https://shop.example/search?filter={}&page=2", "a".repeat(4_000));
+    let deep: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
+    let answer = t.anonymous().get(&format!("{}?url={deep}", link.path)).await;
+    assert!(answer.header("location").unwrap().starts_with(&page), "a deep link leads to its page");
+}
+
+async fn a_visitor_cannot_replace_a_parameter_of_the_landing_page(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let landing = "https://shop.example/?cid={click_id}&ref=us";
+    let offer = t.offer_with(json!({"landing_url": landing, "source_parameters": false})).await;
+    let link = t.link(&affiliate, &offer).await;
+    for query in ["cid=forged", "CID=x&c%69d=forged&Ref=them", "cid[]=forged&ref%5B0%5D=them"] {
+        let answer = t.anonymous().get(&format!("{}?{query}&utm=x", link.path)).await;
+        let wanted = format!("https://shop.example/?cid={}&ref=us&utm=x", click_id_in(&answer));
+        assert_eq!(answer.header("location"), Some(wanted.as_str()), "{query}");
+    }
+}
+
+async fn a_prefetch_is_no_click_until_the_visit_happens(db: Database) {
+    let t = TestApp::start(db).await;
+    for header in [
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+        ("x-purpose", "preview"),
+    ] {
+        let link = t.any_link().await;
+        let answer = visit(&t, &link.path, &[header]).await;
+        assert_eq!(
+            (answer.status, answer.header("location"), answer.header("cache-control")),
+            (503, None, Some("no-store"))
+        );
+        assert!(clicks(&t, &link).await.is_empty(), "{header:?}");
+        visit(
+            &t,
+            &link.path,
+            &[("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0")],
+        )
+        .await;
+        let rows = clicks(&t, &link).await;
+        assert_eq!((rows.len(), &rows[0]["unique"], &rows[0]["likely_bot"]), (1, &json!(true), &json!(false)));
+    }
+}
+
+async fn a_macro_that_nobody_replaced_is_marked_and_no_click_id(db: Database) {
+    let t = TestApp::start(db).await;
+    let parameters = json!([{"name": "cid", "macro": "external_click_id", "required": true}]);
+    let config = json!({"base_url": t.receiver.url("/p"), "parameters": parameters});
+    let postback = t.postback("/p").set("config", config).save().await;
+    let link = t.any_link().await;
+    let click = t.click_on(&link, "?click_id=%7Bclickid%7D&sub1=%5Bsub1%5D&sub2=Sale+%5BEU%5D").await;
+    let shown = stored(&t, &click).await;
+    assert_eq!(shown["external_click_id"], "{clickid}");
+    assert_eq!(shown["unreplaced_macros"], json!(["click_id", "sub1"]));
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    let delivery = t.only_delivery(&postback).await;
+    assert_eq!(
+        (&delivery["status"], &delivery["reason_code"]),
+        (&json!("cancelled"), &json!("value_missing")),
+        "{delivery}"
+    );
+}
+
+async fn a_landing_page_with_the_macros_of_another_system_is_refused(db: Database) {
+    let t = TestApp::start(db).await;
+    for mark in [
+        "%7Bclick_id%7D",
+        "[click_id]",
+        "${click_id}",
+        "%click_id%",
+        "%257Bclick_id%257D",
+        "__CLICK_ID__",
+        "{{x}}",
+        "##X##",
+    ] {
+        let landing = format!("https://shop.example/?cid={mark}");
+        let body = json!({"name": mark, "landing_url": landing, "currency": "USD", "payout": {"fixed": "1"}});
+        let problem = t.admin.post("/api/v1/offers", &body).await.expect_problem(422, "invalid_landing_url");
+        assert_eq!(problem["errors"][0]["path"], "/landing_url", "{mark}");
+    }
 }

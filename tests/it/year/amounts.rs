@@ -27,6 +27,26 @@ pub fn half_up(above: i128, below: i128) -> i128 {
     (2 * above + below).div_euclid(2 * below)
 }
 
+/// The share of a sale that a percentage pays, rounded to the smallest unit of the currency, or to the last decimal of
+/// the sale if it has more.
+pub fn percent_payout(micros: i128, percent: i128, currency: &str) -> i128 {
+    scaled(micros, percent, 100 * 1_000_000, unit_of_share(micros, currency))
+}
+
+/// `micros * part / whole` as a multiple of `unit`, rounded half up.
+pub fn scaled(micros: i128, part: i128, whole: i128, unit: i128) -> i128 {
+    half_up(micros * part, whole * unit) * unit
+}
+
+/// The unit of a share of an amount.
+pub fn unit_of_share(micros: i128, currency: &str) -> i128 {
+    let mut unit = unit(currency);
+    while micros % unit != 0 {
+        unit /= 10;
+    }
+    unit
+}
+
 /// A share in millionths of a percent.
 pub fn share(micros: i128, percent: i128) -> i128 {
     half_up(micros * percent, 100 * 1_000_000)

@@ -5,7 +5,7 @@ use postrider_tests::client::text;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::amounts::{micros, share, written};
+use super::amounts::{micros, percent_payout, written};
 
 /// Millionths, and their currency.
 pub type Money = (i128, String);
@@ -20,7 +20,7 @@ impl Rate {
     pub fn of(self, offers: &str, sale: &Money) -> Money {
         match self {
             Rate::Fixed(amount) => (micros(amount), offers.to_owned()),
-            Rate::Percent(percent) => (share(sale.0, micros(percent)), sale.1.clone()),
+            Rate::Percent(percent) => (percent_payout(sale.0, micros(percent), &sale.1), sale.1.clone()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use postrider_tests::client::text;
 use serde_json::{Value, json};
 
-use super::amounts::{half_up, micros, micros_of};
+use super::amounts::{micros, micros_of, scaled, unit_of_share};
 use super::calendar::{DAY_MS, MINUTE_MS, day_label};
 use super::program::{Money, Offer, Program, Rate};
 
@@ -23,6 +23,8 @@ pub struct Sale {
     pub reason: Option<String>,
     pub ruling: Option<&'static str>,
     pub revision: i64,
+    /// When it was recorded as rejected, so that no cap counts it yet.
+    pub uncounted: Option<i64>,
     /// The advertiser set its payout.
     pub named: bool,
     pub body: Value,
@@ -30,25 +32,43 @@ pub struct Sale {
 
 /// The used part of the program's caps, calculated independently.
 #[derive(Default)]
-pub struct Caps(BTreeMap<(usize, Option<usize>, String), (i64, i128)>);
+pub struct Caps(BTreeMap<(usize, Option<usize>, String), Used>);
+
+/// Conversions and payout.
+type Used = (i64, i128);
 
 impl Caps {
     /// Whether one more fits; then it is counted.
     pub fn take(&mut self, program: &Program, sale: &Sale, at: i64) -> bool {
         let offer = &program.offers[sale.offer];
         let Some(cap) = offer.cap.filter(|_| sale.status != "rejected") else { return true };
-        let day = day_label((at + cap.zone * MINUTE_MS).div_euclid(DAY_MS));
-        let period = if cap.period == "month" { day[..7].to_owned() } else { day };
-        let who = (cap.per == "affiliate").then_some(sale.affiliate);
-        let taken = self.0.entry((sale.offer, who, period)).or_default();
-        let payout = if sale.payout.1 == offer.currency { sale.payout.0 } else { 0 };
-        let more = (taken.0 + 1, taken.1 + payout);
+        let (taken, more) = self.with(program, sale, at).expect("the offer has a cap");
         let fits =
             cap.conversions.is_none_or(|most| more.0 <= most) && cap.payout.is_none_or(|most| more.1 <= micros(most));
         if fits {
             *taken = more;
         }
         fits
+    }
+
+    /// Counts one more, whether it fits or not.
+    pub fn count(&mut self, program: &Program, sale: &Sale, at: i64) {
+        if let Some((taken, more)) = self.with(program, sale, at) {
+            *taken = more;
+        }
+    }
+
+    /// The used part of the cap of this sale, and the used part with it.
+    fn with(&mut self, program: &Program, sale: &Sale, at: i64) -> Option<(&mut Used, Used)> {
+        let offer = &program.offers[sale.offer];
+        let cap = offer.cap?;
+        let day = day_label((at + cap.zone * MINUTE_MS).div_euclid(DAY_MS));
+        let period = if cap.period == "month" { day[..7].to_owned() } else { day };
+        let who = (cap.per == "affiliate").then_some(sale.affiliate);
+        let taken = self.0.entry((sale.offer, who, period)).or_default();
+        let payout = if sale.payout.1 == offer.currency { sale.payout.0 } else { 0 };
+        let more = (taken.0 + 1, taken.1 + payout);
+        Some((taken, more))
     }
 }
 
@@ -79,6 +99,7 @@ impl Sale {
             reason,
             ruling: None,
             revision: 1,
+            uncounted: None,
             named,
             body: new.body,
         };
@@ -91,6 +112,7 @@ impl Sale {
         } else if it.status != "rejected" && new.own_purchase {
             it.reject_by("self_referral", "self-referral");
         }
+        it.uncounted = (it.status == "rejected").then_some(at);
         if !caps.take(program, &it, at) {
             match offer.cap.expect("it has one").over {
                 "reject" => it.reject_by("over_cap", "over cap"),
@@ -106,6 +128,15 @@ impl Sale {
         (self.status, self.reason, self.ruling) = ("rejected", Some(reason.to_owned()), Some(ruling));
     }
 
+    /// The expected result of an approval. It counts for a cap that did not count it, even if the cap is full.
+    pub fn approve(&mut self, program: &Program, caps: &mut Caps) {
+        self.revision += i64::from(self.status != "approved");
+        (self.status, self.reason) = ("approved", None);
+        if let Some(at) = self.uncounted.take() {
+            caps.count(program, self, at);
+        }
+    }
+
     /// The expected result after a correction of its amounts.
     pub fn corrected(&mut self, offer: &Offer, sale: Money, payout: Option<i128>) {
         let before = (self.sale.clone(), self.payout.clone(), self.revenue.clone());
@@ -114,7 +145,10 @@ impl Sale {
             Rate::Fixed(_) => known.clone(),
             Rate::Percent(_) if *known == rate.of(offer.currency, &self.sale) => rate.of(offer.currency, &sale),
             // A percentage stays the percentage that was agreed first.
-            Rate::Percent(_) if known.1 == self.sale.1 => (half_up(known.0 * sale.0, self.sale.0), sale.1.clone()),
+            Rate::Percent(_) if known.1 == self.sale.1 => {
+                let unit = unit_of_share(sale.0, &sale.1).min(unit_of_share(known.0, &known.1));
+                (scaled(known.0, sale.0, self.sale.0, unit), sale.1.clone())
+            }
             Rate::Percent(_) => known.clone(),
         };
         let new_payout = match payout {

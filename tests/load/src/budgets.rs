@@ -13,6 +13,9 @@ pub const LATENCY_P99_MS: Budget = Budget { value: 100.0, better: Better::Lower 
 pub const HISTORY_RATIO: Budget = Budget { value: 0.9, better: Better::Higher };
 /// The time of a report over a month of ten million clicks.
 pub const REPORT_MS: Budget = Budget { value: 300.0, better: Better::Lower };
+/// The time of the server for a page, and for a part of a page, on the data of the demo times one thousand.
+pub const PAGE_MS: Budget = Budget { value: 100.0, better: Better::Lower };
+pub const FRAGMENT_MS: Budget = Budget { value: 50.0, better: Better::Lower };
 pub const MEMORY_MIB: Budget = Budget { value: 200.0, better: Better::Lower };
 
 /// The sustained rate of conversions that the API accepts one by one and that are delivered.

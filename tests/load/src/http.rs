@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The maximum length of an answer, in bytes.
-const ANSWER_BYTES: usize = 64 * 1024;
+/// The maximum length of an answer, in bytes: a page with a long list.
+const ANSWER_BYTES: usize = 1024 * 1024;
 
 pub struct Connection {
     stream: TcpStream,

@@ -14,6 +14,8 @@ mod history;
 mod http;
 mod latency;
 mod machine;
+mod multiply;
+mod pages;
 mod program;
 mod receiver;
 mod report;
@@ -55,6 +57,9 @@ struct Options {
     /// The number of clicks in the month of the reports.
     #[arg(long, value_name = "CLICKS", default_value_t = 10_000_000)]
     month: u64,
+    /// The number by which the rows of the demo are multiplied for the pages.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(2..=65_535))]
+    factor: u64,
     #[arg(long, hide = true)]
     serve_baseline: bool,
 }
@@ -67,6 +72,8 @@ enum Part {
     Adapter,
     /// Runs only if it is named, because it writes ten million rows.
     Reports,
+    /// The same.
+    Pages,
 }
 
 /// The database to measure.
@@ -153,7 +160,7 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if cfg!(debug_assertions) {
         eprintln!("This is a debug build, so its figures are not valid. Use: cargo run --release -p postrider-load");
     }
-    postrider_tests::postgres::wait_for_disk();
+    postrider_tests::temp::wait_for_disk();
     let plan = Plan::of(options);
     let wants = |part| options.only.is_none_or(|only| only == part);
     let mut report = Report::new();
@@ -166,6 +173,12 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     if options.only != Some(Part::Adapter) {
         let program = options.program.clone().map_or_else(program::build, Ok)?;
+        if options.only == Some(Part::Pages) {
+            progress("pages, sqlite");
+            pages::measure(&program, options.factor, &mut report).await?;
+            report.print();
+            return Ok(ExitCode::SUCCESS);
+        }
         for kind in [Kind::Sqlite, Kind::Postgres] {
             if options.db.is_none_or(|only| only == kind) {
                 if options.only == Some(Part::Reports) {

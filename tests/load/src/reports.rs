@@ -48,15 +48,8 @@ pub async fn measure(kind: Kind, program: &Path, clicks: u64, report: &mut Repor
         .output()
         .context("the program can't be run")?;
     ensure!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stderr));
-    let started = Instant::now();
     let packed = "SELECT CAST(coalesce(sum(weight), 0) AS bigint) FROM report_columns WHERE number = 0 AND subject = 0";
-    let until = "SELECT min(until) FROM report_progress";
-    // All clicks except those of the last quarters of an hour, which have not ended.
-    while u64::try_from(server.database.number(until).await)? + 2_700_000 < newest {
-        ensure!(started.elapsed() < PACKING, "the roll-up takes longer than {PACKING:?}; the log:\n{}", server.log());
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    let seconds = started.elapsed().as_secs_f64();
+    let seconds = wait_until_packed(&server).await?.as_secs_f64();
     let packed = u64::try_from(server.database.number(packed).await)?;
     let figure = |name: String, value, unit, budget, note| Figure { name, kind: Some(kind), value, unit, budget, note };
     let note = format!("{packed} of {clicks} clicks in {seconds:.0} s, including a pause of up to 30 s");
@@ -84,6 +77,17 @@ pub async fn measure(kind: Kind, program: &Path, clicks: u64, report: &mut Repor
         report.add(figure(name, times[ROUNDS / 2], "ms", Some(budgets::REPORT_MS), note));
     }
     Ok(())
+}
+
+/// Waits until the roll-up has all clicks, except for those of the last quarters of an hour, which have not ended.
+pub async fn wait_until_packed(server: &Server) -> anyhow::Result<Duration> {
+    let started = Instant::now();
+    let newest = server.database.number("SELECT max(occurred_at) FROM clicks").await;
+    while server.database.number("SELECT min(until) FROM report_progress").await + 2_700_000 < newest {
+        ensure!(started.elapsed() < PACKING, "the roll-up takes longer than {PACKING:?}; the log:\n{}", server.log());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Ok(started.elapsed())
 }
 
 /// A month of clicks by 200 affiliates for 20 offers over 1,000 links, and the conversions of one in a hundred.

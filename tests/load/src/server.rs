@@ -1,7 +1,7 @@
 //! The program under test as a child process, and its affiliate program (affiliate, offer, link, postback).
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,19 +18,26 @@ pub const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_benchmark";
 
 const START: Duration = Duration::from_secs(60);
 
-/// A server on a new database and data folder. Dropping it kills the process and removes both.
+/// A server on its own database. Dropping it kills the process and removes its data.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
     pub database: Database,
-    data_dir: TempDir,
+    /// The log, and the data if no other folder has it.
+    folder: TempDir,
 }
 
 impl Server {
+    /// Starts it on a new database.
     pub async fn start(kind: Kind, program: &Path) -> anyhow::Result<Self> {
-        let database = kind.create().await;
-        let data_dir = TempDir::new("load");
-        let log = std::fs::File::create(data_dir.path().join("log"))?;
+        Self::serve(program, kind.create().await, None).await
+    }
+
+    /// Starts it on this database. `data_dir` has its keys; a new folder if absent.
+    pub async fn serve(program: &Path, database: Database, data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        let folder = TempDir::new("load");
+        let data_dir = data_dir.unwrap_or_else(|| folder.path().to_owned());
+        let log = std::fs::File::create(folder.path().join("log"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut command = Command::new(program);
         // The shell must not add settings.
@@ -39,10 +46,10 @@ impl Server {
         }
         let child = command
             .arg("serve")
-            .current_dir(data_dir.path())
+            .current_dir(folder.path())
             .env("DATABASE_URL", database.url())
             .env("POSTRIDER_LISTEN", address.to_string())
-            .env("POSTRIDER_DATA_DIR", data_dir.path())
+            .env("POSTRIDER_DATA_DIR", data_dir)
             .env("POSTRIDER_ADMIN_API_KEY", ADMIN_KEY)
             .env("POSTRIDER_EGRESS_ALLOW", "127.0.0.1/32")
             // The server trusts the generator like a reverse proxy, so that visitors have different addresses.
@@ -52,7 +59,7 @@ impl Server {
             .stderr(log)
             .spawn()
             .with_context(|| format!("{} can't be started", program.display()))?;
-        let mut server = Self { child, address, database, data_dir };
+        let mut server = Self { child, address, database, folder };
         server.wait_until_ready().await?;
         Ok(server)
     }
@@ -82,7 +89,7 @@ impl Server {
 
     /// The last lines of the server's log.
     pub fn log(&self) -> String {
-        let text = std::fs::read_to_string(self.data_dir.path().join("log")).unwrap_or_default();
+        let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }

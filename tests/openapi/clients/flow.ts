@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
 import type { paths } from "./postrider.js";
 
-const WAIT_MS_MAX = 60_000;
+// A long wait ends only what hangs, also on a slow machine.
+const WAIT_MS_MAX = 600_000;
 const tracker = setting("TRACKER_URL");
 const client = createClient<paths>({
   baseUrl: setting("POSTRIDER_URL"),

@@ -7,8 +7,10 @@ use serde::Serialize;
 use web::auth::RequestClient;
 use web::errors::Problem;
 
-use crate::page::{Message, Page, Reply};
-use crate::problem::refused;
+use crate::shell::page::{Message, Page, Reply};
+use crate::shell::problem::refused;
+use crate::shell::texts::text;
+use crate::shell::viewer::Viewer;
 
 /// A change that is not confirmed yet.
 #[derive(Debug, Serialize)]
@@ -50,21 +52,26 @@ impl Page for ConfirmChange {
 }
 
 /// `GET /confirm-change/{token}`
-pub async fn show(State(app): State<App>, Path(token): Path<String>) -> Result<Reply<ConfirmChange>, Reply<Message>> {
+pub async fn show(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(token): Path<String>,
+) -> Result<Reply<ConfirmChange>, Reply<Message>> {
     match payout_details::change_of_link(&app, &token).await {
-        Ok(proposal) => Ok(Reply::new("Confirm your payout details", ConfirmChange::of(proposal))),
-        Err(error) => Err(Reply::new("This link no longer works", Message::default()).alert(&error.into())),
+        Ok(proposal) => Ok(viewer.entry(text("confirm_change.title"), ConfirmChange::of(proposal))),
+        Err(error) => Err(viewer.entry(text("entry.link_used"), Message::default()).alert(&error.into())),
     }
 }
 
 /// `POST /confirm-change/{token}`
 pub async fn confirm(
     State(app): State<App>,
+    viewer: Viewer,
     RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
 ) -> Reply<Message> {
     match payout_details::confirm(&app, &visitor, &token).await {
-        Ok(()) => Reply::new("Your payout details are changed", Message::default()).notice("The change is confirmed."),
-        Err(error) => refused(&Problem::from(error)),
+        Ok(()) => viewer.entry(text("confirm_change.done_title"), Message::new("confirm_change.done")),
+        Err(error) => refused(&viewer, &Problem::from(error)),
     }
 }

@@ -1,31 +1,26 @@
-//! `/`: the start page. It shows the signed-in person and warnings for the operator.
+//! `/`: the start page. Affiliates see their dashboard, staff see warnings for the operator.
 
 use axum::extract::State;
-use domain::people::actor::{Actor, Restriction};
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
 use domain::people::permission::Permission;
-use engine::Error;
 use engine::app::App;
-use engine::people::users;
-use engine::program::affiliates;
 use serde::Serialize;
 use web::auth::Caller;
 use web::errors::Problem;
 
-use crate::page::{Page, Reply};
-use crate::sentence::as_sentence;
+use crate::program::dashboard;
+use crate::shell::page::Page;
+use crate::shell::sentence::as_sentence;
+use crate::shell::texts::{Text, plain, text};
+use crate::shell::viewer::Viewer;
 
-const OPENED_BY_STAFF: &str = "You see this account as a member of staff. This session is read-only.";
-const SUSPENDED: &str = "This affiliate is suspended. You can read its data but not change it; contact the operator.";
-
+/// The start page of staff.
 #[derive(Debug, Serialize)]
 pub struct Home {
-    name: String,
-    email: Option<String>,
-    role: &'static str,
-    /// A member of staff opened the session for an affiliate.
-    opened_by_staff: bool,
-    /// Conditions that the operator should fix, as sentences.
-    warnings: Vec<String>,
+    /// Conditions that the operator should fix.
+    warnings: Vec<Text>,
+    sees_warnings: bool,
 }
 
 impl Page for Home {
@@ -33,43 +28,26 @@ impl Page for Home {
 
     #[cfg(test)]
     fn samples() -> Vec<Self> {
-        let home = |email: Option<&str>, opened_by_staff| Self {
-            name: "Ada <b>".into(),
-            email: email.map(str::to_owned),
-            role: "owner",
-            opened_by_staff,
-            warnings: vec!["The disk is almost full.".into()],
-        };
-        vec![home(Some("ada@example.com"), false), home(None, false), home(None, true)]
+        let home = |warnings, sees_warnings| Self { warnings, sees_warnings };
+        vec![home(vec![plain("The disk is almost full.")], true), home(vec![], true), home(vec![], false)]
     }
 }
 
 /// `GET /`
-pub async fn show(State(app): State<App>, Caller(actor): Caller) -> Result<Reply<Home>, Problem> {
-    let (name, email) = name_of(&app, actor).await?;
-    let warnings = if actor.may(Permission::ManageSettings) {
-        app.warnings.list(app.clock.now()).iter().map(|it| as_sentence(&it.sentence)).collect()
-    } else {
-        Vec::new()
-    };
-    let restriction = actor.restriction();
-    let opened_by_staff = restriction == Some(Restriction::OpenedByStaff);
-    let home = Reply::new("Postrider", Home { name, email, role: actor.role.as_str(), opened_by_staff, warnings });
-    Ok(match restriction {
-        Some(Restriction::OpenedByStaff) => home.notice(OPENED_BY_STAFF),
-        Some(Restriction::Suspended) => home.notice(SUSPENDED),
-        None => home,
-    })
-}
-
-/// The name of the caller, and the e-mail address if the caller is a user.
-async fn name_of(app: &App, actor: Actor) -> Result<(String, Option<String>), Error> {
-    if let Some(id) = actor.user() {
-        let user = users::get(app, id).await?;
-        return Ok((user.name, Some(user.email)));
+pub async fn show(
+    State(app): State<App>,
+    viewer: Viewer,
+    Caller(actor): Caller,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let person = viewer.person.as_ref().ok_or_else(Problem::unauthorized)?;
+    if let Some(affiliate) = &person.affiliate {
+        return Ok(dashboard::show(&app, &viewer, actor, affiliate, &uri).await?.into_response());
     }
-    match actor.confined_to() {
-        Some(id) => Ok((affiliates::get(app, actor, id).await?.name, None)),
-        None => Ok((actor.name(), None)),
-    }
+    let sees_warnings = actor.may(Permission::ManageSettings);
+    let warnings = if sees_warnings { app.warnings.list(app.clock.now()) } else { Vec::new() };
+    let warnings = warnings.iter().map(|it| plain(as_sentence(&it.sentence))).collect();
+    let heading = text("home.greeting").with("name", person.name());
+    let page = viewer.page(text("nav.overview"), Home { warnings, sees_warnings });
+    Ok(page.heading(heading).into_response())
 }

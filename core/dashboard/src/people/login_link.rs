@@ -10,10 +10,9 @@ use engine::people::auth::{Visitor, sign_in};
 use serde::Serialize;
 use web::auth::{self, RequestClient};
 
-use crate::page::{Message, Page, Reply};
-
-const USED: &str = "It was already used, or it is older than five minutes. Go back to the site that you came from and open \
-    the link there again.";
+use crate::shell::page::{Message, Page};
+use crate::shell::texts::text;
+use crate::shell::viewer::Viewer;
 
 /// A page with a button that signs in.
 #[derive(Debug, Serialize)]
@@ -31,43 +30,52 @@ impl Page for LoginLink {
 /// `GET /login/{token}`
 pub async fn show(
     State(app): State<App>,
+    viewer: Viewer,
     method: Method,
     headers: HeaderMap,
     RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
 ) -> Response {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let navigates = method == Method::GET
-        && text("sec-fetch-mode") == Some("navigate")
-        && text("sec-fetch-dest") == Some("document")
-        && text("sec-purpose").is_none()
-        && text("purpose").is_none();
+        && value("sec-fetch-mode") == Some("navigate")
+        && value("sec-fetch-dest") == Some("document")
+        && value("sec-purpose").is_none()
+        && value("purpose").is_none();
     // A person who is already signed in must confirm: a link on another site must not switch the account without a click.
     if navigates && auth::session_cookie(&headers, &app).is_none() {
-        return sign_in_by_link(&app, &headers, &visitor, &token).await;
+        return sign_in_by_link(&app, &viewer, &headers, (&visitor, &token)).await;
     }
     match sign_in::is_link_valid(&app, &token).await {
-        Ok(true) => Reply::new("Sign in", LoginLink {}).into_response(),
-        Ok(false) => link_used(),
-        Err(error) => Reply::new("Sign in", Message::default()).alert(&error.into()).into_response(),
+        Ok(true) => viewer.entry(text("sign_in.title"), LoginLink {}).into_response(),
+        Ok(false) => link_used(&viewer),
+        Err(error) => viewer.entry(text("sign_in.title"), Message::default()).alert(&error.into()).into_response(),
     }
 }
 
 /// `POST /login/{token}`
 pub async fn confirm(
     State(app): State<App>,
+    viewer: Viewer,
     headers: HeaderMap,
     RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
 ) -> Response {
-    sign_in_by_link(&app, &headers, &visitor, &token).await
+    sign_in_by_link(&app, &viewer, &headers, (&visitor, &token)).await
 }
 
-async fn sign_in_by_link(app: &App, headers: &HeaderMap, visitor: &Visitor, token: &str) -> Response {
+async fn sign_in_by_link(
+    app: &App,
+    viewer: &Viewer,
+    headers: &HeaderMap,
+    (visitor, token): (&Visitor, &str),
+) -> Response {
     let (secret, next) = match sign_in::by_link(app, visitor, token).await {
         Ok(signed_in) => signed_in,
-        Err(Error::Auth(_)) => return link_used(),
-        Err(error) => return Reply::new("Sign in", Message::default()).alert(&error.into()).into_response(),
+        Err(Error::Auth(_)) => return link_used(viewer),
+        Err(error) => {
+            return viewer.entry(text("sign_in.title"), Message::default()).alert(&error.into()).into_response();
+        }
     };
     auth::end_former_session(app, headers).await;
     let headers = [
@@ -79,6 +87,7 @@ async fn sign_in_by_link(app: &App, headers: &HeaderMap, visitor: &Visitor, toke
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
-fn link_used() -> Response {
-    Reply::new("This link no longer works", Message::new(USED)).with_status(StatusCode::GONE).into_response()
+fn link_used(viewer: &Viewer) -> Response {
+    let page = viewer.entry(text("entry.link_used"), Message::new("login_link.used"));
+    page.with_status(StatusCode::GONE).into_response()
 }

@@ -12,13 +12,23 @@ use engine::people::auth::{known_device, registration};
 use serde::{Deserialize, Serialize};
 use web::api::valid_email;
 use web::auth::{self, RequestClient};
+use web::errors::Problem;
 
 use crate::form::Fields;
-use crate::page::{Message, Page, Reply};
+use crate::parts::field::{Field, Form};
+use crate::shell::page::{Message, Page, Reply};
+use crate::shell::texts::text;
+use crate::shell::viewer::Viewer;
 
 #[derive(Debug, Serialize)]
 pub struct ForgotPassword {
-    email: String,
+    form: Form,
+}
+
+impl ForgotPassword {
+    fn new(email: &str) -> Self {
+        Self { form: Form::new([Field::email("email", "entry.email").value(email).required()]) }
+    }
 }
 
 impl Page for ForgotPassword {
@@ -26,20 +36,31 @@ impl Page for ForgotPassword {
 
     #[cfg(test)]
     fn samples() -> Vec<Self> {
-        vec![Self { email: "ada@example.com".into() }]
+        vec![Self::new("ada@example.com")]
     }
 }
 
 #[derive(Debug, Serialize)]
 pub struct SetPassword {
-    email: String,
-    /// The account has API keys, so the form offers to revoke them.
-    has_keys: bool,
+    form: Form,
 }
 
 impl SetPassword {
-    fn of(account: Account) -> Self {
-        Self { email: account.email, has_keys: account.has_keys }
+    fn of(account: &Account) -> Self {
+        Self::new(&account.email, account.has_keys)
+    }
+
+    /// If the account has API keys, the form offers to revoke them.
+    fn new(email: &str, has_keys: bool) -> Self {
+        let password = Field::password("password", "password.new", "new-password").length(Some(10), 200);
+        let mut fields = vec![
+            Field::email("email", "entry.email").value(email).readonly(),
+            password.help("password.help").required().focused(),
+        ];
+        if has_keys {
+            fields.push(Field::checkbox("end_keys", "password.end_keys", false));
+        }
+        Self { form: Form::new(fields) }
     }
 }
 
@@ -48,13 +69,17 @@ impl Page for SetPassword {
 
     #[cfg(test)]
     fn samples() -> Vec<Self> {
-        [false, true].map(|has_keys| Self { email: "ada@example.com".into(), has_keys }).into()
+        [false, true].map(|has_keys| Self::new("ada@example.com", has_keys)).into()
     }
 }
 
 /// `GET /forgot-password`
-pub async fn show() -> Reply<ForgotPassword> {
-    Reply::new("Choose a new password", ForgotPassword { email: String::new() })
+pub async fn show(viewer: Viewer) -> Reply<ForgotPassword> {
+    forgot(&viewer, ForgotPassword::new(""))
+}
+
+fn forgot(viewer: &Viewer, page: ForgotPassword) -> Reply<ForgotPassword> {
+    viewer.entry(text("password.forgot_title"), page).lead(text("password.forgot_lead"))
 }
 
 #[derive(Deserialize)]
@@ -65,6 +90,7 @@ pub struct ForgotPasswordForm {
 /// `POST /forgot-password`
 pub async fn request_reset(
     State(app): State<App>,
+    viewer: Viewer,
     RequestClient(visitor): RequestClient,
     Fields(form): Fields<ForgotPasswordForm>,
 ) -> Result<Reply<Message>, Reply<ForgotPassword>> {
@@ -72,35 +98,37 @@ pub async fn request_reset(
         let email = valid_email(&form.email)?;
         registration::reset(&app, &visitor, &email).await
     };
-    match request.await {
-        Ok(()) => Ok(message_sent()),
-        Err(error) => {
-            Err(Reply::new("Choose a new password", ForgotPassword { email: form.email }).alert(&error.into()))
-        }
-    }
+    request.await.map(|()| message_sent(&viewer)).map_err(|error| {
+        let (problem, mut page) = (Problem::from(error), ForgotPassword::new(&form.email));
+        let is_shown = page.form.refuse(&problem);
+        forgot(&viewer, page).refused(&problem, is_shown)
+    })
 }
 
 /// The page is the same whether the account exists or not.
-pub fn message_sent() -> Reply<Message> {
-    let message = Message::new("If this address can be used, a message was sent to it. Open the link in that message.");
-    Reply::new("Check your e-mail", message.with_link("/login", "Back to the sign-in page"))
+pub fn message_sent(viewer: &Viewer) -> Reply<Message> {
+    let message = Message::new("password.message_sent").with_link("/login", "entry.back_to_sign_in");
+    viewer.entry(text("password.check_mail"), message)
 }
 
 /// `GET /set-password/{token}`. The link stays valid.
 pub async fn show_link(
     State(app): State<App>,
+    viewer: Viewer,
     Path(token): Path<String>,
 ) -> Result<Reply<SetPassword>, Reply<Message>> {
-    let account = registration::account_of_link(&app, &token).await.map_err(link_refused)?;
-    Ok(Reply::new("Choose a password", SetPassword::of(account)))
+    match registration::account_of_link(&app, &token).await {
+        Ok(account) => Ok(viewer.entry(text("password.choose_title"), SetPassword::of(&account))),
+        Err(error) => Err(link_refused(&viewer, error)),
+    }
 }
 
-fn link_refused(error: Error) -> Reply<Message> {
+fn link_refused(viewer: &Viewer, error: Error) -> Reply<Message> {
     let message = match &error {
-        Error::Auth(AuthError::LinkUsed) => Message::default().with_link("/forgot-password", "Request a new link"),
+        Error::Auth(AuthError::LinkUsed) => Message::default().with_link("/forgot-password", "password.new_link"),
         _ => Message::default(),
     };
-    Reply::new("This link no longer works", message).alert(&error.into())
+    viewer.entry(text("entry.link_used"), message).alert(&error.into())
 }
 
 #[derive(Deserialize)]
@@ -113,6 +141,7 @@ pub struct PasswordForm {
 /// `POST /set-password/{token}`
 pub async fn set(
     State(app): State<App>,
+    viewer: Viewer,
     RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
     Fields(form): Fields<PasswordForm>,
@@ -120,10 +149,8 @@ pub async fn set(
     let end_keys = form.end_keys.is_some();
     let error = match registration::set_password(&app, &visitor, &token, form.password, end_keys).await {
         Ok(user) if user.status == UserStatus::Waiting => {
-            let page = Reply::new("Your address is confirmed", Message::default());
-            return page
-                .notice("The registration now waits for an approval. You will receive a message.")
-                .into_response();
+            let page = viewer.entry(text("password.confirmed_title"), Message::new("password.waits_for_approval"));
+            return page.into_response();
         }
         // This browser opened a link from the mailbox, so failed attempts of others must not delay its next sign-in.
         Ok(user) => {
@@ -135,7 +162,11 @@ pub async fn set(
     };
     // The password is too weak, or there were too many attempts: the link may still be valid.
     match registration::account_of_link(&app, &token).await {
-        Ok(account) => Reply::new("Choose a password", SetPassword::of(account)).alert(&error.into()).into_response(),
-        Err(error) => link_refused(error).into_response(),
+        Ok(account) => {
+            let (problem, mut page) = (Problem::from(error), SetPassword::of(&account));
+            let is_shown = page.form.refuse(&problem);
+            viewer.entry(text("password.choose_title"), page).refused(&problem, is_shown).into_response()
+        }
+        Err(error) => link_refused(&viewer, error).into_response(),
     }
 }

@@ -10,15 +10,25 @@ use engine::people::auth::{own, registration};
 use serde::{Deserialize, Serialize};
 use web::api::{valid_email, valid_name};
 use web::auth::RequestClient;
+use web::errors::Problem;
 
 use crate::form::Fields;
-use crate::page::{Message, Page, Reply};
+use crate::parts::field::{Field, Form};
 use crate::people::password::message_sent;
+use crate::shell::page::{Message, Page, Reply};
+use crate::shell::texts::text;
+use crate::shell::viewer::Viewer;
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Register {
-    pub name: String,
-    pub email: String,
+    form: Form,
+}
+
+impl Register {
+    pub fn new(name: &str, email: &str) -> Self {
+        let name = Field::text("name", "register.name").value(name).autocomplete("name").length(None, 200).required();
+        Self { form: Form::new([name, Field::email("email", "entry.email").value(email).required()]) }
+    }
 }
 
 impl Page for Register {
@@ -26,7 +36,10 @@ impl Page for Register {
 
     #[cfg(test)]
     fn samples() -> Vec<Self> {
-        vec![Self { name: "Ada <b>".into(), email: "ada@example.com".into() }]
+        let mut refused = Self::new("Ada <b>", "ada@");
+        let issue = Error::invalid("/email", "must be an address such as ada@example.com");
+        assert!(refused.form.refuse(&issue.into()));
+        vec![Self::new("", ""), refused]
     }
 }
 
@@ -45,15 +58,20 @@ impl Page for ConfirmEmail {
 }
 
 /// `GET /register`
-pub async fn show(State(app): State<App>) -> Result<Reply<Register>, Reply<Message>> {
+pub async fn show(State(app): State<App>, viewer: Viewer) -> Result<Reply<Register>, Reply<Message>> {
     if app.settings.registration == Registration::Closed {
-        return Err(closed());
+        return Err(closed(&viewer));
     }
-    Ok(Reply::new("Register", Register::default()))
+    Ok(form_page(&viewer, Register::new("", "")))
 }
 
-fn closed() -> Reply<Message> {
-    Reply::new("Register", Message::default()).alert(&Error::from(AuthError::RegistrationClosed).into())
+fn form_page(viewer: &Viewer, page: Register) -> Reply<Register> {
+    viewer.entry(text("register.title"), page).lead(text("register.lead"))
+}
+
+fn closed(viewer: &Viewer) -> Reply<Message> {
+    let message = Message::default().with_link("/login", "entry.back_to_sign_in");
+    viewer.entry(text("register.title"), message).alert(&Error::from(AuthError::RegistrationClosed).into())
 }
 
 #[derive(Deserialize)]
@@ -65,6 +83,7 @@ pub struct RegistrationForm {
 /// `POST /register`
 pub async fn register(
     State(app): State<App>,
+    viewer: Viewer,
     RequestClient(visitor): RequestClient,
     Fields(form): Fields<RegistrationForm>,
 ) -> Response {
@@ -73,11 +92,12 @@ pub async fn register(
         registration::register(&app, &visitor, name, &email).await
     };
     match request.await {
-        Ok(()) => message_sent().into_response(),
-        Err(Error::Auth(AuthError::RegistrationClosed)) => closed().into_response(),
+        Ok(()) => message_sent(&viewer).into_response(),
+        Err(Error::Auth(AuthError::RegistrationClosed)) => closed(&viewer).into_response(),
         Err(error) => {
-            let page = Register { name: form.name, email: form.email };
-            Reply::new("Register", page).alert(&error.into()).into_response()
+            let (problem, mut page) = (Problem::from(error), Register::new(&form.name, &form.email));
+            let is_shown = page.form.refuse(&problem);
+            form_page(&viewer, page).refused(&problem, is_shown).into_response()
         }
     }
 }
@@ -85,24 +105,26 @@ pub async fn register(
 /// `GET /confirm-email/{token}`. The link stays valid.
 pub async fn show_link(
     State(app): State<App>,
+    viewer: Viewer,
     Path(token): Path<String>,
 ) -> Result<Reply<ConfirmEmail>, Reply<Message>> {
     match own::email_of_link(&app, &token).await {
-        Ok(email) => Ok(Reply::new("Confirm your new address", ConfirmEmail { email })),
-        Err(error) => Err(link_refused(error)),
+        Ok(email) => Ok(viewer.entry(text("confirm_email.title"), ConfirmEmail { email })),
+        Err(error) => Err(link_refused(&viewer, error)),
     }
 }
 
 /// `POST /confirm-email/{token}`
 pub async fn confirm(
     State(app): State<App>,
+    viewer: Viewer,
     RequestClient(visitor): RequestClient,
     Path(token): Path<String>,
 ) -> Result<Redirect, Reply<Message>> {
-    own::confirm_email(&app, &visitor, &token).await.map_err(link_refused)?;
+    own::confirm_email(&app, &visitor, &token).await.map_err(|error| link_refused(&viewer, error))?;
     Ok(Redirect::to("/login?done=email"))
 }
 
-fn link_refused(error: Error) -> Reply<Message> {
-    Reply::new("This link no longer works", Message::default()).alert(&error.into())
+fn link_refused(viewer: &Viewer, error: Error) -> Reply<Message> {
+    viewer.entry(text("entry.link_used"), Message::default()).alert(&error.into())
 }

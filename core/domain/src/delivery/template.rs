@@ -80,6 +80,9 @@ pub struct Template {
     pub id: String,
     /// The name that people see.
     pub name: String,
+    /// Other names under which people look for it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// What it connects.
     pub kind: Kind,
     /// Which side sends requests.
@@ -162,21 +165,60 @@ impl Template {
         })
     }
 
-    /// How well the template matches a search for `words` by name and id, in any case; `None` if it does not match.
+    /// How well the template matches a search for `words` by name, other names, id and domain, in any case; `None` if it
+    /// does not match.
     pub fn matches(&self, words: &str) -> Option<Match> {
         let asked = words.trim().to_lowercase();
         let (name, id) = (self.name.to_lowercase(), self.id.to_lowercase());
-        if asked == name || asked == id {
+        let aliases = || self.aliases.iter().map(|alias| alias.to_lowercase());
+        if asked == name || asked == id || aliases().any(|alias| alias == asked) {
             return Some(Match::Whole);
         }
-        if name.starts_with(&asked) || id.starts_with(&asked) {
+        let is_own_domain = asked.contains('.') && self.has_domain(&asked);
+        if name.starts_with(&asked) || id.starts_with(&asked) || is_own_domain {
             return Some(Match::Start);
         }
-        let all = format!("{name} {}", id.replace('_', " "));
+        let all = aliases().fold(format!("{name} {}", id.replace('_', " ")), |all, alias| all + " " + &alias);
         // "share a sale" finds ShareASale, too.
         let found =
             asked.split_whitespace().all(|word| all.contains(word)) || letters(&name).contains(&letters(&asked));
         found.then_some(Match::Words)
+    }
+
+    /// How many parameters of a pasted URL are those of the template's postbacks, if its path is theirs and every required
+    /// parameter is there. A placeholder in the path stands for any segment.
+    pub fn shared_parameters(&self, url: &str) -> Option<usize> {
+        let (address, query) = url.split_once('?')?;
+        let path_of = |address: &str| {
+            let path = address.split_once("://")?.1.split_once('/')?.1.trim_end_matches('/');
+            (!path.is_empty()).then(|| path.split('/').map(str::to_owned).collect::<Vec<_>>())
+        };
+        let ours = path_of(self.config["base_url"].as_str()?.split('?').next()?)?;
+        let theirs = path_of(address)?;
+        let is_same = |(ours, theirs): (&String, &String)| ours == theirs || ours.contains('{');
+        if ours.len() != theirs.len() || !ours.iter().zip(&theirs).all(is_same) {
+            return None;
+        }
+        let given: Vec<&str> = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).collect();
+        let parameters = self.config["parameters"].as_array()?;
+        let is_given = |it: &Value| it["name"].as_str().is_some_and(|name| given.contains(&name));
+        let is_complete = parameters.iter().filter(|it| it["required"] == true).all(is_given);
+        Some(parameters.iter().filter(|it| is_given(it)).count()).filter(|shared| is_complete && *shared >= 2)
+    }
+
+    /// Whether a host or a URL belongs to the system: to its documentation or to the address of its requests.
+    fn has_domain(&self, asked: &str) -> bool {
+        let host = |url: &str| {
+            let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+            rest.split(['/', '?', ':']).next().unwrap_or_default().to_lowercase()
+        };
+        let own = [self.config["base_url"].as_str(), self.config["url"].as_str(), Some(self.source.as_str())];
+        let asked = host(asked);
+        own.into_iter()
+            .flatten()
+            .map(host)
+            .filter(|own| !own.contains("{{"))
+            .any(|own| domain_of(&own) == domain_of(&asked))
     }
 
     /// The given value. A URL that was copied from the network may contain parameters that the template adds itself;
@@ -233,6 +275,12 @@ impl Field {
         let pattern = jsonschema::draft202012::new(&schema).expect("a test compiles every pattern of the catalogue");
         pattern.is_valid(&Value::from(value))
     }
+}
+
+/// The last two labels of a host, such as `example.com` of `track.example.com`.
+fn domain_of(host: &str) -> &str {
+    let start = host.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+    &host[start..]
 }
 
 fn letters(text: &str) -> String {
@@ -360,6 +408,20 @@ mod tests {
     }
 
     #[test]
+    fn a_pasted_url_is_compared_with_the_template() {
+        let mut template = template();
+        template.config = json!({
+            "base_url": "https://{{domain}}/{secret.key}/postback",
+            "parameters": [{"name": "cid", "required": true}, {"name": "payout"}, {"name": "status"}]
+        });
+        let shared = |url| template.shared_parameters(url);
+        assert_eq!(shared("https://x.example/abc/postback?cid={cid}&payout={payout}&other=1"), Some(2));
+        assert_eq!(shared("https://x.example/abc/postback?payout={payout}&status={status}"), None, "no cid");
+        assert_eq!(shared("https://x.example/abc/other?cid={cid}&payout={payout}"), None, "another path");
+        assert_eq!(shared("https://x.example/postback"), None);
+    }
+
+    #[test]
     fn a_search_finds_by_name_id_and_words() {
         let found = |words: &str| template().matches(words);
         assert_eq!(found("SOME tracker"), Some(Match::Whole));
@@ -369,5 +431,10 @@ mod tests {
         assert_eq!(found("so me track"), Some(Match::Words));
         assert_eq!(found(""), Some(Match::Start));
         assert_eq!(found("other"), None);
+        assert_eq!(found("https://t.example/x"), Some(Match::Start), "the domain of its documentation");
+        assert_eq!(found("u.example.org"), None);
+        let renamed = Template { aliases: vec!["Old Name".into()], ..template() };
+        assert_eq!(renamed.matches("old name"), Some(Match::Whole));
+        assert_eq!(renamed.matches("old"), Some(Match::Words));
     }
 }

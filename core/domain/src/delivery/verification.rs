@@ -35,6 +35,13 @@ impl Verification {
         self
     }
 
+    /// With its texts changed by `hide`.
+    #[must_use]
+    pub fn masked(self, hide: impl Fn(&str) -> String) -> Self {
+        let (body, error) = (self.body.as_deref().map(&hide), self.error.as_deref().map(&hide));
+        Self { url: hide(&self.url), body, error, ..self }
+    }
+
     /// Why the postback was not saved, as a sentence.
     pub fn sentence(&self) -> String {
         let what = match (self.status, &self.error) {

@@ -3,7 +3,10 @@
 
 use std::cell::LazyCell;
 
-use serde_json::Value;
+use postrider_sdk::inbound::Parameters;
+use postrider_sdk::{Field, HttpMethod};
+
+use crate::timestamp::Timestamp;
 
 use super::guards::{Credentials, Guards, NotAdmitted};
 use super::inbound_request::{OutcomeDetails, RawRequest};
@@ -11,21 +14,21 @@ use super::notification::{Issue, Outcome};
 use super::source::Source;
 
 /// Why a request is refused before it is stored as one to process: its source is disabled, or its guards do not admit it. An
-/// admitted request is always stored, whatever else is wrong with it.
-pub fn refusal(source: &Source, guards: &Guards, raw: &RawRequest) -> Option<OutcomeDetails> {
+/// admitted request is always stored, whatever else is wrong with it. `at`: when it arrived.
+pub fn refusal(source: &Source, guards: &Guards, raw: &RawRequest, at: Timestamp) -> Option<OutcomeDetails> {
     // A large body is parsed only if it may contain the token.
     let parameters = LazyCell::new(|| parameters(raw));
-    match admit(guards, raw, &|| parameters.as_slice()) {
+    match admit(guards, raw, at, &|| &*parameters) {
         Err(error) if source.enabled && !raw.truncated => Some(refused(error.code(), error.to_string())),
-        Err(_) => rejection(source, guards, raw),
-        Ok(()) if !source.enabled => rejection(source, guards, raw),
+        Err(_) => rejection(source, guards, raw, at),
+        Ok(()) if !source.enabled => rejection(source, guards, raw, at),
         Ok(()) => None,
     }
 }
 
-/// Why a request is not passed to the adapter: its source is disabled, its body was cut, its guards do not admit it, or it is
-/// empty or a test.
-pub fn rejection(source: &Source, guards: &Guards, raw: &RawRequest) -> Option<OutcomeDetails> {
+/// Why a request is not passed to the adapter: its source is disabled, its method is not one of notifications, its body was
+/// cut or cannot be read, its guards do not admit it, or it is empty or a test. `at`: when it arrived.
+pub fn rejection(source: &Source, guards: &Guards, raw: &RawRequest, at: Timestamp) -> Option<OutcomeDetails> {
     if !source.enabled {
         let sentence = "this source is disabled; enable it, or have the network stop";
         return Some(refused("source_disabled", sentence));
@@ -35,12 +38,30 @@ pub fn rejection(source: &Source, guards: &Guards, raw: &RawRequest) -> Option<O
         return Some(refused("body_too_large", sentence));
     }
     let parameters = parameters(raw);
-    if let Err(error) = admit(guards, raw, &|| &parameters) {
+    if let Err(error) = admit(guards, raw, at, &|| &parameters) {
         return Some(refused(error.code(), error.to_string()));
     }
+    match raw.method.as_str() {
+        "GET" | "POST" => {}
+        "HEAD" => {
+            let sentence = "a HEAD request asks only whether the address works, and it does";
+            return Some(OutcomeDetails::new(Outcome::Ignored, "head_request", sentence));
+        }
+        other => {
+            let shown: String = other.chars().take(20).collect();
+            return Some(refused(
+                "method_not_allowed",
+                format!("{shown} is not a method of notifications; use GET or POST"),
+            ));
+        }
+    }
+    if let Err(error) = raw.plain_body() {
+        return Some(refused("unreadable_body", error.to_string()));
+    }
     let token = guards.token.as_ref().map(|guard| guard.parameter.as_str());
-    let mut names = parameters.iter().map(|(name, _)| name.as_str()).filter(|name| Some(*name) != token).peekable();
-    if names.peek().is_none() && (raw.body.is_empty() || !parameters.is_empty()) {
+    let is_token = |name: &&str| token.is_some_and(|token| token.eq_ignore_ascii_case(name));
+    let mut names = parameters.iter().map(|(name, _)| name).filter(|name| !is_token(name)).peekable();
+    if names.peek().is_none() && (raw.body.is_empty() || parameters.iter().next().is_some()) {
         return Some(Issue::EmptyRequest.into());
     }
     let is_test = |name: &str| ["test", "ping"].iter().any(|word| name.eq_ignore_ascii_case(word));
@@ -54,28 +75,44 @@ fn refused(code: &str, sentence: impl Into<String>) -> OutcomeDetails {
 fn admit<'a>(
     guards: &Guards,
     raw: &RawRequest,
-    parameters: &dyn Fn() -> &'a [(String, String)],
+    at: Timestamp,
+    parameters: &dyn Fn() -> &'a Parameters,
 ) -> Result<(), NotAdmitted> {
-    let signed = if raw.body.is_empty() { raw.query.as_bytes() } else { &raw.body };
-    let header = |name: &str| raw.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let parameter =
-        |name: &str| parameters().iter().find(|(known, _)| known == name).map(|(_, value)| value.to_owned());
-    guards.admit(&Credentials { parameter: &parameter, header: &header, remote_ip: raw.remote_ip, signed })
+    let header = |name: &str| raw.header(name);
+    let parameter = |name: &str| parameters().get(name).map(str::to_owned);
+    let pairs = || pairs(parameters());
+    guards.admit(&Credentials {
+        parameter: &parameter,
+        parameters: &pairs,
+        header: &header,
+        remote_ip: raw.remote_ip,
+        query: &raw.query,
+        body: &raw.body,
+        at,
+    })
 }
 
-/// The parameters of the query, then those of the body: a form, or a flat JSON object.
-fn parameters(raw: &RawRequest) -> Vec<(String, String)> {
-    let pairs = |bytes: &[u8]| url::form_urlencoded::parse(bytes).into_owned().collect::<Vec<_>>();
-    let mut found = pairs(raw.query.as_bytes());
-    if let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(&raw.body) {
-        found.extend(fields.into_iter().map(|(name, value)| match value {
-            Value::String(text) => (name, text),
-            other => (name, other.to_string()),
-        }));
-    } else {
-        found.extend(pairs(&raw.body));
-    }
-    found
+/// The parameters of a request with one report.
+pub fn parameter_pairs(raw: &RawRequest) -> Vec<(String, String)> {
+    pairs(&parameters(raw))
+}
+
+fn pairs(parameters: &Parameters) -> Vec<(String, String)> {
+    parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The parameters of the query, then those of the body; of the first report, if there are several.
+fn parameters(raw: &RawRequest) -> Parameters {
+    let field = |(name, value): (String, String)| Field { name, value };
+    let request = postrider_sdk::InboundRequest {
+        method: HttpMethod::Post,
+        path: String::new(),
+        query: raw.query_pairs().into_iter().map(field).collect(),
+        headers: raw.headers.iter().cloned().map(field).collect(),
+        body: raw.plain_body().unwrap_or_default().into_owned(),
+        remote_ip: None,
+    };
+    Parameters::read_all(&request).swap_remove(0)
 }
 
 #[cfg(test)]
@@ -84,7 +121,36 @@ mod tests {
     use crate::ids::AffiliateId;
     use crate::inbound::guards::TokenGuard;
     use crate::inbound::source::SourceKey;
-    use crate::timestamp::Timestamp;
+
+    fn raw(method: &str, query: &str, body: &[u8]) -> RawRequest {
+        RawRequest {
+            method: method.into(),
+            path: "/in/key".into(),
+            query: query.into(),
+            headers: vec![],
+            body: body.into(),
+            truncated: false,
+            remote_ip: None,
+        }
+    }
+
+    #[test]
+    fn a_method_and_a_body_that_nobody_can_read_are_named() {
+        let at = Timestamp::from_millis(1);
+        let source = Source::first(AffiliateId::new(at), SourceKey::default(), at);
+        let gzip = |raw: RawRequest| RawRequest { headers: vec![("content-encoding".into(), "br".into())], ..raw };
+        for (raw, wanted) in [
+            (raw("GET", "click_id=1", b""), None),
+            (raw("HEAD", "click_id=1", b""), Some("head_request")),
+            (raw("PUT", "click_id=1", b""), Some("method_not_allowed")),
+            (raw("OPTIONS", "", b""), Some("method_not_allowed")),
+            (gzip(raw("POST", "", b"\x00")), Some("unreadable_body")),
+        ] {
+            assert_eq!(refusal(&source, &Guards::default(), &raw, at), None, "it is stored");
+            let code = rejection(&source, &Guards::default(), &raw, at).and_then(|it| it.code);
+            assert_eq!(code.as_deref(), wanted, "{}", raw.method);
+        }
+    }
 
     #[test]
     fn a_request_is_processed_if_its_source_and_its_guards_admit_it_and_it_says_something() {
@@ -95,6 +161,8 @@ mod tests {
         for (enabled, query, body, truncated, before, later) in [
             (true, "token=s3cret-token&click_id=1", "", false, "", ""),
             (true, "click_id=1", "", false, "token_missing", "token_missing"),
+            (true, "TOKEN=s3cret-token&click_id=1", "", false, "", ""),
+            (true, "x=1&amp;Token=s3cret-token", "", false, "", ""),
             (true, "token=wrong&click_id=1", "", false, "token_wrong", "token_wrong"),
             (true, "", "token=s3cret-token&click_id=1", false, "", ""),
             (true, "", r#"{"token": "s3cret-token", "click_id": 1}"#, false, "", ""),
@@ -107,18 +175,10 @@ mod tests {
             (true, "token=s3cret-token&test=1&click_id=2", "", false, "", ""),
         ] {
             let source = Source { enabled, ..Source::first(AffiliateId::new(at), SourceKey::default(), at) };
-            let raw = RawRequest {
-                method: "GET".into(),
-                path: "/in/key".into(),
-                query: query.into(),
-                headers: vec![],
-                body: body.into(),
-                truncated,
-                remote_ip: None,
-            };
+            let raw = RawRequest { truncated, ..raw("GET", query, body.as_bytes()) };
             let code = |it: Option<OutcomeDetails>| it.and_then(|it| it.code).unwrap_or_default();
-            assert_eq!(code(refusal(&source, &guards, &raw)), before, "{query} {body}");
-            assert_eq!(code(rejection(&source, &guards, &raw)), later, "{query} {body}");
+            assert_eq!(code(refusal(&source, &guards, &raw, at)), before, "{query} {body}");
+            assert_eq!(code(rejection(&source, &guards, &raw, at)), later, "{query} {body}");
         }
     }
 }

@@ -4,11 +4,15 @@
 use std::net::IpAddr;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE};
+use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha512};
+
+use crate::timestamp::Timestamp;
 
 /// The mask of a secret in responses. If a client sends it back, the stored secret is kept.
 pub const MASKED: &str = "••••••••";
@@ -30,7 +34,7 @@ pub struct Guards {
     #[serde(deserialize_with = "networks")]
     pub networks: Vec<IpNet>,
     /// A signature in a header.
-    pub hmac: Option<HmacGuard>,
+    pub hmac: Option<Box<HmacGuard>>,
 }
 
 fn networks<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
@@ -61,32 +65,75 @@ pub struct TokenGuard {
     #[schema(min_length = 1, max_length = 100)]
     pub parameter: String,
     /// The secret value, with 8 to 200 characters; masked in responses.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 8, max_length = 200)]
     pub value: String,
 }
 
-/// A header that must contain the HMAC of the body, or of the raw query if there is no body, in hexadecimal or base64.
+/// A header or parameter that must contain the HMAC of the request: in hexadecimal, base64 or base64url, with or without a
+/// prefix such as `sha256=` or `v1=`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HmacGuard {
-    /// Name of the header.
-    pub header: String,
+    /// Name of the header with the signature; absent if a parameter has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// Name of the parameter with the signature, in query, form or JSON; absent if a header has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 100)]
+    pub parameter: Option<String>,
     /// The secret of the HMAC, with 8 to 200 characters; masked in responses.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 8, max_length = 200)]
     pub secret: String,
     /// The hash function of the HMAC; `sha256` if absent.
     #[serde(default)]
     pub algorithm: HmacAlgorithm,
+    /// What is signed; `body` if absent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub signed: Signed,
+    /// With `timestamp_and_body`: name of the header with the Unix time in seconds or milliseconds; if absent, the
+    /// signature's header has it (`t=1795183500,v1=…`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp_header: Option<String>,
+    /// With `timestamp_and_body`: how many seconds the time may differ from the arrival, 1 to 86,400; 300 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 86_400)]
+    pub tolerance_secs: Option<u32>,
+}
+
+fn is_default(signed: &Signed) -> bool {
+    *signed == Signed::default()
 }
 
 /// The hash function of an HMAC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HmacAlgorithm {
+    /// HMAC-SHA1.
+    Sha1,
     /// HMAC-SHA256.
     #[default]
     Sha256,
+    /// HMAC-SHA512.
+    Sha512,
 }
+
+/// The text that is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = HmacSigned)]
+pub enum Signed {
+    /// The body, or the raw query if there is no body.
+    #[default]
+    Body,
+    /// A time and the body (or the raw query), separated by a point, a colon or nothing. The request is refused if the time
+    /// differs too much from its arrival.
+    TimestampAndBody,
+    /// All parameters without the signature, sorted by name: `a=1&b=2`, decoded.
+    SortedParameters,
+}
+
+/// The tolerance of a time that is signed, if the guard names none.
+const TOLERANCE_SECS: u32 = 300;
 
 /// Why a request is refused. Each variant holds the name of a parameter or header, or the sender's address.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -107,9 +154,14 @@ pub enum NotAdmitted {
     SignatureMissing(String),
     /// The signature in the header is wrong.
     #[error(
-        "the signature in \"{0}\" is wrong: it must be the HMAC-SHA256 of the body, or of the query when there is no body, with the source's secret"
+        "the signature in \"{0}\" is wrong; compare the secret, the algorithm and what is signed in the source's guards with the network's settings"
     )]
     SignatureWrong(String),
+    /// The signed time differs too much from the arrival; holds the seconds that are allowed.
+    #[error(
+        "the signed time differs from the arrival by more than {0} seconds; the network must sign each request when it sends it"
+    )]
+    SignatureExpired(u32),
 }
 
 impl NotAdmitted {
@@ -121,6 +173,7 @@ impl NotAdmitted {
             Self::NetworkNotAllowed(_) => "network_not_allowed",
             Self::SignatureMissing(_) => "signature_missing",
             Self::SignatureWrong(_) => "signature_wrong",
+            Self::SignatureExpired(_) => "signature_expired",
         }
     }
 }
@@ -131,10 +184,16 @@ pub struct Credentials<'a> {
     pub parameter: &'a dyn Fn(&str) -> Option<String>,
     /// Returns the value of a header; the name is in lower case.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// Returns all parameters.
+    pub parameters: &'a dyn Fn() -> Vec<(String, String)>,
     /// The sender's address.
     pub remote_ip: Option<IpAddr>,
-    /// The body, or the raw query if there is no body.
-    pub signed: &'a [u8],
+    /// The raw query.
+    pub query: &'a str,
+    /// The body, as it was sent.
+    pub body: &'a [u8],
+    /// When the request arrived.
+    pub at: Timestamp,
 }
 
 impl Guards {
@@ -156,15 +215,7 @@ impl Guards {
                 Some(_) => {}
             }
         }
-        if let Some(guard) = &self.hmac {
-            let Some(value) = (given.header)(&guard.header.to_ascii_lowercase()).filter(|it| !it.is_empty()) else {
-                return Err(NotAdmitted::SignatureMissing(guard.header.clone()));
-            };
-            if !is_signature(value, &hmac_sha256(guard.secret.as_bytes(), given.signed)) {
-                return Err(NotAdmitted::SignatureWrong(guard.header.clone()));
-            }
-        }
-        Ok(())
+        self.hmac.as_ref().map_or(Ok(()), |guard| guard.admit(given))
     }
 
     /// Replaces the secrets with [`MASKED`] for responses.
@@ -195,8 +246,23 @@ impl Guards {
         if self.token.as_ref().is_some_and(|it| it.parameter.is_empty() || it.parameter.len() > 100) {
             add("/token/parameter", "must have 1 to 100 characters");
         }
-        if self.hmac.as_ref().is_some_and(|it| !is_header_name(&it.header)) {
-            add("/hmac/header", "must be the name of a header, such as X-Signature");
+        if let Some(hmac) = &self.hmac {
+            match (&hmac.header, &hmac.parameter) {
+                (Some(header), None) if !is_header_name(header) => {
+                    add("/hmac/header", "must be the name of a header, such as X-Signature");
+                }
+                (None, Some(parameter)) if parameter.is_empty() || parameter.len() > 100 => {
+                    add("/hmac/parameter", "must have 1 to 100 characters");
+                }
+                (Some(_), None) | (None, Some(_)) => {}
+                _ => add("/hmac/header", "name either a header or a parameter that has the signature"),
+            }
+            if hmac.timestamp_header.as_ref().is_some_and(|it| !is_header_name(it)) {
+                add("/hmac/timestamp_header", "must be the name of a header, such as X-Timestamp");
+            }
+            if hmac.tolerance_secs.is_some_and(|secs| !(1..=86_400).contains(&secs)) {
+                add("/hmac/tolerance_secs", "must be 1 to 86400 seconds");
+            }
         }
         for (path, secret) in self.clone().secrets() {
             if secret == MASKED {
@@ -232,24 +298,231 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.iter().zip(b.iter()).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }
 
-/// Hexadecimal in either case or base64, with or without the prefix `sha256=`.
-fn is_signature(value: &str, wanted: &[u8; 32]) -> bool {
-    let value = value.trim();
-    let value = value.strip_prefix("sha256=").unwrap_or(value);
-    let hex: String = wanted.iter().map(|byte| format!("{byte:02x}")).collect();
-    same(value.to_ascii_lowercase().as_bytes(), hex.as_bytes())
-        || same(value.as_bytes(), BASE64.encode(wanted).as_bytes())
+impl HmacGuard {
+    /// The name of the header or parameter with the signature.
+    pub fn place(&self) -> &str {
+        self.header.as_deref().or(self.parameter.as_deref()).unwrap_or_default()
+    }
+
+    fn admit(&self, given: &Credentials<'_>) -> Result<(), NotAdmitted> {
+        let missing = |place: &str| NotAdmitted::SignatureMissing(place.to_owned());
+        let value = match (&self.header, &self.parameter) {
+            (Some(header), _) => (given.header)(&header.to_ascii_lowercase()).map(str::to_owned),
+            (None, Some(parameter)) => (given.parameter)(parameter),
+            (None, None) => None,
+        };
+        let value = value.filter(|it| !it.is_empty()).ok_or_else(|| missing(self.place()))?;
+        let content = if given.body.is_empty() { given.query.as_bytes() } else { given.body };
+        let messages = match self.signed {
+            Signed::Body => vec![content.to_vec()],
+            Signed::SortedParameters => vec![self.sorted(&(given.parameters)()).into_bytes()],
+            Signed::TimestampAndBody => {
+                let time = match &self.timestamp_header {
+                    Some(header) => {
+                        let found = (given.header)(&header.to_ascii_lowercase()).map(str::trim);
+                        found.ok_or_else(|| missing(header))?
+                    }
+                    None => time_in(&value).ok_or_else(|| missing(self.place()))?,
+                };
+                let tolerance = self.tolerance_secs.unwrap_or(TOLERANCE_SECS);
+                if !is_near(time, given.at, tolerance) {
+                    return Err(NotAdmitted::SignatureExpired(tolerance));
+                }
+                [".", ":", ""].map(|separator| [time.as_bytes(), separator.as_bytes(), content].concat()).to_vec()
+            }
+        };
+        let is_signed = |message: &Vec<u8>| is_signature(&value, &self.algorithm.sign(self.secret.as_bytes(), message));
+        match messages.iter().any(is_signed) {
+            true => Ok(()),
+            false => Err(NotAdmitted::SignatureWrong(self.place().to_owned())),
+        }
+    }
+
+    /// The parameters without the signature, sorted by name.
+    fn sorted(&self, parameters: &[(String, String)]) -> String {
+        let is_signature = |name: &str| self.parameter.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(name));
+        let mut signed: Vec<_> = parameters.iter().filter(|(name, _)| !is_signature(name)).collect();
+        signed.sort();
+        signed.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    }
 }
 
-fn hmac_sha256(secret: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut signature = <Hmac<Sha256> as Mac>::new_from_slice(secret).expect("HMAC takes keys of any length");
+impl HmacAlgorithm {
+    fn sign(self, secret: &[u8], message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha1 => hmac::<Hmac<Sha1>>(secret, message),
+            Self::Sha256 => hmac::<Hmac<Sha256>>(secret, message),
+            Self::Sha512 => hmac::<Hmac<Sha512>>(secret, message),
+        }
+    }
+}
+
+/// The time in a signature: `t=1795183500,v1=…`.
+fn time_in(value: &str) -> Option<&str> {
+    value.split([',', ';']).find_map(|part| {
+        let (name, time) = part.split_once('=')?;
+        ["t", "ts"].iter().any(|known| known.eq_ignore_ascii_case(name.trim())).then(|| time.trim())
+    })
+}
+
+/// Whether a Unix time in seconds or milliseconds is at most `tolerance` seconds away from `at`.
+fn is_near(time: &str, at: Timestamp, tolerance: u32) -> bool {
+    let Ok(time) = time.parse::<i64>() else { return false };
+    let millis = if time.unsigned_abs() > 100_000_000_000 { time } else { time * 1000 };
+    at.millis().abs_diff(millis) <= u64::from(tolerance) * 1000
+}
+
+/// Hexadecimal, base64 or base64url, with or without padding and a prefix. A header can have several signatures, separated
+/// by commas, semicolons or spaces, while the network changes its secret.
+fn is_signature(value: &str, wanted: &[u8]) -> bool {
+    let hex: String = wanted.iter().map(|byte| format!("{byte:02x}")).collect();
+    let encoded = [BASE64.encode(wanted), URL_SAFE.encode(wanted)];
+    value.split([',', ';', ' ']).any(|part| {
+        let part = without_prefix(part.trim());
+        let is_base64 =
+            |text: &String| same(part.trim_end_matches('=').as_bytes(), text.trim_end_matches('=').as_bytes());
+        same(part.to_ascii_lowercase().as_bytes(), hex.as_bytes()) || encoded.iter().any(is_base64)
+    })
+}
+
+/// Without a prefix such as `sha256=`, `v1=` or `hmac-sha1:`, in any case.
+fn without_prefix(part: &str) -> &str {
+    const PREFIXES: [&str; 12] = [
+        "sha1",
+        "sha256",
+        "sha512",
+        "hmac-sha1",
+        "hmac-sha256",
+        "hmac-sha512",
+        "v0",
+        "v1",
+        "s",
+        "sig",
+        "signature",
+        "hmac",
+    ];
+    match part.split_once(['=', ':']) {
+        Some((prefix, rest)) if PREFIXES.iter().any(|it| it.eq_ignore_ascii_case(prefix)) => rest,
+        _ => part,
+    }
+}
+
+fn hmac<M: Mac + KeyInit>(secret: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut signature = <M as Mac>::new_from_slice(secret).expect("HMAC takes keys of any length");
     signature.update(message);
-    signature.finalize().into_bytes().into()
+    signature.finalize().into_bytes().to_vec()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const AT: Timestamp = Timestamp::from_millis(1_795_183_500_000);
+
+    fn credentials<'a>(
+        parameter: &'a dyn Fn(&str) -> Option<String>,
+        header: &'a dyn Fn(&str) -> Option<&'a str>,
+    ) -> Credentials<'a> {
+        Credentials { parameter, parameters: &Vec::new, header, remote_ip: None, query: "", body: b"a=1", at: AT }
+    }
+
+    fn guard(extra: serde_json::Value) -> HmacGuard {
+        let mut guard = serde_json::json!({"secret": "Jefe1234"});
+        guard.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        serde_json::from_value(guard).unwrap()
+    }
+
+    #[test]
+    fn a_signature_is_read_in_every_encoding_and_with_every_prefix() {
+        for algorithm in ["sha1", "sha256", "sha512"] {
+            let guard = guard(serde_json::json!({"header": "X-S", "algorithm": algorithm}));
+            let bytes = guard.algorithm.sign(b"Jefe1234", b"a=1");
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let (base64, url) = (BASE64.encode(&bytes), URL_SAFE.encode(&bytes));
+            for value in [
+                hex.clone(),
+                hex.to_ascii_uppercase(),
+                format!("{algorithm}={hex}"),
+                format!("{}={hex}", algorithm.to_ascii_uppercase()),
+                format!("V1={hex}"),
+                format!("hmac-{algorithm}={base64}"),
+                base64.clone(),
+                base64.trim_end_matches('=').to_owned(),
+                url.clone(),
+                url.trim_end_matches('=').to_owned(),
+                format!("v1,{base64} v1,{base64}"),
+                format!("v1=00,v1={hex}"),
+            ] {
+                let given = |name: &str| (name == "x-s").then_some(value.as_str());
+                assert_eq!(guard.admit(&credentials(&|_| None, &given)), Ok(()), "{value}");
+            }
+            for value in ["00", &hex[1..], &format!("x{hex}"), ""] {
+                let given = |_: &str| Some(value);
+                assert!(guard.admit(&credentials(&|_| None, &given)).is_err(), "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_signed_time_must_be_near_the_arrival() {
+        let sign = |text: &str| {
+            let bytes = HmacAlgorithm::Sha256.sign(b"Jefe1234", text.as_bytes());
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let code = |guard: &HmacGuard, signature: &str, time: Option<&str>| {
+            let header = |name: &str| if name == "x-s" { Some(signature) } else { time };
+            guard.admit(&credentials(&|_| None, &header)).err().map_or("", |error| error.code())
+        };
+        let inside = guard(serde_json::json!({"header": "X-S", "signed": "timestamp_and_body"}));
+        let value = |time: &str| format!("t={time},v1={}", sign(&format!("{time}.a=1")));
+        assert_eq!(code(&inside, &value("1795183500"), None), "");
+        assert_eq!(code(&inside, &value("1795183201"), None), "");
+        assert_eq!(code(&inside, &value("1795183199"), None), "signature_expired");
+        assert_eq!(code(&inside, &value("1795183801"), None), "signature_expired");
+        assert_eq!(code(&inside, &sign("1795183500.a=1"), None), "signature_missing");
+        let other = serde_json::json!({"header": "X-S", "signed": "timestamp_and_body", "timestamp_header": "X-T", "tolerance_secs": 10});
+        let other = guard(other);
+        for (text, time, wanted) in [
+            ("1795183500.a=1", Some("1795183500"), ""),
+            ("1795183500000:a=1", Some("1795183500000"), ""),
+            ("1795183500a=1", Some("1795183500"), ""),
+            ("1795183500.a=1", Some("1795183501"), "signature_wrong"),
+            ("1795183480.a=1", Some("1795183480"), "signature_expired"),
+            ("1795183500.a=1", None, "signature_missing"),
+        ] {
+            assert_eq!(code(&other, &sign(text), time), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn sorted_parameters_are_signed_without_the_signature() {
+        let guard =
+            guard(serde_json::json!({"parameter": "sign", "algorithm": "sha512", "signed": "sorted_parameters"}));
+        let bytes = guard.algorithm.sign(b"Jefe1234", b"a=1&b=x y");
+        let signature: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let pairs = [("b", "x y"), ("SIGN", &*signature), ("a", "1")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let (parameter, all) = (|_: &str| Some(signature.clone()), || pairs.to_vec());
+        let given = Credentials { parameters: &all, ..credentials(&parameter, &|_| None) };
+        assert_eq!(guard.admit(&given), Ok(()));
+        let none = Credentials { parameters: &Vec::new, ..credentials(&parameter, &|_| None) };
+        assert_eq!(guard.admit(&none).unwrap_err().code(), "signature_wrong");
+    }
+
+    #[test]
+    fn a_signature_has_one_place() {
+        let issues = |extra| Guards { hmac: Some(Box::new(guard(extra))), ..Guards::default() }.issues();
+        assert_eq!(issues(serde_json::json!({"header": "X-S"})), []);
+        assert_eq!(issues(serde_json::json!({"parameter": "sign"})), []);
+        for (extra, path) in [
+            (serde_json::json!({}), "/hmac/header"),
+            (serde_json::json!({"header": "X-S", "parameter": "sign"}), "/hmac/header"),
+            (serde_json::json!({"header": "a b"}), "/hmac/header"),
+            (serde_json::json!({"header": "X-S", "timestamp_header": "a b"}), "/hmac/timestamp_header"),
+            (serde_json::json!({"header": "X-S", "tolerance_secs": 0}), "/hmac/tolerance_secs"),
+        ] {
+            assert_eq!(issues(extra)[0].0, path);
+        }
+    }
 
     #[test]
     fn the_error_names_the_guard_that_failed() {
@@ -259,19 +532,19 @@ mod tests {
             "hmac": {"header": "X-Signature", "secret": "Jefe1234"},
         }))
         .unwrap();
-        let signature = hmac_sha256(b"Jefe1234", b"a=1");
+        let signature = HmacAlgorithm::Sha256.sign(b"Jefe1234", b"a=1");
         let hex: String = signature.iter().map(|byte| format!("{byte:02X}")).collect();
         let code = |ip: Option<&str>, token: Option<&str>, header: Option<&str>| {
             let parameter = |name: &str| token.filter(|_| name == "token").map(str::to_owned);
             let header = |name: &str| header.filter(|_| name == "x-signature");
             let remote_ip = ip.map(|ip| ip.parse().unwrap());
-            let given = Credentials { parameter: &parameter, header: &header, remote_ip, signed: b"a=1" };
+            let given = Credentials { remote_ip, ..credentials(&parameter, &header) };
             guards.admit(&given).err().map_or("", |error| error.code())
         };
         let (ip, token) = (Some("203.0.113.9"), Some("first-secret"));
         assert_eq!(code(ip, token, Some(&hex)), "");
         assert_eq!(code(ip, token, Some(&format!("sha256={hex}"))), "");
-        assert_eq!(code(ip, token, Some(&BASE64.encode(signature))), "");
+        assert_eq!(code(ip, token, Some(&BASE64.encode(&signature))), "");
         assert_eq!(code(Some("198.51.100.1"), token, Some(&hex)), "network_not_allowed");
         assert_eq!(code(None, token, Some(&hex)), "network_not_allowed");
         assert_eq!(code(ip, None, Some(&hex)), "token_missing");
@@ -283,7 +556,8 @@ mod tests {
     /// RFC 4231, test cases 2 and 6.
     #[test]
     fn signatures_equal_the_test_vectors() {
-        let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hmac_sha256 = |secret: &[u8], message: &[u8]| HmacAlgorithm::Sha256.sign(secret, message);
         assert_eq!(
             hex(hmac_sha256(b"Jefe", b"what do ya want for nothing?")),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"

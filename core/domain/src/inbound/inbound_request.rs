@@ -1,8 +1,10 @@
 //! Inbound requests: requests to a source as they were received, and the result of each notification in them.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use postrider_sdk::inbound::pairs;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::adapter;
@@ -11,7 +13,8 @@ use crate::ids::{AffiliateId, ClickId, ConversionId, InboundRequestId, SourceId}
 use crate::people::masking;
 use crate::timestamp::Timestamp;
 
-use super::notification::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
+use super::body::{self, UnreadableBody};
+use super::notification::{Issue, Note, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
 
 /// The code of a request that is not processed yet.
 pub(crate) const NOT_PROCESSED: &str = "not_processed";
@@ -79,6 +82,24 @@ fn holds_encoded(text: &str, key: &str) -> bool {
 }
 
 impl RawRequest {
+    /// The value of a header; `name` is in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    /// See [`body::plain`].
+    pub fn plain_body(&self) -> Result<Cow<'_, [u8]>, UnreadableBody> {
+        body::plain(&self.body, |name| self.header(name))
+    }
+
+    /// The pairs of the query, in the spellings that networks send.
+    pub fn query_pairs(&self) -> Vec<(String, String)> {
+        pairs(&self.query)
+    }
+
     /// Cut to [`REFUSED_BYTES`]: path and query first, then headers, then the body.
     #[must_use]
     pub fn cut(mut self) -> Self {
@@ -130,7 +151,8 @@ impl RawRequest {
     }
 
     fn shown(mut self, hide: impl Fn(&str) -> String) -> Self {
-        let body = String::from_utf8_lossy(&self.body).into_owned();
+        let plain = self.plain_body().unwrap_or(Cow::Borrowed(&self.body));
+        let body = String::from_utf8_lossy(&plain).into_owned();
         // Rows of older versions contain the source's key.
         self.path = super::source::mask_addresses(&self.path);
         self.query = hide(&self.query);
@@ -184,9 +206,15 @@ pub struct Item {
     /// Outcome, code and sentence.
     #[serde(flatten)]
     pub result: OutcomeDetails,
-    /// `truncated_id`: the click was found by the beginning of its id.
+    /// What was not used as the network sent it. `truncated_id`: the click was found by the beginning of its id.
+    /// `left_out`: a field could not be read or stands for nothing. `shortened`: a text was too long. `rounded`: an amount
+    /// had more than six decimals. `unmatched_rejection`: a rejection names no known sale, and other sales of its click
+    /// stay approved.
     #[serde(default)]
     pub flags: Vec<String>,
+    /// What was not used as the network sent it, and why: a sentence for each case.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// The transaction id of the conversion. If the network sends none, it is derived from the click; null if the
     /// notification was not processed so far.
     #[serde(default)]
@@ -200,6 +228,18 @@ pub struct Item {
     /// The conversion that was found, recorded or changed; null if there is none.
     #[serde(default)]
     pub conversion_id: Option<ConversionId>,
+}
+
+impl Item {
+    /// Adds remarks: flags, and their sentences.
+    pub fn note(&mut self, notes: impl IntoIterator<Item = Note>) {
+        for note in notes {
+            if !self.flags.iter().any(|flag| flag == note.flag()) {
+                self.flags.push(note.flag().to_owned());
+            }
+            self.notes.push(note.to_string());
+        }
+    }
 }
 
 impl InboundRequest {
@@ -385,7 +425,15 @@ mod tests {
 
     fn item(result: impl Into<OutcomeDetails>) -> Item {
         let result = result.into();
-        Item { result, flags: vec![], transaction_id: None, status: None, click_id: None, conversion_id: None }
+        Item {
+            result,
+            flags: vec![],
+            notes: vec![],
+            transaction_id: None,
+            status: None,
+            click_id: None,
+            conversion_id: None,
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::people::api_key;
 use crate::reports::zone::Zone;
 use crate::timestamp::Timestamp;
 use crate::tracking::conversion::Status;
+use crate::tracking::transaction::is_no_id;
 
 use super::guards::Guards;
 
@@ -105,8 +106,7 @@ pub fn mask_addresses(text: &str) -> String {
 }
 
 impl Source {
-    /// The source that an affiliate has from the start. It adds no parameters to landing page URLs until it is
-    /// configured to.
+    /// The source that an affiliate has from the start. It adds the session of a click to landing page URLs.
     pub fn first(affiliate_id: AffiliateId, key: SourceKey, at: Timestamp) -> Self {
         Self {
             id: SourceId::first_of(affiliate_id),
@@ -114,7 +114,7 @@ impl Source {
             name: "AffRank".into(),
             adapter: FIRST_ADAPTER.into(),
             adapter_version: String::new(),
-            config: serde_json::json!({"append": false}),
+            config: serde_json::json!({"append": true}),
             template: Some(FIRST_TEMPLATE.into()),
             affiliate_id: Some(affiliate_id),
             settings: SourceSettings {
@@ -130,11 +130,33 @@ impl Source {
         }
     }
 
+    /// Whether it is the source that its affiliate has from the start.
+    pub fn is_first(&self) -> bool {
+        self.affiliate_id.is_some_and(|owner| self.id == SourceId::first_of(owner))
+    }
+
+    /// The parameter in which it adds the id of a click to the landing page URL, as AffRank's session. `None`: it adds
+    /// none, or its adapter decides. No adapter is called for this rule, because it applies to almost every click.
+    pub fn appended_session(&self) -> Option<&str> {
+        let appends = self.config.get("append").and_then(serde_json::Value::as_bool).unwrap_or(true);
+        // A source that was never configured is as it was made, also if an earlier release made it.
+        let appends = self.adapter == FIRST_ADAPTER && (appends || self.adapter_version.is_empty());
+        appends.then(|| self.affrank_parameter())
+    }
+
+    /// Whether it adds parameters to landing page URLs.
+    pub fn decorates_clicks(&self) -> bool {
+        self.decorates || self.appended_session().is_some()
+    }
+
+    fn affrank_parameter(&self) -> &str {
+        self.config.get("parameter").and_then(|it| it.as_str()).unwrap_or(AFFRANK_SESSION)
+    }
+
     /// The parameter of affiliate links in which a tracker passes its own session id.
     pub fn session_parameter(&self) -> Option<&str> {
-        let affranks = || self.config.get("parameter").and_then(|it| it.as_str()).unwrap_or(AFFRANK_SESSION);
         let set = self.settings.session_parameter.as_deref();
-        set.or_else(|| (self.adapter == FIRST_ADAPTER).then(affranks))
+        set.or_else(|| (self.adapter == FIRST_ADAPTER).then(|| self.affrank_parameter()))
     }
 
     /// What the network's commission means. The default is the payout for an affiliate's source and the revenue for the
@@ -155,8 +177,8 @@ pub fn new_key(random: [u8; KEY_CHARS]) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceSettings {
-    /// The network's status words, in any case, and their meanings: at most 200 words of 1 to 100 characters.
-    /// Postrider's own words (pending, approved, rejected) need no entry.
+    /// The network's status words, in any case, and their meanings: at most 200 words of 1 to 100 characters. Words that
+    /// every network uses alike (pending, approved, rejected, declined, refunded, paid and others) need no entry.
     #[schema(example = json!({"1": "approved", "2": {"status": "rejected", "reason": "fraud"}, "3": "ignored"}))]
     pub statuses: BTreeMap<String, Meaning>,
     /// The meaning of a notification without a status; approved if absent.
@@ -170,10 +192,21 @@ pub struct SourceSettings {
     pub commission_is: Option<CommissionIs>,
     /// How notifications without a transaction id are counted; `one_per_click` if absent.
     pub without_transaction_id: WithoutTransactionId,
+    /// The parameters of the request that identify a sale together, such as the ids of the order and of the instalment: at
+    /// most 5. Empty ones are skipped, but the first must have a value. If there are none, the adapter reads the
+    /// transaction id.
+    #[schema(max_items = 5)]
+    pub transaction_id_parameters: Vec<String>,
+    /// The parameter of a rejection that has the transaction id of the sale, if the network gives refunds ids of their
+    /// own: 1 to 100 characters.
+    #[schema(example = "parent_transaction_id", min_length = 1, max_length = 100)]
+    pub reversal_parameter: Option<String>,
+    /// Whether the network may take a rejection back; `final` if absent.
+    pub rejections: Rejections,
     /// The parameter of affiliate links in which a tracker passes its own session id, which the network then reports
     /// instead of the click id: 1 to 100 characters. The default is the parameter of the AffRank adapter; other
     /// adapters have none.
-    #[schema(example = "affrank_sid")]
+    #[schema(example = "affrank_sid", min_length = 1, max_length = 100)]
     pub session_parameter: Option<String>,
     /// The zone of times without an offset: "UTC" (the default), a place such as "Europe/Berlin", or an offset such as
     /// "+02:00".
@@ -316,6 +349,18 @@ pub enum WithoutTransactionId {
     EachReport,
 }
 
+/// Whether the network may take a rejection back. `final`: an approval of a rejected conversion is refused. `reversible`:
+/// it approves the conversion again, unless a person or a rule of the program rejected it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rejections {
+    /// An approval of a rejected conversion is refused.
+    #[default]
+    Final,
+    /// An approval approves the conversion again, unless a person or a rule of the program rejected it.
+    Reversible,
+}
+
 /// How the network writes amounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -367,6 +412,35 @@ pub struct Reply {
     pub body: String,
 }
 
+/// The parameter that identifies a sale has no value; holds its name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdentityMissing(pub String);
+
+/// The meaning of a word that every network uses alike. `accepted` has none: for some it is approved, for others it is
+/// not decided.
+fn common_meaning(word: &str) -> Option<MeaningWord> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "pending" | "hold" | "waiting" | "new" | "processing" => MeaningWord::Pending,
+        "approved" | "confirmed" | "paid" | "completed" | "sale" => MeaningWord::Approved,
+        "rejected" | "declined" | "canceled" | "cancelled" | "reversed" | "refund" | "refunded" | "chargeback"
+        | "trash" | "double" | "fraud" | "invalid" => MeaningWord::Rejected,
+        _ => return None,
+    })
+}
+
+/// The reason of a rejection that a common status word gives; `None` if it gives none.
+pub(super) fn common_reason(word: &str) -> Option<&'static str> {
+    Some(match word.trim().to_ascii_lowercase().as_str() {
+        "canceled" | "cancelled" => "cancelled",
+        "refund" | "refunded" => "refund",
+        "chargeback" => "chargeback",
+        "double" => "duplicate",
+        "fraud" => "fraud",
+        "invalid" => "invalid",
+        _ => return None,
+    })
+}
+
 impl SourceSettings {
     /// The settings with masked secrets, for responses.
     pub fn masked(mut self) -> Self {
@@ -410,6 +484,13 @@ impl SourceSettings {
         if session.is_some_and(|name| name.trim().is_empty() || name.chars().count() > 100) {
             add("/session_parameter", "the name of a parameter must have 1 to 100 characters");
         }
+        let is_name = |name: &String| !name.trim().is_empty() && name.chars().count() <= 100;
+        if self.reversal_parameter.as_ref().is_some_and(|name| !is_name(name)) {
+            add("/reversal_parameter", "the name of a parameter must have 1 to 100 characters");
+        }
+        if self.transaction_id_parameters.len() > 5 || !self.transaction_id_parameters.iter().all(is_name) {
+            add("/transaction_id_parameters", "at most 5 names of parameters, each with 1 to 100 characters");
+        }
         if self.reply.as_ref().is_some_and(|reply| !(200..300).contains(&reply.status)) {
             add("/reply/status", "must be 200 to 299, because it is the reply to accepted notifications");
         }
@@ -420,12 +501,39 @@ impl SourceSettings {
         issues
     }
 
-    /// The meaning of a status word, in any case; `None` if it has none yet.
+    /// The meaning of a status word, in any case: that of the settings, else the common one; `None` if it has none yet.
     pub fn meaning(&self, word: &str) -> Option<Meaning> {
         let word = word.trim();
         let mapped = self.statuses.iter().find(|(known, _)| known.trim().to_lowercase() == word.to_lowercase());
-        let own = || MeaningWord::from_word(&word.to_ascii_lowercase()).filter(|it| *it != MeaningWord::Ignored);
-        mapped.map(|(_, meaning)| meaning.clone()).or_else(|| own().map(Meaning::Word))
+        mapped.map(|(_, meaning)| meaning.clone()).or_else(|| common_meaning(word).map(Meaning::Word))
+    }
+
+    /// Whether [`Self::transaction_id`] can find one.
+    pub fn names_parameters(&self) -> bool {
+        self.reversal_parameter.is_some() || !self.transaction_id_parameters.is_empty()
+    }
+
+    /// The transaction id that the parameters of a request give instead of the adapter: of the sale that a rejection takes
+    /// back, or of a sale that several parameters identify.
+    ///
+    /// # Errors
+    /// The first parameter of the identity has no value.
+    pub fn transaction_id(
+        &self,
+        parameters: &[(String, String)],
+        is_rejection: bool,
+    ) -> Result<Option<String>, IdentityMissing> {
+        let value = |name: &str| {
+            let found = parameters.iter().find(|(known, value)| known == name && !is_no_id(value));
+            found.map(|(_, value)| value.trim())
+        };
+        if let Some(id) = self.reversal_parameter.as_deref().filter(|_| is_rejection).and_then(value) {
+            return Ok(Some(id.to_owned()));
+        }
+        let Some((first, others)) = self.transaction_id_parameters.split_first() else { return Ok(None) };
+        let first = value(first).ok_or_else(|| IdentityMissing(first.clone()))?;
+        let parts = std::iter::once(first).chain(others.iter().filter_map(|name| value(name)));
+        Ok(Some(parts.collect::<Vec<_>>().join("-")))
     }
 
     /// The meaning of a notification without a status.
@@ -440,6 +548,19 @@ mod tests {
 
     fn settings(json: serde_json::Value) -> SourceSettings {
         serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_first_source_appends_its_session_until_it_is_configured_otherwise() {
+        let at = Timestamp::from_millis(0);
+        let first = Source::first(AffiliateId::new(at), SourceKey::default(), at);
+        assert_eq!((first.appended_session(), first.is_first()), (Some("affrank_sid"), true));
+        let with = |version: &str, config| Source { adapter_version: version.into(), config, ..first.clone() };
+        assert_eq!(with("", serde_json::json!({"append": false})).appended_session(), Some("affrank_sid"));
+        assert_eq!(with("1.0.0", serde_json::json!({"append": false})).appended_session(), None);
+        assert_eq!(with("1.0.0", serde_json::json!({"parameter": "subid"})).appended_session(), Some("subid"));
+        let other = Source { adapter: "mylead".into(), id: SourceId::new(at), ..first };
+        assert_eq!((other.appended_session(), other.is_first()), (None, false));
     }
 
     #[test]
@@ -475,7 +596,16 @@ mod tests {
         assert_eq!(status("Approved", None), Some(Some(Status::Approved)));
         assert_eq!(status("rejected", Some("bad traffic")), rejected("bad traffic"));
         assert_eq!(status("rejected", None), rejected("unspecified"));
-        for unknown in ["3", "", "ignored", "declined"] {
+        // Words that every network uses alike.
+        for (word, wanted) in [
+            ("Declined", rejected("unspecified")),
+            ("cancelled", rejected("unspecified")),
+            ("Paid", Some(Some(Status::Approved))),
+            ("processing", Some(Some(Status::Pending))),
+        ] {
+            assert_eq!(status(word, None), wanted, "{word}");
+        }
+        for unknown in ["3", "", "ignored", "accepted"] {
             assert_eq!(status(unknown, None), None, "{unknown}");
         }
         assert_eq!(it.meaning_of_none().status(None), Some(Status::Approved));
@@ -505,10 +635,36 @@ mod tests {
     }
 
     #[test]
+    fn parameters_identify_a_sale_or_the_sale_that_a_rejection_takes_back() {
+        let it = settings(serde_json::json!({
+            "transaction_id_parameters": ["order", "instalment"], "reversal_parameter": "parent",
+        }));
+        let of = |query: &str, is_rejection| {
+            let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+            it.transaction_id(&parameters, is_rejection).map_err(|error| error.0)
+        };
+        for (query, is_rejection, wanted) in [
+            ("order=7&instalment=2", false, Ok(Some("7-2"))),
+            ("order=7&instalment=2&parent=5-1", false, Ok(Some("7-2"))),
+            ("order=7&instalment=2&parent=5-1", true, Ok(Some("5-1"))),
+            ("order=7&instalment=2&parent=null", true, Ok(Some("7-2"))),
+            ("order=7&instalment=", false, Ok(Some("7"))),
+            ("order=undefined&instalment=2", false, Err("order")),
+            ("instalment=2", false, Err("order")),
+        ] {
+            let wanted = wanted.map(|id: Option<&str>| id.map(str::to_owned)).map_err(str::to_owned);
+            assert_eq!(of(query, is_rejection), wanted, "{query}");
+        }
+        assert_eq!(settings(serde_json::json!({})).transaction_id(&[], true), Ok(None));
+    }
+
+    #[test]
     fn issues_name_the_field() {
         for (json, path) in [
             (serde_json::json!({"statuses": {"x": {"status": "approved", "reason": "why"}}}), "/statuses/x"),
             (serde_json::json!({"statuses": {" ": "approved"}}), "/statuses/ "),
+            (serde_json::json!({"reversal_parameter": " "}), "/reversal_parameter"),
+            (serde_json::json!({"transaction_id_parameters": ["a", ""]}), "/transaction_id_parameters"),
             (serde_json::json!({"reply": {"status": 500, "body": ""}}), "/reply/status"),
             (serde_json::json!({"guards": {"token": {"parameter": "t", "value": "abc"}}}), "/guards/token/value"),
             (

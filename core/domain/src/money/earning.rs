@@ -165,10 +165,10 @@ impl TargetEarnings {
 }
 
 /// The amounts that a conversion owes in its current state: none unless it is approved. The network pays a
-/// self-reported conversion, so the program owes nothing for it.
+/// self-reported conversion, and nobody pays a test, so the program owes nothing for them.
 pub fn target_earnings(conversion: &Conversion, commissions: &[Commission]) -> TargetEarnings {
     let payout = conversion.payout.filter(|payout| payout.micros > 0);
-    let (Some(payout), Status::Approved, false) = (payout, &conversion.status, conversion.is_self_reported()) else {
+    let (Some(payout), Status::Approved, true) = (payout, &conversion.status, conversion.is_paid_by_program()) else {
         return TargetEarnings::default();
     };
     let mut rest = payout.micros;

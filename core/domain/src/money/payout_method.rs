@@ -85,7 +85,7 @@ pub struct Fee {
 #[serde(deny_unknown_fields)]
 pub struct Payer {
     /// The account holder, up to 70 characters.
-    #[schema(example = "Example GmbH", max_length = 70)]
+    #[schema(example = "Example GmbH", min_length = 1, max_length = 70)]
     pub name: String,
     /// IBAN of an account in the SEPA area; spaces are allowed.
     #[schema(example = "DE89370400440532013000")]

@@ -182,7 +182,11 @@ fn of_withdrawal<const N: usize>(
 
 /// Exchanges available money for another currency: the program takes the one and gives the other. Fails if less is
 /// available.
+///
+/// # Panics
+/// Both currencies are the same; then the second balance would replace the first.
 pub fn exchanged(it: &Exchange, balances: &mut Balances) -> Result<[Posting; 2], Insufficient> {
+    assert_ne!(it.taken.currency, it.given.currency, "an exchange has two currencies");
     let affiliate = it.affiliate_id;
     let mut balance = |currency: Currency| *balances.entry((affiliate, currency)).or_default();
     let (mut from, mut to) = (balance(it.taken.currency), balance(it.given.currency));
@@ -207,7 +211,35 @@ pub fn exchanged(it: &Exchange, balances: &mut Balances) -> Result<[Posting; 2],
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{ExchangeId, ExchangeRateId};
+    use crate::money::exchange::ExchangeRate;
     use crate::money::withdrawal::samples::withdrawal;
+
+    fn exchange(to: &str) -> Exchange {
+        let (at, usd) = (Timestamp::from_millis(1), "USD".parse().expect("a currency"));
+        let to = to.parse().expect("a currency");
+        let rate = "0.9".parse().expect("a rate");
+        let rate = ExchangeRate { id: ExchangeRateId::new(at), from: usd, to, rate, valid_from: at, created_at: at };
+        let (taken, given) = (Money { micros: 10, currency: usd }, Money { micros: 9, currency: to });
+        Exchange { id: ExchangeId::new(at), affiliate_id: AffiliateId::new(at), taken, given, rate, at }
+    }
+
+    #[test]
+    fn an_exchange_moves_money_from_one_balance_to_the_other() {
+        let it = exchange("EUR");
+        let mut balances = Balances::new();
+        assert!(exchanged(&it, &mut balances).is_err(), "nothing is available");
+        let key = |money: Money| (it.affiliate_id, money.currency);
+        balances.insert(key(it.taken), Balance { available: 15, ..Balance::default() });
+        exchanged(&it, &mut balances).expect("it suffices");
+        assert_eq!((balances[&key(it.taken)].available, balances[&key(it.given)].available), (5, 9));
+    }
+
+    #[test]
+    #[should_panic(expected = "an exchange has two currencies")]
+    fn an_exchange_into_the_same_currency_is_a_defect() {
+        let _ = exchanged(&exchange("USD"), &mut Balances::new());
+    }
 
     #[test]
     fn a_settled_withdrawal_leaves_nothing_reserved() {

@@ -124,7 +124,8 @@ impl What {
     fn key(&self, conversion: &Conversion, level: i32, currency: Option<Currency>) -> String {
         let mut key = match self {
             Self::Approved => format!("conversion:{}:approved", conversion.id),
-            Self::Reversed => format!("conversion:{}:reversed", conversion.id),
+            // A conversion can be approved and rejected more than once.
+            Self::Reversed => format!("conversion:{}:reversed:{}", conversion.id, conversion.revision),
             Self::Corrected => format!("conversion:{}:corrected:{}", conversion.id, conversion.revision),
         };
         if level > 0 {

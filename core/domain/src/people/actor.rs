@@ -2,6 +2,7 @@
 //! reported as not found.
 
 use crate::ids::{AffiliateId, KeyId, SessionId, UserId};
+use crate::program::buyer_visibility::BuyerVisibility;
 
 use super::permission::{Denied, Permission, Permissions, Role};
 
@@ -56,6 +57,8 @@ pub struct Actor {
     /// The permissions of the role, limited by the scopes of the key.
     permissions: Permissions,
     restriction: Option<Restriction>,
+    /// What an affiliate sees of buyers; nothing until the program's setting is known.
+    buyers: BuyerVisibility,
     /// For keys of the program: whether its login links open full sessions for customers.
     vouches: bool,
     /// Whether keys that it creates may also vouch.
@@ -73,6 +76,7 @@ impl Actor {
             affiliate_id,
             permissions: role.permissions(),
             restriction: None,
+            buyers: BuyerVisibility::Nothing,
             vouches: false,
             vouches_for_keys: false,
         })
@@ -104,6 +108,22 @@ impl Actor {
     /// Why the caller can only read.
     pub fn restriction(self) -> Option<Restriction> {
         self.restriction
+    }
+
+    /// The same caller, which sees of buyers what the program's setting allows, if it is an affiliate.
+    pub fn seeing_buyers(self, buyers: BuyerVisibility) -> Self {
+        Self { buyers, ..self }
+    }
+
+    /// What the caller sees of buyers. For staff the permission decides, for affiliates the program's setting.
+    pub fn buyers(self) -> BuyerVisibility {
+        if !self.role.is_staff() {
+            self.buyers
+        } else if self.may(Permission::ReadBuyers) {
+            BuyerVisibility::All
+        } else {
+            BuyerVisibility::Masked
+        }
     }
 
     /// The same caller; `vouches` sets whether it and the keys that it creates vouch.

@@ -13,7 +13,7 @@ const FIELDS_MAX: usize = 50;
 /// The most characters of a list that is stored as it is.
 const LIST_MAX_CHARS: usize = 200;
 /// Fields that are left out: they change with every change, or repeat other fields.
-const UNTOLD: [&str; 2] = ["updated_at", "history"];
+const UNTOLD: [&str; 3] = ["updated_at", "history", "summary"];
 /// The addresses of sources are secret: they allow to send notifications.
 const ADDRESSES: [&str; 3] = ["url", "paste_url", "also_paste"];
 

@@ -2,7 +2,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-const MASK: &str = "***";
+/// Stands for a hidden value.
+pub(crate) const MASK: &str = "***";
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const LOOSE: &AsciiSet = &STRICT.remove(b'@');
 
@@ -33,14 +34,14 @@ pub fn mask_name(name: &str) -> String {
 
 /// Removes personal data from a query, a form, JSON or any other text: every value whose name suggests personal data,
 /// and everything that looks like an e-mail address.
-pub(crate) fn hide_people(text: &str) -> String {
+pub fn hide_people(text: &str) -> String {
     if let Ok(mut value @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) = serde_json::from_str(text) {
         hide_in_json(&mut value);
         return value.to_string();
     }
     let hide_pair = |pair: &str| match pair.split_once('=') {
         Some((name, value)) if !value.is_empty() && is_personal(&decoded(name)) => format!("{name}={MASK}"),
-        _ if decoded(pair).split(['=', ' ', ',', ';', '<', '>', '"']).any(is_email) => match pair.split_once('=') {
+        _ if has_email(&decoded(pair)) => match pair.split_once('=') {
             Some((name, _)) => format!("{name}={MASK}"),
             None => MASK.to_owned(),
         },
@@ -62,7 +63,7 @@ fn hide_in_json(value: &mut serde_json::Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(hide_in_json),
-        Value::String(text) if text.split([' ', ',', ';', '<', '>']).any(is_email) => *text = MASK.to_owned(),
+        Value::String(text) if has_email(text) => *text = MASK.to_owned(),
         _ => {}
     }
 }
@@ -71,8 +72,13 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
+/// Whether the name of a field suggests personal data, or its value contains an e-mail address.
+pub fn is_personal_pair(name: &str, value: &str) -> bool {
+    is_personal(name) || has_email(value)
+}
+
 /// Whether the name of a field suggests personal data.
-pub(crate) fn is_personal(name: &str) -> bool {
+pub fn is_personal(name: &str) -> bool {
     const PARTS: [&str; 12] = [
         "mail",
         "phone",
@@ -87,9 +93,14 @@ pub(crate) fn is_personal(name: &str) -> bool {
         "birth",
         "username",
     ];
-    const WHOLE: [&str; 7] = ["name", "tel", "ip", "customer", "lead", "zip", "street"];
+    const WHOLE: [&str; 11] =
+        ["name", "tel", "ip", "customer", "lead", "zip", "street", "customerid", "clientip", "userip", "visitorip"];
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     WHOLE.contains(&name.as_str()) || PARTS.iter().any(|part| name.contains(part))
+}
+
+fn has_email(text: &str) -> bool {
+    text.split(['=', ' ', ',', ';', '<', '>', '"']).any(is_email)
 }
 
 fn is_email(text: &str) -> bool {

@@ -36,7 +36,7 @@ text_enum!(Role {
 /// * `manage_affiliates`: change affiliates, customers and coupons.
 /// * `manage_links`: change links.
 /// * `manage_conversions`: report, approve and reject conversions.
-/// * `manage_postbacks`: save and test postbacks, and send deliveries again.
+/// * `manage_postbacks`: save and test postbacks, send deliveries again, and try out clicks with test conversions.
 /// * `manage_sources`: change sources.
 /// * `manage_adapters`: install, enable and disable adapters.
 /// * `manage_keys`: manage the keys of the program and of others. A person's own keys need no permission.
@@ -49,7 +49,7 @@ text_enum!(Role {
 /// * `read_audit`: see the audit log.
 /// * `manage_settings`: change the settings of the program.
 /// * `open_sessions`: create login links for affiliates.
-/// * `read_buyers`: see names and e-mail addresses of buyers, which are masked otherwise.
+/// * `read_buyers`: see the data of buyers, which is masked otherwise.
 /// * `prune_audit`: delete old entries of the audit log.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -64,7 +64,7 @@ pub enum Permission {
     ManageLinks,
     /// Report, approve and reject conversions.
     ManageConversions,
-    /// Save and test postbacks, and send deliveries again.
+    /// Save and test postbacks, send deliveries again, and try out clicks with test conversions.
     ManagePostbacks,
     /// Change sources.
     ManageSources,
@@ -90,7 +90,7 @@ pub enum Permission {
     ManageSettings,
     /// Create login links for affiliates.
     OpenSessions,
-    /// See names and e-mail addresses of buyers, which are masked otherwise.
+    /// See the data of buyers, which is masked otherwise.
     ReadBuyers,
     /// Delete old entries of the audit log.
     PruneAudit,
@@ -131,7 +131,7 @@ pub const TABLE: [(Permission, &[Role]); 20] = [
     (ManageLinks, &[Owner, Admin, Affiliate]),
     // Reporting, approving and rejecting.
     (ManageConversions, &[Owner, Admin]),
-    // Includes tests, and sending deliveries again.
+    // Includes tests, also with test conversions of clicks, and sending deliveries again.
     (ManagePostbacks, &[Owner, Admin, Affiliate]),
     (ManageSources, &[Owner, Admin, Affiliate]),
     (ManageAdapters, &[Owner, Admin]),
@@ -149,7 +149,7 @@ pub const TABLE: [(Permission, &[Role]); 20] = [
     (ManageSettings, &[Owner, Admin]),
     // Login links: a key of the program opens a full session for a customer, a person a read-only one.
     (OpenSessions, &[Owner, Admin]),
-    // Without it, names and e-mail addresses of buyers are masked.
+    // Without it, the data of buyers is masked. What affiliates see of buyers is a setting of the program.
     (ReadBuyers, &[Owner, Admin, Finance, Support]),
     (PruneAudit, &[Owner]),
 ];

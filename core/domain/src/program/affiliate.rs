@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::{self, ArchiveError};
 use crate::ids::AffiliateId;
 use crate::people::user::normal_email;
 use crate::timestamp::Timestamp;
@@ -34,6 +35,8 @@ pub struct Affiliate {
     pub former_email: Option<String>,
     /// When the e-mail address was last changed.
     pub email_changed_at: Option<Timestamp>,
+    /// When it was archived.
+    pub archived_at: Option<Timestamp>,
 }
 
 /// How long the former mailbox still confirms changes. Otherwise a person with access to the account could change the
@@ -41,6 +44,26 @@ pub struct Affiliate {
 pub const FORMER_CONFIRMS: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 impl Affiliate {
+    /// Whether its links and codes work, and it gets second-tier commissions.
+    pub fn is_active(&self) -> bool {
+        self.status == AffiliateStatus::Active && self.archived_at.is_none()
+    }
+
+    /// Archives it. Repeating it has no effect.
+    pub fn archive(&mut self, now: Timestamp) {
+        archive::archive(&mut self.archived_at, &mut self.updated_at, now);
+    }
+
+    /// Restores it. Repeating it has no effect.
+    pub fn restore(&mut self, now: Timestamp) {
+        archive::restore(&mut self.archived_at, &mut self.updated_at, now);
+    }
+
+    /// Fails if it is archived.
+    pub fn check_in_use(&self) -> Result<(), ArchiveError> {
+        archive::check_in_use("affiliate", self.id, self.archived_at)
+    }
+
     /// Changes the address. Returns whether it is another mailbox.
     pub fn change_email(&mut self, email: String, now: Timestamp) -> bool {
         if normal_email(&email) == normal_email(&self.email) {
@@ -91,9 +114,11 @@ pub fn referral_code(draw: u64, tries: u32) -> String {
     format!("AF{}", lowest + draw % (9 * lowest))
 }
 
-/// A code as it is stored: people type it in any case and with surrounding spaces.
+/// A code as it is stored: people type it in any case, also that of other alphabets, and with surrounding spaces. Letters
+/// with an accent can be typed as one character or as two.
 pub fn normal_code(typed: &str) -> String {
-    typed.trim().to_ascii_uppercase()
+    use unicode_normalization::UnicodeNormalization;
+    typed.trim().nfc().collect::<String>().to_uppercase()
 }
 
 #[cfg(test)]
@@ -115,6 +140,7 @@ mod tests {
             updated_at: start,
             former_email: None,
             email_changed_at: None,
+            archived_at: None,
         };
         assert!(!it.change_email("A@example.com".into(), start));
         assert_eq!(it.confirming_email(start), "A@example.com");
@@ -136,5 +162,10 @@ mod tests {
         assert_eq!(referral_code(90_000, 0), "AF10000");
         assert_eq!(referral_code(7, 4), "AF100007");
         assert_eq!(normal_code(" af12345 "), "AF12345");
+        for (typed, stored) in
+            [("größe", "GRÖSSE"), ("GRÖßE", "GRÖSSE"), ("лето", "ЛЕТО"), ("e\u{301}te\u{301}", "ÉTÉ")]
+        {
+            assert_eq!(normal_code(typed), stored, "{typed}");
+        }
     }
 }

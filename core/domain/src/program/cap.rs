@@ -35,7 +35,7 @@ pub struct Cap {
     pub affiliate_id: Option<AffiliateId>,
     /// Only conversions with this goal count; all conversions if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "trial", max_length = 100)]
+    #[schema(example = "trial", min_length = 1, max_length = 100)]
     pub goal: Option<String>,
     /// The period in which conversions are counted.
     pub period: Period,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::amounts::{Amount, Currency, Money, Percent};
+use crate::archive::{self, ArchiveError};
 use crate::ids::OfferId;
 use crate::timestamp::Timestamp;
 use crate::tracking::attribution::{AttributionTerms, ClickModel, WINDOW_MAX_DAYS};
@@ -46,6 +47,8 @@ pub struct Offer {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// When it was archived.
+    pub archived_at: Option<Timestamp>,
 }
 
 /// The status of an offer. `active`: its links lead to it. `paused`: they lead to the fallback URL, if there is one.
@@ -105,6 +108,8 @@ pub struct Terms {
     pub attribution: AttributionTerms,
     /// The most conversions and the highest payout.
     pub caps: Caps,
+    /// Whether the sources of affiliates add nothing to its landing page URLs.
+    pub without_source_parameters: bool,
     /// How conversions with a goal that is not listed are handled. Offers of an older release accept them.
     #[serde(default = "UnknownGoal::of_older_release")]
     pub unknown_goal: UnknownGoal,
@@ -136,7 +141,7 @@ impl UnknownGoal {
 #[serde(deny_unknown_fields)]
 pub struct Goal {
     /// The name, as conversions report it.
-    #[schema(example = "trial", max_length = 100)]
+    #[schema(example = "trial", min_length = 1, max_length = 100)]
     pub name: String,
     /// What the affiliate earns; the offer's payout if absent.
     #[serde(default)]
@@ -151,7 +156,7 @@ pub struct Goal {
 #[serde(deny_unknown_fields)]
 pub struct LandingPage {
     /// The name by which links choose it.
-    #[schema(example = "spring", max_length = 100)]
+    #[schema(example = "spring", min_length = 1, max_length = 100)]
     pub name: String,
     /// The URL of the page.
     pub url: LandingUrl,
@@ -181,7 +186,7 @@ impl Payout {
     pub fn of(self, offer_currency: Currency, sale: Option<Money>) -> Option<Money> {
         match self {
             Self::Fixed(amount) => Some(amount.of(offer_currency)),
-            Self::Percent(percent) => sale.map(|sale| percent.share_of(sale)),
+            Self::Percent(percent) => sale.map(|sale| percent.payout_of(sale)),
         }
     }
 
@@ -196,7 +201,10 @@ impl Payout {
     ) -> Result<Option<Money>, ShareTooLarge> {
         let (Self::Percent(percent), Some(payout), Some(sale)) = (self, known, sale) else { return Ok(known) };
         match known_sale {
-            Some(before) if payout == percent.share_of(before) => Ok(Some(percent.share_of(sale))),
+            // Earlier releases rounded shares to the micro.
+            Some(before) if payout == percent.payout_of(before) || payout == percent.share_of(before) => {
+                Ok(Some(percent.payout_of(sale)))
+            }
             Some(before) if before.micros > 0 && before.currency == payout.currency => {
                 payout.scaled(before, sale).map(Some).ok_or(ShareTooLarge { payout, before, sale })
             }
@@ -205,7 +213,52 @@ impl Payout {
     }
 }
 
+impl Payout {
+    /// The payout after a part of the sale was refunded. A fixed payout stays as it was agreed; any other amount keeps its
+    /// share of the sale.
+    pub fn refunded(
+        self,
+        offer_currency: Currency,
+        known_sale: Option<Money>,
+        known: Option<Money>,
+        sale: Option<Money>,
+    ) -> Result<Option<Money>, ShareTooLarge> {
+        match self {
+            Self::Fixed(amount) if known == Some(amount.of(offer_currency)) => Ok(known),
+            Self::Fixed(_) => Self::Percent(Percent::default()).corrected(known_sale, known, sale),
+            Self::Percent(_) => self.corrected(known_sale, known, sale),
+        }
+    }
+}
+
 impl Offer {
+    /// Whether its links lead to it.
+    pub fn is_open(&self) -> bool {
+        self.status == OfferStatus::Active && self.archived_at.is_none()
+    }
+
+    /// Archives it. Repeating it has no effect.
+    ///
+    /// # Errors
+    /// It is the default offer.
+    pub fn archive(&mut self, now: Timestamp) -> Result<(), ArchiveError> {
+        if self.is_default {
+            return Err(ArchiveError::DefaultOffer(self.id));
+        }
+        archive::archive(&mut self.archived_at, &mut self.updated_at, now);
+        Ok(())
+    }
+
+    /// Restores it. Repeating it has no effect.
+    pub fn restore(&mut self, now: Timestamp) {
+        archive::restore(&mut self.archived_at, &mut self.updated_at, now);
+    }
+
+    /// Fails if it is archived.
+    pub fn check_in_use(&self) -> Result<(), ArchiveError> {
+        archive::check_in_use("offer", self.id, self.archived_at)
+    }
+
     /// The data for adapters.
     pub fn facts(&self) -> PartyFacts {
         PartyFacts { id: self.id.to_string(), name: self.name.clone(), referral_code: None }
@@ -342,6 +395,7 @@ mod tests {
             minimum_withdrawal: None,
             created_at: at,
             updated_at: at,
+            archived_at: None,
         }
     }
 

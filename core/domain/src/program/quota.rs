@@ -39,6 +39,12 @@ pub enum QuotaError {
         /// The limit.
         limit: u32,
     },
+    /// The person has too many saved views.
+    #[error("you have {limit} saved views, which is the limit; delete one")]
+    SavedViews {
+        /// The limit.
+        limit: u32,
+    },
     /// Too many test requests.
     #[error("at most {per_minute} test requests are allowed per minute; try again in {} seconds", whole_seconds(*.wait))]
     Tests {
@@ -77,6 +83,7 @@ impl QuotaError {
             Self::Sources { .. } => "too_many_sources",
             Self::Links { .. } => "too_many_links",
             Self::ApiKeys { .. } => "too_many_api_keys",
+            Self::SavedViews { .. } => "too_many_saved_views",
             Self::Tests { .. } => "too_many_tests",
             Self::Retries { .. } => "too_many_retries",
         }

@@ -174,6 +174,12 @@ impl Group {
         }
     }
 
+    /// Whether the group has few values, so that counting them by time too is cheap.
+    pub fn has_few_values(self) -> bool {
+        use Dimension::{Browser, Country, Device, Goal, Os};
+        matches!(self, Self::Offer | Self::Dimension(Browser | Country | Device | Goal | Os))
+    }
+
     /// Every word, separated by commas, for error messages.
     pub fn words() -> String {
         let words = ["offer", "affiliate", "link"].iter().chain(calendar::Unit::WORDS).chain(Dimension::WORDS);

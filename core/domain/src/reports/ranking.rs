@@ -47,7 +47,8 @@ impl Sort {
         matches!(self, Self::Payout | Self::Revenue | Self::Profit | Self::Epc)
     }
 
-    fn value(self, it: &Figures, currency: Option<Currency>) -> i128 {
+    /// The figure by which rows are sorted: a count, millionths, or micros of the currency; −1 for a rate without clicks.
+    pub fn value(self, it: &Figures, currency: Option<Currency>) -> i128 {
         let sums = currency.and_then(|currency| it.money.get(&currency)).copied().unwrap_or_default();
         match self {
             Self::Key => 0,

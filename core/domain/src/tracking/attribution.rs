@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::ids::{AffiliateId, OfferId};
 use crate::timestamp::Timestamp;
 
+use super::transaction::refund::Refunds;
+
 /// The evidence by which a conversion is attributed, strongest first. `click`: a click id. `referral_code`: an
 /// affiliate's referral code. `coupon`: a coupon of a link. `customer`: the click of an earlier conversion of the same
 /// customer.
@@ -134,10 +136,22 @@ pub struct Trace {
     /// The evidence besides the one that decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub considered: Vec<Considered>,
+    /// The reason of the last rejection that a person overruled by an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overruled: Option<String>,
+    /// Whether a person rejected it, so that no report approves it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rejected_by_person: bool,
+    /// The parts of the sale that were refunded.
+    #[serde(default, skip_serializing_if = "Refunds::is_none")]
+    pub refunds: Refunds,
+    /// Whether it was recorded as rejected, so that the caps of its offer don't count it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncounted: bool,
 }
 
 impl Trace {
-    /// Whether there is nothing to show.
+    /// Whether there is no evidence and no rule to show.
     pub fn is_plain(&self) -> bool {
         self.ruling.is_none() && self.considered.is_empty()
     }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use postrider_sdk::marks::is_unreplaced;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
+use crate::program::buyer_visibility::{BuyerData, BuyerVisibility, Personal};
 use crate::reports::Visit;
 use crate::timestamp::Timestamp;
 
@@ -13,10 +15,13 @@ use super::action::Action;
 
 /// The number of sub ids of a link: `sub1` to `sub10`.
 pub(crate) const SUB_IDS: usize = 10;
-/// The most characters of a query value, referrer or user agent; longer ones are cut.
+/// The most characters of a referrer or user agent; longer ones are cut.
 const TEXT_MAX_CHARS: usize = 512;
+/// The most bytes of a parameter's value: ad platforms' click ids have up to 2,048 characters, and an entry of
+/// PostgreSQL's index of tracker's ids has up to 2,704 bytes.
+pub const VALUE_MAX_BYTES: usize = 2_048;
 
-/// A text of a request as a click keeps it: without NUL, which PostgreSQL cannot store, and cut to 512 characters.
+/// A referrer or user agent as a click keeps it: without NUL, which PostgreSQL cannot store, and cut to 512 characters.
 pub fn stored_text(text: &str) -> String {
     text.chars().filter(|c| *c != '\0').take(TEXT_MAX_CHARS).collect()
 }
@@ -119,6 +124,18 @@ impl Click {
         carried.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The tracker's own id of the click, unless it is a macro that the tracker did not replace.
+    pub fn known_external_id(&self) -> Option<&str> {
+        self.external_id.as_deref().filter(|id| !is_unreplaced(id))
+    }
+
+    /// The names of the parameters whose values are macros that nothing replaced.
+    pub fn unreplaced(&self) -> impl Iterator<Item = &str> {
+        let external = self.external_id.iter().map(|value| ("click_id", value));
+        let others = self.sub_ids.iter().chain(&self.params).map(|(name, value)| (name.as_str(), value));
+        external.chain(others).filter(|(_, value)| is_unreplaced(value)).map(|(name, _)| name)
+    }
+
     /// The dimensions by which reports group the conversions of the click.
     pub fn visit(&self) -> Visit {
         Visit {
@@ -136,6 +153,80 @@ impl Click {
     /// stored.
     pub fn may_leave(&self, now: Timestamp) -> bool {
         self.occurred_at < now.minus(YOUNG)
+    }
+}
+
+/// What a click knows of the visitor's browser.
+pub(super) struct Visitor {
+    pub landing_url: String,
+    pub referrer: Option<String>,
+    pub ip: Option<String>,
+    pub user_agent: Option<String>,
+}
+
+impl BuyerData for Visitor {
+    /// The URLs can repeat the address, because a source or the page before can add it to them.
+    fn seen_by(self, visibility: BuyerVisibility) -> Self {
+        let Self { landing_url, referrer, ip, user_agent } = self;
+        let values = [(Personal::Address, ip.as_deref()), (Personal::UserAgent, user_agent.as_deref())];
+        let values: Vec<_> = values.into_iter().filter_map(|(kind, value)| Some((kind, value?))).collect();
+        let clean = |url: String| if visibility.hides() { visibility.clean(&url, &values) } else { url };
+        Self {
+            landing_url: clean(landing_url),
+            referrer: referrer.map(clean),
+            ip: visibility.part(Personal::Address, ip.clone()),
+            user_agent: visibility.part(Personal::UserAgent, user_agent.clone()),
+        }
+    }
+}
+
+impl BuyerData for Click {
+    /// Every field is named, so that a new one is either shown or hidden on purpose. Parameters and sub ids are the
+    /// affiliate's own.
+    fn seen_by(self, visibility: BuyerVisibility) -> Self {
+        let Self {
+            id,
+            action,
+            link_id,
+            affiliate_id,
+            offer_id,
+            occurred_at,
+            external_id,
+            sub_ids,
+            params,
+            session,
+            landing_url,
+            referrer,
+            ip,
+            user_agent,
+            country,
+            agent,
+            visitor,
+            unique,
+            person,
+        } = self;
+        let seen = Visitor { landing_url, referrer, ip, user_agent }.seen_by(visibility);
+        Self {
+            id,
+            action,
+            link_id,
+            affiliate_id,
+            offer_id,
+            occurred_at,
+            external_id,
+            sub_ids,
+            params,
+            session,
+            landing_url: seen.landing_url,
+            referrer: seen.referrer,
+            ip: seen.ip,
+            user_agent: seen.user_agent,
+            country,
+            agent,
+            visitor,
+            unique,
+            person,
+        }
     }
 }
 

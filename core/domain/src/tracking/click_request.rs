@@ -5,13 +5,13 @@ use crate::program::offer::Offer;
 use crate::timestamp::Timestamp;
 
 use super::action::Action;
-use super::click::{Agent, Click, SUB_IDS, daily_visitor_hash, offer_visitor_hash};
-use super::landing_choice::Page;
+use super::click::{Agent, Click, SUB_IDS, VALUE_MAX_BYTES, daily_visitor_hash, offer_visitor_hash};
+use super::landing_choice::{DEEP_LINK, Page};
 
-/// The data of a request that a click keeps. Each text is a [`stored_text`](super::click::stored_text).
+/// The data of a request that a click keeps. Referrer and user agent are a [`stored_text`](super::click::stored_text).
 #[derive(Clone, Debug, Default)]
 pub struct ClickRequest {
-    /// The parameters of the query, decoded, in their order.
+    /// The parameters of the query, decoded and whole, in their order; see [`parameters`].
     pub query: Vec<(String, String)>,
     /// The header `Referer`.
     pub referrer: Option<String>,
@@ -21,6 +21,38 @@ pub struct ClickRequest {
     pub user_agent: Option<String>,
     /// Device, operating system and browser, as read from the user agent.
     pub agent: Agent,
+}
+
+/// The most parameters of a link's query.
+const PARAMETERS_MAX: usize = 64;
+/// The most characters of a parameter's name.
+const NAME_MAX_CHARS: usize = 512;
+/// The most bytes of a deep link.
+const DEEP_LINK_MAX_BYTES: usize = 8_192;
+
+/// Reads the query of a link. A value is kept whole or left out, because a part of an id finds nothing, and a part of an
+/// address leads elsewhere. Returns the parameters, and a sentence for each that was left out.
+pub fn parameters(query: &str) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        // PostgreSQL cannot store NUL.
+        let (name, value) = (name.replace('\0', ""), value.replace('\0', ""));
+        let max = if name == DEEP_LINK { DEEP_LINK_MAX_BYTES } else { VALUE_MAX_BYTES };
+        if name.is_empty() {
+            continue;
+        } else if kept.len() == PARAMETERS_MAX {
+            left_out.push(format!("more than {PARAMETERS_MAX} parameters"));
+            break;
+        } else if name.chars().count() > NAME_MAX_CHARS {
+            left_out.push(format!("a name of more than {NAME_MAX_CHARS} characters"));
+        } else if value.len() > max {
+            let shown: String = name.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
+            left_out.push(format!("{shown} has {} bytes, at most {max} are kept", value.len()));
+        } else {
+            kept.push((name, value));
+        }
+    }
+    (kept, left_out)
 }
 
 /// The parameters of a link by their use.
@@ -113,7 +145,8 @@ impl Click {
     /// The session that its link carries under the first of `names` with a value; in lower case.
     pub fn session_in<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Option<String> {
         let found = names.find_map(|name| self.parameter(name).map(str::trim).filter(|value| !value.is_empty()));
-        found.map(str::to_lowercase)
+        // Lower case can be longer, and an index entry has a limit.
+        found.map(str::to_lowercase).filter(|session| session.len() <= VALUE_MAX_BYTES)
     }
 }
 
@@ -131,6 +164,18 @@ mod tests {
 
     fn query(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_value_is_kept_whole_or_left_out() {
+        let (longest, longer) = ("k".repeat(2_048), "k".repeat(2_049));
+        let (kept, left_out) = parameters(&format!("click_id={longest}&sub1={longer}&a%00b=%00c&=x&url={longer}"));
+        let pairs = [("click_id", &*longest), ("ab", "c"), ("url", &*longer)];
+        assert_eq!(kept, query(&pairs));
+        assert_eq!(left_out, ["sub1 has 2049 bytes, at most 2048 are kept"]);
+        let many = (0..70).map(|at| format!("p{at}=1")).collect::<Vec<_>>().join("&");
+        let (kept, left_out) = parameters(&many);
+        assert_eq!((kept.len(), left_out.len()), (64, 1));
     }
 
     #[test]

@@ -16,7 +16,21 @@ pub enum Command {
         id: ConversionId,
         /// The new status.
         status: Status,
-        /// A source reports the status. Otherwise a person sets it, and may approve a conversion that a rule of the program holds.
-        reported: bool,
+        /// What a person adds to a rejection.
+        note: Option<String>,
+        /// Who sets it.
+        by: By,
+    },
+}
+
+/// Who sets a status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum By {
+    /// A person, who may approve a conversion that is rejected, or that a rule of the program holds.
+    Person,
+    /// A source.
+    Source {
+        /// Whether it may approve a conversion that a source rejected.
+        may_reopen: bool,
     },
 }

@@ -60,7 +60,7 @@ pub enum ConversionError {
     },
     /// The transaction id belongs to a conversion of another click.
     #[error(
-        "the transaction id \"{transaction_id}\" belongs to conversion {conversion} of another click; give each sale its own id or, to change that conversion, send its click id or none. If two networks use the same numbers, have this network send another id, or none"
+        "the transaction id \"{transaction_id}\" belongs to conversion {conversion} of another click; give each sale its own id or, to change that conversion, send its click id or none. Sources of two networks may use the same numbers"
     )]
     TransactionOfAnother {
         /// The transaction id.
@@ -68,6 +68,24 @@ pub enum ConversionError {
         /// The conversion that has it.
         conversion: ConversionId,
     },
+    /// The report names no goal, and the transaction has conversions of several goals.
+    #[error(
+        "the transaction \"{transaction_id}\" has a conversion for each of the goals {goals}; send the goal that you mean"
+    )]
+    GoalMissing {
+        /// The transaction id.
+        transaction_id: String,
+        /// The goals of its conversions.
+        goals: String,
+    },
+    /// Several sources have a sale of this transaction id.
+    #[error(
+        "several sources have a sale with the transaction id \"{0}\", each of its own click; send the click id too"
+    )]
+    TransactionAmbiguous(String),
+    /// A negative amount lowers a sale, and there is no such sale.
+    #[error("a negative amount is a refund, but no sale has the transaction id \"{0}\"; report the sale first")]
+    RefundWithoutSale(String),
     /// The offer pays a percentage, and the amount is missing.
     #[error("this offer pays a percentage of the amount, but the conversion has no amount; send amount or payout")]
     AmountMissing,
@@ -102,6 +120,9 @@ impl ConversionError {
             Self::OfferMissing => "offer_missing",
             Self::OfferMismatch { .. } => "offer_mismatch",
             Self::TransactionOfAnother { .. } => "transaction_of_another_click",
+            Self::GoalMissing { .. } => "goal_missing",
+            Self::TransactionAmbiguous(_) => "transaction_ambiguous",
+            Self::RefundWithoutSale(_) => "refund_without_sale",
             Self::AmountMissing => "amount_missing",
             Self::UnknownGoal { .. } => "unknown_goal",
             Self::ShareTooLarge(_) => "share_too_large",

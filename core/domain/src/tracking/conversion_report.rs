@@ -3,7 +3,8 @@
 use crate::amounts::{Amount, Currency};
 use crate::ids::{ClickId, OfferId};
 use crate::tracking::attribution::Evidence;
-use crate::tracking::conversion::{Buyer, Reporter, Status, transaction_key};
+use crate::tracking::conversion::{Buyer, Reporter, Status, Tester, transaction_key};
+use crate::tracking::transaction::refund::Refund;
 
 /// A conversion as an advertiser or network reported it.
 #[derive(Clone, Debug)]
@@ -14,14 +15,20 @@ pub struct Report {
     pub offer_id: Option<OfferId>,
     /// The advertiser's id of the conversion.
     pub transaction_id: String,
-    /// The goal.
+    /// The goal. If absent, the report means the only conversion of its transaction.
     pub goal: Option<String>,
     /// The status; if absent, a new conversion is pending, and a known one keeps its status.
     pub status: Option<Status>,
     /// The amount of the sale.
     pub amount: Option<Amount>,
-    /// The currency of the amounts; the offer's if absent.
+    /// The currency of the amounts. If absent, a known conversion keeps its currency.
     pub currency: Option<Currency>,
+    /// The currency of amounts of a new conversion without a currency; the offer's if absent.
+    pub default_currency: Option<Currency>,
+    /// Whether it may approve a conversion that a source rejected.
+    pub may_reopen: bool,
+    /// The part of the sale that was refunded.
+    pub refund: Option<Refund>,
     /// What the affiliate earns; the offer's payout if absent.
     pub payout: Option<Amount>,
     /// What the advertiser pays.
@@ -30,17 +37,25 @@ pub struct Report {
     pub buyer: Buyer,
     /// The source that received it; `None` for the API.
     pub reporter: Option<Reporter>,
+    /// Who tries something out with it; `None` for a real conversion.
+    pub test: Option<Tester>,
 }
 
 impl Report {
     /// See [`transaction_key`].
     pub fn transaction_key(&self) -> String {
-        transaction_key(&self.transaction_id, self.reporter)
+        transaction_key(&self.transaction_id, self.reporter, self.test)
     }
 
     /// Whether an affiliate's own source reports it.
     pub fn is_self_reported(&self) -> bool {
         self.reporter.is_some_and(|reporter| reporter.is_affiliate)
+    }
+
+    /// Whether the click that it names counts, and no other click of the same visitor: an affiliate reports and tests
+    /// its own clicks only.
+    pub fn counts_named_click(&self) -> bool {
+        self.is_self_reported() || matches!(self.test, Some(Tester::Affiliate(_)))
     }
 }
 

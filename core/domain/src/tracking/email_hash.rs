@@ -23,6 +23,12 @@ impl EmailHash {
     }
 }
 
+impl std::fmt::Display for EmailHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 impl std::str::FromStr for EmailHash {
     type Err = InvalidEmailHash;
 
@@ -47,6 +53,7 @@ mod tests {
     fn a_hash_is_that_of_the_trimmed_address_in_lower_case() {
         let known = "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514"; // user@example.com
         assert_eq!(known.parse(), Ok(EmailHash::of(" User@Example.com ")));
+        assert_eq!(EmailHash::of("user@example.com").to_string(), known);
         assert_eq!(known.to_uppercase().parse(), Ok(EmailHash::of("user@example.com")));
         assert_eq!(EmailHash::of("user@example.com").key(), 0xb4c9_a289_323b_21a0_u64.cast_signed());
         for text in ["", "user@example.com", &known[1..], &known.replace('b', "g"), &"é".repeat(32)] {

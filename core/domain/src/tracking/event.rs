@@ -7,11 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::amounts::{Amount, Money};
 use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
+use crate::people::masking::is_personal_pair;
+use crate::program::buyer_visibility::{BuyerData, BuyerVisibility, Personal};
 use crate::timestamp::Timestamp;
 
 use super::action::Action;
-use super::click::Click;
-use super::conversion::{Conversion, Status};
+use super::click::{Click, Visitor};
+use super::conversion::{Conversion, Status, Tester};
+use super::email_hash::EmailHash;
+
+/// The fewest characters of a personal attribute that is hidden in logs: shorter ones are parts of too many texts.
+const ATTRIBUTE_CHARS_MIN: usize = 4;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -86,10 +92,10 @@ pub struct ClickFacts {
     /// The page that the visitor came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referrer: Option<String>,
-    /// The visitor's IP address.
+    /// The visitor's IP address; absent, or only its network, if the reader may not see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
-    /// The visitor's user agent.
+    /// The visitor's user agent; absent if the reader may not see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
     /// ISO 3166-1 code of two letters.
@@ -135,10 +141,10 @@ pub struct ConversionFacts {
     /// The amount of the sale; absent if none was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sale: Option<Money>,
-    /// The customer's name.
+    /// The customer's name; absent, or only its first letter, if the reader may not see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_name: Option<String>,
-    /// The customer's e-mail address.
+    /// The customer's e-mail address; absent or masked if the reader may not see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_email: Option<String>,
     /// Name of the plan or product.
@@ -155,6 +161,12 @@ pub struct ConversionFacts {
     pub purchase_date: Option<Timestamp>,
     /// When the conversion was recorded.
     pub occurred_at: Timestamp,
+    /// True for a test conversion; absent for a real one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
+    /// True if the affiliate recorded the test conversion, so that only its own postbacks are sent; absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tested_by_affiliate: bool,
 }
 
 /// The affiliate and the offer of an event.
@@ -242,15 +254,149 @@ impl Event {
         }
     }
 
-    /// The buyer's personal data in the event, which must be hidden from readers without the permission to see it.
-    pub fn personal_data(&self) -> Vec<&str> {
-        let conversion = self.facts.conversion.as_ref();
-        conversion
-            .into_iter()
-            .flat_map(|c| [c.customer_name.as_deref(), c.customer_email.as_deref()])
-            .flatten()
-            .filter(|text| !text.is_empty())
-            .collect()
+    /// The status of the conversion in the event. `None` for clicks and impressions.
+    pub fn status(&self) -> Option<&Status> {
+        self.facts.conversion.as_ref().map(|it| &it.status)
+    }
+
+    /// Whether it belongs to a test conversion.
+    pub fn is_test(&self) -> bool {
+        self.facts.conversion.as_ref().is_some_and(|it| it.test)
+    }
+
+    /// Whether postbacks of this owner may be sent for it; `None` is the program. With its tests an affiliate reaches
+    /// only its own postbacks.
+    pub fn reaches(&self, owner: Option<AffiliateId>) -> bool {
+        let is_own = self.facts.conversion.as_ref().is_some_and(|it| it.tested_by_affiliate);
+        !is_own || owner == Some(self.affiliate_id)
+    }
+
+    /// The values in the event that identify the buyer or visitor. Logs of requests with the event can contain them, and
+    /// the hash of the e-mail address.
+    pub fn personal_values(&self) -> PersonalValues {
+        let Facts { name: _, affiliate: _, offer: _, click, conversion, attributes } = &self.facts;
+        let mut values = Vec::new();
+        let mut add = |kind: Personal, value: Option<&str>| {
+            values.extend(value.filter(|text| !text.is_empty()).map(|text| (kind, text.to_owned())));
+        };
+        if let Some(conversion) = conversion {
+            let email = conversion.customer_email.as_deref();
+            add(Personal::Name, conversion.customer_name.as_deref());
+            add(Personal::Email, email);
+            // Like an id, a hash has no part that identifies nobody.
+            add(Personal::CustomerId, email.map(|email| EmailHash::of(email).to_string()).as_deref());
+        }
+        if let Some(click) = click {
+            add(Personal::Address, click.ip.as_deref());
+            add(Personal::UserAgent, click.user_agent.as_deref());
+        }
+        let personal = |(name, value): &&(String, String)| {
+            is_personal_pair(name, value) && value.chars().count() >= ATTRIBUTE_CHARS_MIN
+        };
+        for (_, value) in attributes.iter().filter(personal) {
+            add(Personal::CustomerId, Some(value));
+        }
+        PersonalValues(values)
+    }
+}
+
+/// Values that identify a buyer or visitor.
+#[derive(Clone, Debug)]
+pub struct PersonalValues(Vec<(Personal, String)>);
+
+impl PersonalValues {
+    /// The text without those of the values that `visibility` hides.
+    pub fn clean(&self, text: &str, visibility: BuyerVisibility) -> String {
+        let values: Vec<_> = self.0.iter().map(|(kind, value)| (*kind, value.as_str())).collect();
+        visibility.clean(text, &values)
+    }
+}
+
+impl BuyerData for Event {
+    fn seen_by(self, visibility: BuyerVisibility) -> Self {
+        Self { facts: self.facts.seen_by(visibility), ..self }
+    }
+}
+
+// Every field is named, so that a new one is either shown or hidden on purpose.
+
+impl BuyerData for Facts {
+    fn seen_by(self, visibility: BuyerVisibility) -> Self {
+        let Self { name, affiliate, offer, click, conversion, attributes } = self;
+        Self {
+            name,
+            affiliate,
+            offer,
+            click: click.map(|click| click.seen_by(visibility)),
+            conversion: conversion.map(|conversion| conversion.seen_by(visibility)),
+            attributes: visibility.named_parts(attributes),
+        }
+    }
+}
+
+impl BuyerData for ClickFacts {
+    fn seen_by(self, visibility: BuyerVisibility) -> Self {
+        let Self { id, external_id, at, landing_url, referrer, ip, user_agent, country, device, sub_ids, params } =
+            self;
+        let visitor = Visitor { landing_url, referrer, ip, user_agent }.seen_by(visibility);
+        Self {
+            id,
+            external_id,
+            at,
+            landing_url: visitor.landing_url,
+            referrer: visitor.referrer,
+            ip: visitor.ip,
+            user_agent: visitor.user_agent,
+            country,
+            device,
+            sub_ids,
+            params,
+        }
+    }
+}
+
+impl BuyerData for ConversionFacts {
+    fn seen_by(self, visibility: BuyerVisibility) -> Self {
+        let Self {
+            id,
+            transaction_id,
+            revision,
+            goal,
+            status,
+            previous,
+            payout,
+            revenue,
+            sale,
+            customer_name,
+            customer_email,
+            plan_name,
+            plan_price,
+            purchase_id,
+            purchase_date,
+            occurred_at,
+            test,
+            tested_by_affiliate,
+        } = self;
+        Self {
+            id,
+            transaction_id,
+            revision,
+            goal,
+            status,
+            previous,
+            payout,
+            revenue,
+            sale,
+            customer_name: visibility.part(Personal::Name, customer_name),
+            customer_email: visibility.part(Personal::Email, customer_email),
+            plan_name,
+            plan_price,
+            purchase_id,
+            purchase_date,
+            occurred_at,
+            test,
+            tested_by_affiliate,
+        }
     }
 }
 
@@ -259,7 +405,7 @@ impl Click {
     pub fn facts(&self) -> ClickFacts {
         ClickFacts {
             id: self.id,
-            external_id: self.external_id.clone(),
+            external_id: self.known_external_id().map(str::to_owned),
             at: self.occurred_at,
             landing_url: self.landing_url.clone(),
             referrer: self.referrer.clone(),
@@ -293,6 +439,32 @@ impl Conversion {
             purchase_id: self.buyer.purchase_id.clone(),
             purchase_date: self.buyer.purchase_date,
             occurred_at: self.created_at,
+            test: self.is_test(),
+            tested_by_affiliate: matches!(self.test, Some(Tester::Affiliate(_))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conversion::samples;
+    use super::*;
+
+    #[test]
+    fn the_test_of_an_affiliate_reaches_only_its_own_postbacks() {
+        let conversion = samples::conversion();
+        let (own, other) = (conversion.affiliate_id, AffiliateId::new(Timestamp::from_millis(1)));
+        let party = PartyFacts { id: String::new(), name: String::new(), referral_code: None };
+        for (test, reaches_others) in
+            [(None, true), (Some(Tester::Program), true), (Some(Tester::Affiliate(own)), false)]
+        {
+            let conversion = Conversion { test, ..conversion.clone() };
+            let parties = Parties { affiliate: party.clone(), offer: party.clone() };
+            let event = Event::conversion_changed(&conversion, None, None, parties, conversion.created_at);
+            assert_eq!(event.is_test(), test.is_some());
+            for (owner, expected) in [(Some(own), true), (Some(other), reaches_others), (None, reaches_others)] {
+                assert_eq!(event.reaches(owner), expected, "{test:?} {owner:?}");
+            }
         }
     }
 }

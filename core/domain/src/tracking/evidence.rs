@@ -88,8 +88,7 @@ pub fn visitor_window(
     report: &Report,
     now: Timestamp,
 ) -> Option<(i64, ClickId, ClickId)> {
-    // An affiliate's own source reports the affiliate's own clicks.
-    let visitor = click.person.filter(|_| offer.counts_visitors() && !report.is_self_reported())?;
+    let visitor = click.person.filter(|_| offer.counts_visitors() && !report.counts_named_click())?;
     let at = time_of_purchase(report.buyer.purchase_date, now);
     let low = ClickId(floor_uuid(offer.terms.attribution.opens(at)));
     Some((visitor, low, ClickId(floor_uuid(at.plus(Duration::from_millis(1))))))
@@ -211,10 +210,14 @@ mod tests {
             status: None,
             amount: None,
             currency: None,
+            default_currency: None,
+            refund: None,
+            may_reopen: false,
             payout: None,
             revenue: None,
             buyer: Buyer::default(),
             reporter: None,
+            test: None,
         }
     }
 

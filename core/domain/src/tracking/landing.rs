@@ -3,7 +3,10 @@
 //! A link can't become an open redirect: macros are allowed only where they can't change scheme, host or port, and the
 //! visitor's parameters are only appended as parameters.
 
+use std::collections::HashSet;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use postrider_sdk::marks::{self, Piece};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
@@ -47,6 +50,11 @@ pub enum InvalidLandingUrl {
     /// With a macro that does not exist.
     #[error("{{{0}}} is not a macro of landing pages; use one of {list}", list = MACROS.join(", "))]
     UnknownMacro(String),
+    /// With a macro in another notation than `{click_id}`, also encoded; holds its text.
+    #[error(
+        "\"{0}\" is written like a macro of another system; write macros as {{click_id}}, {{affiliate_id}}, {{offer_id}} or {{sub1}} to {{sub10}}, with plain braces"
+    )]
+    ForeignMacro(String),
 }
 
 /// A validated landing page: filling it in can't fail and can't change its host.
@@ -57,8 +65,25 @@ impl LandingUrl {
     /// Validates the URL of a landing page.
     ///
     /// # Errors
-    /// The text is not an http or https URL, has a user name or password, a macro in scheme, host or port, or an unknown macro.
+    /// The text is not an http or https URL, has a user name or password, a macro in scheme, host or port, an unknown macro,
+    /// or a macro in another notation.
     pub fn parse(text: &str) -> Result<Self, InvalidLandingUrl> {
+        let url = Self::stored(text)?;
+        let is_foreign = |part: &str| {
+            part_in_our_notation(part).is_some_and(|ours| ours != part) || marks::is_unreplaced(&filled(part, |_| None))
+        };
+        match parts(text.trim()).into_iter().find(|(_, part)| is_foreign(part)) {
+            Some((_, foreign)) => Err(InvalidLandingUrl::ForeignMacro(foreign.chars().take(100).collect())),
+            None => Ok(url),
+        }
+    }
+
+    /// Reads a landing page that was stored. Earlier releases accepted macros in other notations: ours are understood, and
+    /// those of other systems stay.
+    ///
+    /// # Errors
+    /// The text is not an http or https URL, has a user name or password, a macro in scheme, host or port, or an unknown macro.
+    pub fn stored(text: &str) -> Result<Self, InvalidLandingUrl> {
         let text = text.trim();
         let url = Url::parse(text).map_err(|_| InvalidLandingUrl::NotAUrl(text.chars().take(200).collect()))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -77,10 +102,11 @@ impl LandingUrl {
         if authority.contains(['{', '}']) || host_has_macro {
             return Err(InvalidLandingUrl::MacroInHost);
         }
-        if let Some(unknown) = macros_in(text).find(|name| !MACROS.contains(name)) {
+        let text = in_our_notation(text);
+        if let Some(unknown) = macros_in(&text).find(|name| !MACROS.contains(name)) {
             return Err(InvalidLandingUrl::UnknownMacro(unknown.to_owned()));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text))
     }
 
     /// The URL with its macros.
@@ -88,10 +114,11 @@ impl LandingUrl {
         &self.0
     }
 
-    /// Replaces the macros by their values, each percent-encoded once, and appends `params`.
+    /// Replaces the macros by their values, each percent-encoded once, and appends the visitor's `params`, except those that
+    /// the page has itself: many shops read the last of two.
     pub fn fill<'a>(&self, value: impl Fn(&str) -> Option<&'a str>, params: &[(String, String)]) -> String {
         let mut out = filled(&self.0, value);
-        append_params(&mut out, params);
+        append_visitors(&mut out, params, "");
         // The stored text may contain spaces or letters that a header can't; the parsed form does not.
         Url::parse(&out).map_or(out, String::from)
     }
@@ -99,7 +126,7 @@ impl LandingUrl {
 
 impl LandingUrl {
     /// Another page of the same shop, with the parameters of this page that contain macros: the shop finds its click id
-    /// in them. Parameters of the deep link with the same names are removed.
+    /// in them. Parameters of the deep link and of the visitor with the same names are removed.
     pub(crate) fn fill_deep<'a>(
         &self,
         mut deep: Url,
@@ -112,14 +139,15 @@ impl LandingUrl {
         let ours: Vec<(String, String)> = carrying
             .flat_map(|pair| url::form_urlencoded::parse(pair.as_bytes()).into_owned().collect::<Vec<_>>())
             .collect();
-        let is_ours = |name: &str| ours.iter().any(|(known, _)| known == name);
+        let our_names: HashSet<_> = ours.iter().map(|(name, _)| read_name(name)).collect();
+        let is_ours = |name: &str| our_names.contains(&read_name(name));
         if deep.query_pairs().any(|(name, _)| is_ours(&name)) {
             let kept: Vec<_> = deep.query_pairs().into_owned().filter(|(name, _)| !is_ours(name)).collect();
             deep.query_pairs_mut().clear().extend_pairs(kept);
         }
         let mut out = String::from(deep);
         append_params(&mut out, &ours);
-        append_params(&mut out, params);
+        append_visitors(&mut out, params, &self.0);
         Url::parse(&out).map_or(out, String::from)
     }
 }
@@ -132,7 +160,7 @@ impl Serialize for LandingUrl {
 
 impl<'de> Deserialize<'de> for LandingUrl {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Self::parse(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+        Self::stored(&String::deserialize(from)?).map_err(serde::de::Error::custom)
     }
 }
 
@@ -163,10 +191,31 @@ pub fn with_fields(url: &str, fields: &[(String, String)]) -> String {
     Url::parse(&out).map_or(out, String::from)
 }
 
-fn append_params(url: &mut String, params: &[(String, String)]) {
+/// Appends the parameters of a visitor, except those that the URL or `page` has.
+fn append_visitors(url: &mut String, params: &[(String, String)], page: &str) {
     if params.is_empty() {
         return;
     }
+    let mut own = names_in(url);
+    own.extend(names_in(page));
+    append_params(url, params.iter().filter(|(name, _)| !own.contains(&read_name(name))));
+}
+
+/// The names of a URL's parameters, as [`read_name`] gives them.
+fn names_in(url: &str) -> HashSet<String> {
+    let page = url.split('#').next().unwrap_or_default();
+    let query = page.split_once('?').map(|(_, query)| query).unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes()).map(|(name, _)| read_name(&name)).collect()
+}
+
+/// The name under which a shop may read a parameter. Some ignore case; PHP reads `cid[]` as `cid`, and `a.b` as `a_b`.
+fn read_name(name: &str) -> String {
+    let name = name.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    let name = name.split(['[', '\0']).next().unwrap_or_default();
+    name.chars().map(|c| if matches!(c, '.' | ' ') { '_' } else { c }).flat_map(char::to_lowercase).collect()
+}
+
+fn append_params<'a>(url: &mut String, params: impl IntoIterator<Item = &'a (String, String)>) {
     let fragment = url.find('#').map(|at| url.split_off(at));
     for (name, value) in params {
         let last = url.chars().last();
@@ -180,6 +229,79 @@ fn append_params(url: &mut String, params: &[(String, String)]) {
         push_encoded(url, value);
     }
     url.push_str(&fragment.unwrap_or_default());
+}
+
+/// The parts of a URL after its host in which a macro can stand, with their positions: segments of the path, and names and
+/// values of parameters.
+fn parts(url: &str) -> Vec<(usize, &str)> {
+    let Some(start) = url.find("://").map(|at| at + 3) else { return Vec::new() };
+    let Some(start) = url[start..].find(['/', '?', '#']).map(|at| start + at) else { return Vec::new() };
+    // `=#{x}` is a macro, and `/#{x}` is a macro in the fragment.
+    let braced = url[start..].match_indices("#{").find(|(at, _)| !url[..start + at].ends_with('=')).map(|(at, _)| at);
+    let fragment = marks::fragment_at(&url[start..]).into_iter().chain(braced).min();
+    let fragment = fragment.map_or(url.len(), |at| start + at);
+    let after = (fragment + 1).min(url.len());
+    let mut parts = Vec::new();
+    let query = url[start..fragment].find('?').map_or(fragment, |at| start + at);
+    for (mut at, text) in [(start, &url[start..query]), (query, &url[query..fragment]), (after, &url[after..])] {
+        for pair in text.split(['/', '?', '&']) {
+            // A `=` in the path belongs to its segment.
+            let name = pair.find('=').filter(|_| at >= query);
+            match name {
+                Some(end) => parts.extend([(at, &pair[..end]), (at + end + 1, &pair[end + 1..])]),
+                None => parts.push((at, pair)),
+            }
+            at += pair.len() + 1;
+        }
+    }
+    parts
+}
+
+/// The URL with our macros as `{click_id}`, in any notation in which they were written.
+fn in_our_notation(url: &str) -> String {
+    let (mut out, mut done) = (String::with_capacity(url.len()), 0);
+    for (at, part) in parts(url) {
+        if let Some(ours) = part_in_our_notation(part) {
+            out.push_str(&url[done..at]);
+            out.push_str(&ours);
+            done = at + part.len();
+        }
+    }
+    out.push_str(&url[done..]);
+    out
+}
+
+/// The part with our macros as `{click_id}`; `None` if it has none.
+fn part_in_our_notation(part: &str) -> Option<String> {
+    // Browsers encode braces and brackets when a URL is copied, and some editors encode them once more.
+    let plain = [("%25", "%"), ("%7B", "{"), ("%7D", "}"), ("%5B", "["), ("%5D", "]"), ("%3C", "<"), ("%3E", ">")];
+    let decoded = plain.into_iter().fold(part.to_owned(), |text, (encoded, plain)| {
+        text.replace(encoded, plain).replace(&encoded.to_ascii_lowercase(), plain)
+    });
+    let whole = marks::whole(part).or_else(|| marks::whole(&decoded));
+    if let Some(name) = whole.and_then(|token| our_name(token.name)) {
+        return Some(format!("{{{name}}}"));
+    }
+    let (mut out, mut found) = (String::new(), false);
+    for piece in marks::pieces(&decoded) {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Token(token) => match our_name(token.name) {
+                Some(name) => {
+                    found = true;
+                    out.extend(["{", name, "}"]);
+                }
+                None => out.push_str(token.marked),
+            },
+        }
+    }
+    found.then_some(out)
+}
+
+/// Our macro of this name, in any case and without regard to underscores: `CLICKID`.
+fn our_name(name: &str) -> Option<&'static str> {
+    let letters = |text: &str| text.replace(['_', '-'], "").to_ascii_lowercase();
+    MACROS.into_iter().find(|known| letters(known) == letters(name))
 }
 
 /// Replaces every macro by its value, percent-encoded once.
@@ -247,6 +369,66 @@ mod tests {
             "https://shop.example/?utm=x%20y&next=https%3A%2F%2Fevil.example%2F#buy"
         );
         assert_eq!(fill("https://shop.example/?a=1", &[("b", "2")]), "https://shop.example/?a=1&b=2");
+    }
+
+    #[test]
+    fn a_visitor_cannot_repeat_a_parameter_of_the_page() {
+        let page = "https://shop.example/?cid={click_id}&R%45f=us#cid=1";
+        for name in ["cid", "CID", "c%69d", "cid[]", "cid[0]", " cid", "ref", "REF"] {
+            let name = url::form_urlencoded::parse(format!("{name}=x").as_bytes()).next().unwrap().0.into_owned();
+            assert_eq!(fill(page, &[(&name, "forged")]), "https://shop.example/?cid=06a5&R%45f=us#cid=1", "{name}");
+        }
+        assert_eq!(
+            fill(page, &[("cid2", "x")]),
+            "https://shop.example/?cid=06a5&R%45f=us&cid2=x#cid=1",
+            "other parameters are passed on"
+        );
+    }
+
+    #[test]
+    fn macros_in_another_notation_are_refused_and_understood_if_they_were_stored() {
+        let value = |name: &str| (name == "click_id").then_some("06a5");
+
+        for mark in [
+            "%7Bclick_id%7D",
+            "%7bclick_id%7d",
+            "[click_id]",
+            "${click_id}",
+            "%click_id%",
+            "%257Bclick_id%257D",
+            "__CLICK_ID__",
+            "{{click_id}}",
+            "##click_id##",
+            "#click_id#",
+            "!!!click_id!!!",
+            "[=click_id=]",
+            "{clickid}",
+            "{ click_id }",
+            "xxCLICKIDxx",
+        ] {
+            let text = format!("https://shop.example/p?a=1&cid={mark}&b=2#top");
+            assert!(LandingUrl::parse(&text).is_err(), "{mark}");
+            let filled = LandingUrl::stored(&text).unwrap().fill(value, &[]);
+            assert_eq!(filled, "https://shop.example/p?a=1&cid=06a5&b=2#top", "{mark}");
+        }
+        let stored = LandingUrl::stored("https://shop.example/%7Bclick_id%7D/?cid=x-%7Bclick_id%7D").unwrap();
+        assert_eq!(stored.fill(value, &[]), "https://shop.example/06a5/?cid=x-06a5");
+        for foreign in ["[subid]", "${campaign}", "%TRACKER%", "%5Bsub_id%5D", "##X##", "[=XID1=]", "x-${campaign}"] {
+            let refused = LandingUrl::parse(&format!("https://shop.example/?x={foreign}"));
+            let is_refusal =
+                matches!(refused, Err(InvalidLandingUrl::ForeignMacro(_) | InvalidLandingUrl::UnknownMacro(_)));
+            assert!(is_refusal, "{foreign}: {refused:?}");
+        }
+        for text in [
+            "https://shop.example/?filter[color]=red&x=50%25",
+            "https://shop.example/caf%C3%A9/%D0%B1?q=a+b",
+            "https://shop.example/a__b__c#section",
+            "https://shop.example/#{click_id}",
+            "https://shop.example/#/buy?cid={click_id}",
+        ] {
+            assert_eq!(LandingUrl::parse(text).unwrap().as_str(), text);
+        }
+        assert!(LandingUrl::stored("https://shop.example/?x=[subid]").is_ok(), "earlier releases stored it");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::tracking::link::Link;
 /// The query parameter that names a landing page of the offer.
 const LANDING_PAGE: &str = "lp";
 /// The query parameter that names any page on the hosts that the offer allows.
-const DEEP_LINK: &str = "url";
+pub(super) const DEEP_LINK: &str = "url";
 
 /// One page of the shop.
 #[derive(Clone, PartialEq, Eq, Debug)]

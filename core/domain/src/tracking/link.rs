@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive;
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::timestamp::Timestamp;
 
@@ -37,4 +38,23 @@ pub struct Link {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// When it was archived.
+    pub archived_at: Option<Timestamp>,
+}
+
+impl Link {
+    /// Whether visitors are redirected.
+    pub fn is_open(&self) -> bool {
+        self.status == LinkStatus::Active && self.archived_at.is_none()
+    }
+
+    /// Archives it. Repeating it has no effect.
+    pub fn archive(&mut self, now: Timestamp) {
+        archive::archive(&mut self.archived_at, &mut self.updated_at, now);
+    }
+
+    /// Restores it. Repeating it has no effect.
+    pub fn restore(&mut self, now: Timestamp) {
+        archive::restore(&mut self.archived_at, &mut self.updated_at, now);
+    }
 }

@@ -18,3 +18,4 @@ pub mod landing_choice;
 pub mod link;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod transaction;

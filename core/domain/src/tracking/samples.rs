@@ -27,6 +27,7 @@ pub fn offer(terms: Terms) -> Offer {
         minimum_withdrawal: None,
         created_at: AT,
         updated_at: AT,
+        archived_at: None,
     }
 }
 
@@ -41,6 +42,7 @@ pub fn link(offer: &Offer) -> Link {
         status: LinkStatus::Active,
         created_at: AT,
         updated_at: AT,
+        archived_at: None,
     }
 }
 

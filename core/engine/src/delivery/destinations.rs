@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use crate::Error;
 use crate::app::App;
-use domain::delivery::breaker::{Breaker, BreakerState};
 use domain::delivery::lane::LaneId;
+use domain::delivery::lane::breaker::{Breaker, BreakerState};
 use domain::ids::PostbackId;
 use domain::people::actor::Actor;
 

@@ -6,7 +6,7 @@
 //!    returned, to wait in the table (`storage/delivery/waiting_deliveries.rs`), so memory is bounded and no lane blocks
 //!    another.
 //! 3. `Lanes::next_with_place` (`in_flight.rs`): the delivery leaves the queue when there is a place in its lane, for
-//!    its destination, for its owner and in all (`domain/delivery/places.rs`).
+//!    its destination, for its owner and in all (`domain/delivery/lane/places.rs`).
 //! 4. `Lanes::record_outcome` (`breakers.rs`): the result of the request adjusts the number of places and opens or
 //!    closes the breaker.
 //! 5. `Drop` of `Place` (`in_flight.rs`), when the result is durable: the place is free again (`free`).
@@ -32,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use domain::delivery::lane::LaneId;
-use domain::delivery::places::Places;
+use domain::delivery::lane::places::Places;
 use domain::timestamp::Timestamp;
 
 use self::state::State;

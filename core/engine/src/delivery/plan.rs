@@ -4,15 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::delivery::adapter::fair_queue::Urgency;
 use domain::delivery::delivery::Reason;
-use domain::delivery::fair_queue::Urgency;
 use domain::delivery::postback::Postback;
+use domain::program::buyer_visibility::BuyerVisibility;
 use domain::timestamp::Timestamp;
+use domain::tracking::event::Event;
 use egress::Outgoing;
 use host::{Adapter, AdapterError, wire as contract};
 
 use super::adapters::{Availability, CallLine, Group, Subject};
 use super::secrets::{Destinations, Placeholders, SecretError, Vault};
+use super::wire;
 
 /// The name of the adapter's check that fails if the event lacks a value which the destination requires.
 const MISSING: &str = "missing";
@@ -23,17 +26,27 @@ pub struct Plan {
     pub adapter: Arc<Adapter>,
     pub binding: contract::Binding,
     pub secrets: Placeholders,
+    /// What its adapter gets of buyers.
+    buyers: BuyerVisibility,
 }
 
 impl Plan {
+    /// `buyers`: what affiliates see of buyers.
+    ///
     /// # Errors
     ///
     /// A secret of the configuration cannot be opened.
-    pub fn new(vault: &Vault, postback: Arc<Postback>, adapter: Arc<Adapter>) -> Result<Self, SecretError> {
+    pub fn new(
+        vault: &Vault,
+        buyers: BuyerVisibility,
+        postback: Arc<Postback>,
+        adapter: Arc<Adapter>,
+    ) -> Result<Self, SecretError> {
         let holder = postback.id.to_string();
         let (config, secrets) = vault.with_placeholders(&postback.config, &holder)?;
         let binding = contract::Binding { id: holder, config: config.to_string() };
-        Ok(Self { postback, adapter, binding, secrets })
+        let buyers = buyers.of_owner(postback.owner);
+        Ok(Self { postback, adapter, binding, secrets, buyers })
     }
 
     /// The plan of a postback whose adapter version is available.
@@ -41,12 +54,29 @@ impl Plan {
     /// # Errors
     ///
     /// The reason why its deliveries wait.
-    pub(crate) fn if_available(vault: &Vault, postback: Arc<Postback>, version: &Availability) -> Result<Self, Reason> {
+    pub(crate) fn if_available(
+        vault: &Vault,
+        buyers: BuyerVisibility,
+        postback: Arc<Postback>,
+        version: &Availability,
+    ) -> Result<Self, Reason> {
         match version {
             Availability::Waits(reason) => Err(reason.clone()),
-            Availability::Ready(adapter) => Self::new(vault, postback, adapter.clone())
+            Availability::Ready(adapter) => Self::new(vault, buyers, postback, adapter.clone())
                 .map_err(|error| Reason::new(error.code(), error.to_string())),
         }
+    }
+
+    /// The event as its adapter may see it. Postbacks of affiliates do not see the revenue, and of buyers only what the
+    /// program shows to affiliates.
+    pub fn event(&self, event: &Event) -> contract::Event {
+        let mut seen = wire::event(self.buyers.show(event.clone()));
+        if self.postback.owner.is_some()
+            && let Some(conversion) = &mut seen.conversion
+        {
+            conversion.revenue = None;
+        }
+        seen
     }
 
     /// The line in which the calls of its adapter queue.
@@ -82,10 +112,15 @@ impl Plan {
         self.postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span())
     }
 
+    /// Whether a check of the adapter is about a value that the destination requires.
+    pub(crate) fn is_required_value(check: &contract::Check) -> bool {
+        check.name == MISSING
+    }
+
     /// The reason, if the adapter skipped the event because a value is missing. Such a delivery is stored as
     /// cancelled, unlike others that an adapter skips, because people look for it.
     pub(crate) fn missing_value(&self, decision: contract::Decision) -> Option<Reason> {
-        let check = decision.checks.into_iter().find(|check| !check.passed && check.name == MISSING)?;
+        let check = decision.checks.into_iter().find(|check| !check.passed && Self::is_required_value(check))?;
         Some(Reason::new("value_missing", self.secrets.mask(&check.detail)))
     }
 }

@@ -9,15 +9,15 @@ use crate::Error;
 use crate::app::App;
 use crate::work_queue::Item;
 use domain::delivery::adapter::busy;
+use domain::delivery::adapter::fair_queue::Urgency;
 use domain::delivery::delivery::{Delivery, DeliveryState, EventDelivery, Reason};
-use domain::delivery::fair_queue::Urgency;
 use domain::delivery::postback::Postback;
 use domain::ids::EventId;
 use domain::timestamp::Timestamp;
 use domain::tracking::event::Event;
 use host::Session;
 
-use super::adapter_faults::review_faults_soon;
+use super::adapters::fault_review::review_faults_soon;
 use super::adapters::{Call, Calls, Faults, Group, Speed, key_of};
 use super::plan::Plan;
 use super::wire;
@@ -31,22 +31,16 @@ pub async fn decide(app: &App, events: &[Arc<Event>], now: Timestamp) -> Result<
         return Ok(Vec::new());
     }
     let versions = app.adapters.versions(postbacks.iter().map(key_of).collect()).await?;
+    let buyers = app.catalog.buyer_visibility().await?;
     let (pool, mut deliveries) = (app.adapters.pool(), Vec::new());
     let (mut calls, mut asked) = (Calls::new(), Vec::new());
     for postback in postbacks {
-        let admitted: Vec<_> = events
-            .iter()
-            .filter(|event| {
-                let status = event.facts.conversion.as_ref().map(|it| &it.status);
-                postback.rule.admits(event, status)
-            })
-            .cloned()
-            .collect();
+        let admitted: Vec<_> = events.iter().filter(|event| postback.admits(event)).cloned().collect();
         if admitted.is_empty() {
             continue;
         }
         let postback = Arc::new(postback);
-        match Plan::if_available(&app.vault, postback.clone(), versions.of(&postback)) {
+        match Plan::if_available(&app.vault, buyers, postback.clone(), versions.of(&postback)) {
             Ok(plan)
                 if pool.speed(&plan.line()) == Speed::Slow
                     || pool.room(&plan.line()) < admitted.len()
@@ -130,7 +124,7 @@ fn decide_one(
 ) -> Option<EventDelivery> {
     let postback = &plan.postback;
     let context = wire::context(now, 0, false, event.id.to_string());
-    let decided = session.decide(&context, &plan.binding, &wire::event(event, postback));
+    let decided = session.decide(&context, &plan.binding, &plan.event(event));
     faults.count(Call::Decide, postback, &decided);
     let wait = match decided {
         Ok(decision) => match plan.delay(&decision) {

@@ -69,6 +69,8 @@ pub fn named(name: &str) -> Option<Event> {
     }
     if let Some(conversion) = &mut event.facts.conversion {
         conversion.id = ConversionId(id);
+        // Cases show what real conversions look like.
+        conversion.test = false;
         event.conversion_id = Some(conversion.id);
     }
     Some(event)
@@ -122,6 +124,8 @@ fn conversion(status: Status, now: Timestamp) -> ConversionFacts {
         purchase_id: Some("test-purchase".to_owned()),
         purchase_date: Some(now),
         occurred_at: now,
+        test: true,
+        tested_by_affiliate: false,
     }
 }
 

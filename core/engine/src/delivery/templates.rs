@@ -72,6 +72,14 @@ pub fn list(filter: &Filter) -> Vec<&'static Template> {
     found.into_iter().map(|(_, _, template)| template).collect()
 }
 
+/// The templates whose postbacks look most like a pasted URL.
+pub fn recognise(url: &str) -> Vec<&'static Template> {
+    let outbound = all().iter().filter(|it| it.direction == Direction::Outbound);
+    let found: Vec<_> = outbound.filter_map(|it| Some((it.shared_parameters(url)?, it))).collect();
+    let most = found.iter().map(|(shared, _)| *shared).max().unwrap_or_default();
+    found.into_iter().filter(|(shared, _)| *shared == most).map(|(_, it)| it).collect()
+}
+
 /// The adapter of an outbound template, and the configuration with the values in `fields`.
 pub fn postback_of(id: &str, fields: &BTreeMap<String, String>) -> Result<(String, Value), Error> {
     let (template, filled) = fill(id, Direction::Outbound, fields)?;

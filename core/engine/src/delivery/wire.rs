@@ -2,10 +2,10 @@
 
 use domain::amounts::Money;
 use domain::delivery::delivery::AdapterLine;
-use domain::delivery::postback::Postback;
 use domain::inbound::inbound_request::RawRequest;
 use domain::inbound::notification::{Notification, NotificationAmount};
 use domain::inbound::source::Source;
+use domain::program::buyer_visibility::Shown;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::conversion::Status;
@@ -19,20 +19,10 @@ pub fn context(now: Timestamp, attempt: u32, dry_run: bool, idempotency_key: Str
     wire::Context { now: unix_ms(now), attempt, dry_run, idempotency_key }
 }
 
-/// The event as `postback` may see it. Postbacks of affiliates do not see the revenue.
-pub fn event(event: &Event, postback: &Postback) -> wire::Event {
-    let mut seen = whole_event(event);
-    if postback.owner.is_some()
-        && let Some(conversion) = &mut seen.conversion
-    {
-        conversion.revenue = None;
-    }
-    seen
-}
-
-/// The event with all its data.
-pub fn whole_event(event: &Event) -> wire::Event {
-    let facts = &event.facts;
+/// The event as its reader may see it.
+pub fn event(event: Shown<Event>) -> wire::Event {
+    let event = event.into_inner();
+    let facts = event.facts;
     wire::Event {
         id: event.id.to_string(),
         action: match event.action {
@@ -41,13 +31,13 @@ pub fn whole_event(event: &Event) -> wire::Event {
             Action::Conversion => wire::Action::Conversion,
             Action::Event => wire::Action::CustomEvent,
         },
-        name: facts.name.clone(),
+        name: facts.name,
         occurred_at: unix_ms(event.occurred_at),
-        affiliate: party(&facts.affiliate),
-        offer: Some(party(&facts.offer)),
-        click: facts.click.as_ref().map(click),
-        conversion: facts.conversion.as_ref().map(conversion),
-        attributes: fields(&facts.attributes),
+        affiliate: party(facts.affiliate),
+        offer: Some(party(facts.offer)),
+        click: facts.click.map(click_of),
+        conversion: facts.conversion.map(conversion),
+        attributes: owned_fields(facts.attributes),
     }
 }
 
@@ -65,13 +55,13 @@ pub(crate) fn log_lines(log: &[LogLine], secrets: &Placeholders) -> Vec<AdapterL
 
 /// An inbound request, with its query parsed.
 pub fn inbound_request(raw: &RawRequest) -> wire::InboundRequest {
-    let query = url::form_urlencoded::parse(raw.query.as_bytes());
     wire::InboundRequest {
         method: if raw.method == "POST" { wire::HttpMethod::Post } else { wire::HttpMethod::Get },
         path: raw.path.clone(),
-        query: query.map(|(name, value)| field(&name, value.into_owned())).collect(),
+        query: fields(&raw.query_pairs()),
         headers: fields(&raw.headers),
-        body: raw.body.clone(),
+        // A body that cannot be read was refused before.
+        body: raw.plain_body().unwrap_or_default().into_owned(),
         remote_ip: raw.remote_ip.map(|ip| ip.to_string()),
     }
 }
@@ -126,54 +116,63 @@ fn unix_ms(at: Timestamp) -> u64 {
 }
 
 fn fields(pairs: &[(String, String)]) -> Vec<wire::Field> {
-    pairs.iter().map(|(name, value)| field(name, value.clone())).collect()
+    owned_fields(pairs.to_vec())
+}
+
+fn owned_fields(pairs: Vec<(String, String)>) -> Vec<wire::Field> {
+    pairs.into_iter().map(|(name, value)| wire::Field { name, value }).collect()
 }
 
 fn field(name: &str, value: String) -> wire::Field {
     wire::Field { name: name.to_owned(), value }
 }
 
-fn party(party: &PartyFacts) -> wire::Party {
-    let code = party.referral_code.iter().map(|code| field("referral_code", code.clone()));
-    wire::Party { id: party.id.clone(), name: party.name.clone(), attributes: code.collect() }
+fn party(party: PartyFacts) -> wire::Party {
+    let code = party.referral_code.into_iter().map(|code| field("referral_code", code));
+    wire::Party { id: party.id, name: party.name, attributes: code.collect() }
 }
 
-/// A click as adapters see it.
-pub fn click(click: &ClickFacts) -> wire::Click {
+/// A click as its reader may see it.
+pub fn click(click: Shown<ClickFacts>) -> wire::Click {
+    click_of(click.into_inner())
+}
+
+fn click_of(click: ClickFacts) -> wire::Click {
     wire::Click {
         id: click.id.to_string(),
-        external_id: click.external_id.clone(),
+        external_id: click.external_id,
         at: unix_ms(click.at),
-        target_url: click.landing_url.clone(),
-        referrer: click.referrer.clone(),
-        ip: click.ip.clone(),
-        user_agent: click.user_agent.clone(),
-        country: click.country.clone(),
-        device: click.device.clone(),
-        sub_ids: fields(&click.sub_ids),
-        attributes: fields(&click.params),
+        target_url: click.landing_url,
+        referrer: click.referrer,
+        ip: click.ip,
+        user_agent: click.user_agent,
+        country: click.country,
+        device: click.device,
+        sub_ids: owned_fields(click.sub_ids),
+        attributes: owned_fields(click.params),
     }
 }
 
-fn conversion(it: &ConversionFacts) -> wire::Conversion {
+fn conversion(it: ConversionFacts) -> wire::Conversion {
     let attributes = [
         ("plan_price", it.plan_price.map(|price| price.to_string())),
-        ("purchase_id", it.purchase_id.clone()),
+        ("purchase_id", it.purchase_id),
         ("purchase_date", it.purchase_date.map(rfc3339_seconds)),
+        ("test", it.test.then(|| "true".to_owned())),
     ];
     wire::Conversion {
         id: it.id.to_string(),
-        transaction_id: it.transaction_id.clone(),
+        transaction_id: it.transaction_id,
         revision: it.revision.max(0).cast_unsigned(),
-        goal: it.goal.clone(),
+        goal: it.goal,
         status: status(&it.status),
         previous_status: it.previous.as_ref().map(status),
         payout: it.payout.map(money),
         revenue: it.revenue.map(money),
         sale: it.sale.map(money),
-        customer_name: it.customer_name.clone(),
-        customer_email: it.customer_email.clone(),
-        product_name: it.plan_name.clone(),
+        customer_name: it.customer_name,
+        customer_email: it.customer_email,
+        product_name: it.plan_name,
         occurred_at: unix_ms(it.occurred_at),
         attributes: attributes.into_iter().filter_map(|(name, value)| Some(field(name, value?))).collect(),
     }

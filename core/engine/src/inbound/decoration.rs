@@ -1,13 +1,13 @@
-//! Decoration: sources whose adapter has the capability `CLICK` add parameters to the landing URLs of clicks.
+//! Decoration: sources add parameters to the landing URLs of clicks. AffRank's session is added by a rule of its own; for
+//! other parameters an adapter with the capability `CLICK` is called.
 
 use std::sync::Arc;
 
 use crate::Error;
 use crate::app::App;
 use crate::catalog::ClickRequirements;
-use crate::delivery::adapter_faults::review_faults;
+use crate::delivery::adapters::fault_review::review_faults;
 use crate::delivery::adapters::{AdapterUse, Call, CallLine, Subject};
-use crate::delivery::secrets::SecretError;
 use crate::delivery::wire;
 use domain::ids::{AffiliateId, ClickId, OfferId};
 use domain::inbound::source::Source;
@@ -34,20 +34,25 @@ pub(super) async fn call_adapter(
     adapter: Arc<Adapter>,
     source: &Source,
     click: &Click,
-) -> Result<Result<Vec<contract::Field>, AdapterError>, SecretError> {
+) -> Result<Result<Vec<contract::Field>, AdapterError>, Error> {
     let context = wire::context(click.occurred_at, 1, false, click.id.to_string());
     let (binding, secrets) = wire::source_binding(&app.vault, source)?;
-    let click = wire::click(&click.facts());
+    let buyers = app.catalog.buyer_visibility().await?.of_owner(source.affiliate_id);
+    let click = wire::click(buyers.show(click.facts()));
     let (line, subject) = (CallLine::of(source.affiliate_id, &adapter), Subject::Source(Arc::new(source.clone())));
     let decorate = move || adapter.session().decorate_click(&context, &binding, &click);
     let fields = app.adapters.pool().ask_for(line, subject, decorate).await.flatten();
     Ok(fields.map_err(|error| secrets.redact(error)))
 }
 
-/// Adds the parameters of the affiliate's sources to the landing URL of a click. If a call fails, the parameters of
-/// that source are missing, and the click is recorded.
+/// Adds the parameters of the affiliate's sources to the landing URL of a click. A parameter that the URL has is neither
+/// repeated nor changed. If a call fails, the parameters of that source are missing, and the click is recorded.
 pub async fn decorate(app: &App, requirements: &ClickRequirements, click: &mut Click) {
     for source in requirements.decorating(click.affiliate_id) {
+        if let Some(parameter) = source.appended_session() {
+            append_session(click, parameter);
+            continue;
+        }
         match decoration(app, source, click).await {
             Ok(fields) => {
                 let fields: Vec<_> = fields.into_iter().map(|field| (field.name, field.value)).collect();
@@ -59,6 +64,14 @@ pub async fn decorate(app: &App, requirements: &ClickRequirements, click: &mut C
             }
         }
     }
+    if let Some(parameter) = requirements.first_session(click.affiliate_id) {
+        append_session(click, parameter);
+    }
+}
+
+fn append_session(click: &mut Click, parameter: &str) {
+    let session = [(parameter.to_owned(), click.id.to_string())];
+    click.landing_url = landing::with_fields(&click.landing_url, &session);
 }
 
 /// A sample click. The adapter of a changed source is called with it to find out whether the source decorates clicks.

@@ -2,17 +2,21 @@
 
 use sea_orm::DbErr;
 
+use crate::Error;
 use crate::app::App;
 use domain::inbound::notification::{ClickReference, Issue, Matched, Notification, PREFIX_MIN_CHARS};
 use domain::inbound::source::Source;
 use domain::tracking::click::Click;
 use domain::tracking::conversion::transaction_key;
+use domain::tracking::conversion_error::ConversionError;
+use domain::tracking::transaction::Identity;
 
 use super::stop::Stop;
 
 /// Why no click or conversion was found.
 enum MatchError {
     Issue(Issue),
+    Conversion(ConversionError),
     Database(DbErr),
 }
 
@@ -32,6 +36,7 @@ impl From<MatchError> for Stop {
     fn from(error: MatchError) -> Self {
         match error {
             MatchError::Issue(issue) => issue.into(),
+            MatchError::Conversion(error) => Error::from(error).into(),
             MatchError::Database(error) => error.into(),
         }
     }
@@ -41,7 +46,7 @@ impl From<MatchError> for Stop {
 pub async fn find(app: &App, source: &Source, notification: &Notification) -> Result<Matched, Stop> {
     Ok(match (&notification.click_id, &notification.transaction_id) {
         (Some(text), _) => find_click(app, source, text).await?,
-        (None, Some(id)) => find_conversion(app, source, id).await?,
+        (None, Some(id)) => find_conversion(app, source, id, notification.goal.as_deref()).await?,
         (None, None) => return Err(Issue::ClickIdMissing.into()),
     })
 }
@@ -156,16 +161,25 @@ impl Sessions {
     }
 }
 
-/// Finds the conversion with a transaction id. If there are several, the one that this source reported.
-async fn find_conversion(app: &App, source: &Source, transaction_id: &str) -> Result<Matched, MatchError> {
-    let key = transaction_key(transaction_id, Some(source.reporter()));
+/// Finds the conversion of a transaction id and goal. If several sources have the transaction id, it is the one that this
+/// source reported.
+async fn find_conversion(
+    app: &App,
+    source: &Source,
+    transaction_id: &str,
+    goal: Option<&str>,
+) -> Result<Matched, MatchError> {
+    let reporter = Some(source.reporter());
+    let key = transaction_key(transaction_id, reporter, None);
     let mut found = storage::tracking::conversions::list_by_transaction(app.db.reader(), &key).await?;
-    if found.len() > 1 {
-        found.retain(|it| it.reporter.is_some_and(|reporter| reporter.source_id == source.id));
-        if found.len() != 1 {
-            return Err(Issue::ConversionAmbiguous(transaction_id.to_owned()).into());
-        }
+    if found.iter().any(|it| it.source() == Some(source.id)) {
+        found.retain(|it| it.source() == Some(source.id));
     }
-    let conversion = found.pop().ok_or_else(|| Issue::ConversionNotThere(transaction_id.to_owned()))?;
-    Ok(Matched::Conversion(Box::new(conversion)))
+    let known: Vec<_> = found.iter().collect();
+    let chosen = match (Identity { transaction_id, goal, reporter }.choose(&known)) {
+        Err(ConversionError::TransactionAmbiguous(id)) => return Err(Issue::ConversionAmbiguous(id).into()),
+        chosen => chosen.map_err(MatchError::Conversion)?,
+    };
+    let conversion = chosen.ok_or_else(|| Issue::ConversionNotThere(transaction_id.to_owned()))?;
+    Ok(Matched::Conversion(Box::new(conversion.clone())))
 }

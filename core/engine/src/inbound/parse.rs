@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::app::App;
-use crate::delivery::adapter_faults::review_faults;
+use crate::delivery::adapters::fault_review::review_faults;
 use crate::delivery::adapters::{AdapterUse, Call, CallLine, Subject};
 use crate::delivery::secrets::SecretError;
 use crate::delivery::wire;

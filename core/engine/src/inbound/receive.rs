@@ -41,19 +41,22 @@ impl Received {
     }
 }
 
-/// Whether a source that is not archived has this key.
-pub async fn is_source(app: &App, key: &str) -> Result<bool, Error> {
-    Ok(find_source(app, key).await?.is_some())
-}
-
 async fn find_source(app: &App, key: &str) -> Result<Option<Source>, DbErr> {
     Ok(storage::inbound::sources::find_by_key(app.db.reader(), key).await?.filter(|it| it.archived_at.is_none()))
 }
 
-/// Stores and processes a request to a source. `None`: no source has this key.
-pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Received>, Error> {
+/// Stores and processes a request to a source. `is_complete`: whether its body arrived whole. `None`: no source has this
+/// key.
+pub async fn receive(app: &App, key: &str, raw: RawRequest, is_complete: bool) -> Result<Option<Received>, Error> {
     let Some(source) = find_source(app, key).await? else { return Ok(None) };
-    let refusal = guard(app, &source, &raw);
+    let refusal = match is_complete {
+        true => guard(app, &source, &raw),
+        false => Some(OutcomeDetails::new(
+            Outcome::Refused,
+            "incomplete_body",
+            "the request body was incomplete; have the network send it again",
+        )),
+    };
     let raw = raw.without_key(key, source.settings.guards.hmac.is_some());
     if let Some(refusal) = refusal {
         return refuse(app, &source, raw, refusal).await.map(Some);
@@ -67,7 +70,7 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Rec
 /// cannot be opened, the request is stored, and its guards are checked later.
 fn guard(app: &App, source: &Source, raw: &RawRequest) -> Option<OutcomeDetails> {
     let guards = app.vault.open_guards(&source.settings.guards, &source.id.to_string()).ok()?;
-    admission::refusal(source, &guards, raw)
+    admission::refusal(source, &guards, raw, app.clock.now())
 }
 
 /// The number of refused requests that are stored per minute, from one peer to one source.
@@ -121,7 +124,7 @@ pub(super) async fn process(
     let Leased { it: mut request, lease } = leased;
     let span = span(&request);
     async {
-        let Parsed { result, notifications, reply, adapter_log } = match rejection(app, source, &request.raw).await? {
+        let Parsed { result, notifications, reply, adapter_log } = match rejection(app, source, &request).await? {
             Some(rejection) => Parsed::ended(rejection, Vec::new()),
             None => parse::parse(app, source, &request).await?,
         };
@@ -145,12 +148,16 @@ fn span(request: &InboundRequest) -> Span {
 }
 
 /// The reason why a stored request is not passed to the adapter.
-async fn rejection(app: &App, source: &Source, raw: &RawRequest) -> Result<Option<OutcomeDetails>, Error> {
+pub(super) async fn rejection(
+    app: &App,
+    source: &Source,
+    request: &InboundRequest,
+) -> Result<Option<OutcomeDetails>, Error> {
     let guards = match app.vault.open_guards(&source.settings.guards, &source.id.to_string()) {
         Ok(guards) => guards,
         Err(error) => return Ok(Some(unreadable(&error))),
     };
-    match admission::rejection(source, &guards, raw) {
+    match admission::rejection(source, &guards, &request.raw, request.received_at) {
         Some(rejection) => Ok(Some(rejection)),
         None => suspended(app, source).await,
     }

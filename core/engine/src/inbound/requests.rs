@@ -8,14 +8,14 @@ use crate::program::quota;
 use domain::delivery::lease::Leased;
 use domain::ids::InboundRequestId;
 use domain::inbound::inbound_request::InboundRequest;
-use domain::inbound::notification::Outcome;
+use domain::inbound::notification::{Notification, Outcome};
 use domain::inbound::source::Source;
 use domain::people::actor::Actor;
 use domain::people::changes::Changed;
 use storage::base::page::{Page, PageRequest};
 use storage::inbound::inbound_requests::Filter;
 
-use super::{receive, sources};
+use super::{parse, receive, sources};
 
 /// A request and the secrets that must be masked in it.
 #[derive(Clone, Debug)]
@@ -65,6 +65,20 @@ pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<Reques
     let request = visible.ok_or_else(|| Error::not_found("inbound request", id))?;
     let source = storage::inbound::sources::find(app.db.reader(), request.source_id).await?;
     Ok(RequestWithSecrets::of(app, request, source.as_ref()))
+}
+
+/// Reads the notifications of a request with the present adapter and configuration of its source, and records nothing.
+/// Empty if the request is not passed to the adapter, or if the adapter finds none.
+pub async fn read_again(app: &App, actor: Actor, id: InboundRequestId) -> Result<Vec<Notification>, Error> {
+    let known = get(app, actor, id).await?;
+    let source = match sources::find(app, actor, known.request.source_id).await {
+        Err(Error::NotFound { .. }) => return Ok(Vec::new()),
+        found => found?,
+    };
+    match receive::rejection(app, &source, &known.request).await? {
+        Some(_) => Ok(Vec::new()),
+        None => Ok(parse::parse(app, &source, &known.request).await?.notifications),
+    }
 }
 
 /// Lists the requests that the caller may see.

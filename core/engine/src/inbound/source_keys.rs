@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::delivery::sealed;
+use crate::delivery::secrets::sealed;
 use domain::ids::{AffiliateId, SourceId};
 use domain::inbound::source::SourceKey;
 use storage::inbound::sources::ReadableKey;

@@ -41,6 +41,9 @@ impl From<Error> for Stop {
         let refused = |code: &str| Self::Outcome(OutcomeDetails::new(Outcome::Refused, code, error.to_string()));
         match &error {
             Error::Conversion(ConversionError::UnknownClick(id)) => Issue::ClickNotThere(id.clone()).into(),
+            Error::Conversion(it @ ConversionError::RefundWithoutSale(_)) => {
+                Issue::RefundWithoutSale(it.to_string()).into()
+            }
             Error::Conversion(it) => refused(it.code()),
             Error::IllegalMove(it) => refused(it.code()),
             _ => Self::Failed(error),

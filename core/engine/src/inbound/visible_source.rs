@@ -1,7 +1,7 @@
 //! Sources in the form in which callers may see them, with their addresses.
 
 use crate::app::App;
-use crate::delivery::sealed;
+use crate::delivery::secrets::sealed;
 use crate::delivery::templates;
 use domain::inbound::source::Source;
 use domain::people::actor::Actor;

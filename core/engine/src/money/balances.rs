@@ -10,6 +10,7 @@ use crate::Error;
 use crate::app::App;
 use crate::program::affiliates;
 use domain::amounts::Currency;
+use domain::archive::ArchivedFilter;
 use domain::ids::{AffiliateId, floor_uuid};
 use domain::money::exchange::ExchangeRate;
 use domain::money::statement::{AccountSums, StatementLine};
@@ -40,7 +41,8 @@ pub async fn list(
     if !actor.confine(&mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let affiliates = storage::program::affiliates::list(app.db.lists(), affiliate_id, None, page).await?;
+    let affiliates =
+        storage::program::affiliates::list(app.db.lists(), affiliate_id, None, ArchivedFilter::Any, page).await?;
     let ids: Vec<_> = affiliates.items.iter().map(|it| it.id).collect();
     let found = storage::money::balances::find(app.db.reader(), &ids).await?;
     let currencies: BTreeSet<Currency> = found.keys().map(|(_, currency)| *currency).collect();

@@ -2,7 +2,8 @@
 
 use crate::Error;
 use crate::app::App;
-use domain::ids::EarningId;
+use domain::amounts::Currency;
+use domain::ids::{AffiliateId, EarningId};
 use domain::money::earning::{Earning, EarningKind};
 use domain::people::actor::Actor;
 use storage::base::page::{Page, PageRequest};
@@ -33,4 +34,18 @@ pub async fn list(
 fn visible_to(actor: Actor, earning: Earning) -> Earning {
     let hides = earning.kind == EarningKind::Commission && !actor.is_staff();
     Earning { conversion_id: earning.conversion_id.filter(|_| !hides), ..earning }
+}
+
+/// The pending earning of an affiliate in a currency whose hold ends first, as the caller may see it.
+pub async fn next_release(
+    app: &App,
+    actor: Actor,
+    affiliate: AffiliateId,
+    currency: Currency,
+) -> Result<Option<Earning>, Error> {
+    if !actor.may_see(affiliate) {
+        return Ok(None);
+    }
+    let found = storage::money::earnings::find_next_of(app.db.reader(), affiliate, currency).await?;
+    Ok(found.map(|earning| visible_to(actor, earning)))
 }

@@ -70,6 +70,14 @@ pub async fn set(
     Ok(ChangeOutcome::Done(changed))
 }
 
+/// Validates payout details without storing them.
+///
+/// # Errors
+/// What is wrong with them, with the path of each field.
+pub async fn check(app: &App, method: &str, given: &Fields) -> Result<(), Error> {
+    accept(app.db.reader(), method, given).await.map(|_| ())
+}
+
 /// Deletes payout details and returns them.
 pub async fn remove(
     app: &App,
@@ -141,7 +149,7 @@ pub async fn change_of_link(app: &App, token: &str) -> Result<Proposal, Error> {
 }
 
 /// The title of a field in the schema of the method, or its name in words.
-fn label(method: &PayoutMethod, name: &str) -> String {
+pub fn label(method: &PayoutMethod, name: &str) -> String {
     if let Some(title) = method.schema["properties"][name]["title"].as_str() {
         return title.to_owned();
     }

@@ -20,7 +20,7 @@ pub const CHUNK: usize = 500;
 
 /// Releases due earnings, one chunk at most. Returns how many earnings it released or deferred. If the chunk fails,
 /// each affiliate is released separately, so that an error affects one affiliate only.
-pub(crate) async fn release_due(app: &App) -> Result<usize, DbErr> {
+pub async fn release_due(app: &App) -> Result<usize, DbErr> {
     match release_chunk(app, None).await {
         Err(error) if !is_outage(&error) => {
             tracing::warn!(%error, "Releasing a chunk of earnings failed; releasing each affiliate separately");

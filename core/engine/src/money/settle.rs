@@ -10,7 +10,6 @@ use crate::catalog::Catalog;
 use domain::ids::{AffiliateId, ConversionId, EarningId};
 use domain::money::earning::{self, Balances, Earning};
 use domain::money::{ledger, release, settlement};
-use domain::program::affiliate::AffiliateStatus;
 use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::{Conversion, Status};
@@ -18,8 +17,8 @@ use domain::tracking::conversion::{Conversion, Status};
 /// A conversion after a change, whose earnings are to be posted.
 pub struct ToSettle<'a> {
     pub conversion: &'a Conversion,
-    /// Whether the conversion was approved before this transaction. If so, its earnings are stored.
-    pub was_approved: bool,
+    /// Whether the conversion may have been approved before this transaction. If so, its earnings are stored.
+    pub may_have_earned: bool,
     /// When it was changed.
     pub at: Timestamp,
 }
@@ -35,7 +34,7 @@ pub async fn settle_earnings(
     now: Timestamp,
 ) -> Result<Vec<Earning>, Error> {
     let known: BTreeSet<ConversionId> =
-        changes.iter().filter(|it| it.was_approved).map(|it| it.conversion.id).collect();
+        changes.iter().filter(|it| it.may_have_earned).map(|it| it.conversion.id).collect();
     let stored = storage::money::earnings::lock_of_conversions(tx, &known).await?;
     let mut keys: BTreeSet<_> = stored.values().flat_map(|it| earning::balances_of(it)).collect();
     let mut shares = HashMap::<ConversionId, Vec<Commission>>::new();
@@ -97,7 +96,7 @@ pub async fn settle_earnings(
     Ok(new)
 }
 
-/// The second-tier commissions for an earning of `affiliate`. A suspended parent affiliate gets no commission; the
+/// The second-tier commissions for an earning of `affiliate`. A suspended or archived parent affiliate gets none; the
 /// affiliates above it get theirs.
 async fn commissions_for(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Commission>, DbErr> {
     let settings = catalog.sub_affiliate_settings().await?;
@@ -110,7 +109,7 @@ async fn commissions_for(catalog: &Catalog, affiliate: AffiliateId) -> Result<Ve
             break;
         }
         let parent = catalog.affiliate(id).await?;
-        if parent.is_some_and(|it| it.status == AffiliateStatus::Active) {
+        if parent.is_some_and(|it| it.is_active()) {
             commissions.extend(settings.commission(level, id));
         }
         below = id;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::Error;
 use crate::app::App;
+use crate::people::outbox;
 use domain::amounts::{ACCOUNT_MAX, Currency};
 use domain::ids::{WithdrawalBatchId, WithdrawalId};
 use domain::money::payment_file::{self, Payment, PaymentFile};
@@ -193,8 +194,9 @@ pub async fn apply_results(
     }
     let changed: Vec<_> = changed.iter().filter_map(|id| withdrawals.get(id)).collect();
     let balances = lock_balances(&tx, &changed).await?;
-    save_and_post(&tx, &changed, balances, now).await?;
+    save_and_post(app, &tx, &changed, balances, now).await?;
     tx.commit().await?;
+    outbox::wake_worker(app);
     let progress = progress_of(app, id).await?;
     Ok((effects, progress))
 }

@@ -6,12 +6,14 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use crate::Error;
 use crate::app::App;
+use crate::people::{chosen_mails, outbox};
 use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, WithdrawalId};
 use domain::money::earning::Balances;
+use domain::money::payout_method::PayoutMethod;
 use domain::money::withdrawal::{
-    Applied, RequestedAmount, SAME_CLICK, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price,
-    step,
+    Applied, Minimum, RequestedAmount, SAME_CLICK, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings,
+    highest_minimum, price, step,
 };
 use domain::money::{ledger, postings};
 use domain::people::actor::Actor;
@@ -50,10 +52,7 @@ pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Res
     if !actor.may_see(affiliate_id) {
         return Err(unknown());
     }
-    let of_offers = match app.catalog.has_minimums(request.currency).await? {
-        true => storage::program::offers::find_highest_minimum(app.db.reader(), affiliate_id, request.currency).await?,
-        false => None,
-    };
+    let of_offers = minimum_of_offers(app, affiliate_id, request.currency).await?;
     let tx = app.db.begin().await?;
     let affiliate = storage::program::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
     let method = payout_methods::named(&tx, &request.method).await?;
@@ -107,6 +106,40 @@ pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Res
     Ok(RequestOutcome::Created(WithdrawalWithDebt { withdrawal, debt: None }))
 }
 
+async fn minimum_of_offers(app: &App, affiliate_id: AffiliateId, currency: Currency) -> Result<Option<Minimum>, DbErr> {
+    match app.catalog.has_minimums(currency).await? {
+        true => storage::program::offers::find_highest_minimum(app.db.reader(), affiliate_id, currency).await,
+        false => Ok(None),
+    }
+}
+
+/// The terms of a withdrawal by one method, before it is requested.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub minimum: Money,
+    /// Amount and fee of the request, or why it would be refused.
+    pub price: Result<(Money, Money), WithdrawalError>,
+}
+
+/// What a withdrawal of `amount` by `method` would cost. `available` and `debt` are the present balance.
+///
+/// # Errors
+/// The method does not pay in the currency.
+pub async fn terms(
+    app: &App,
+    affiliate_id: AffiliateId,
+    method: &PayoutMethod,
+    amount: RequestedAmount,
+    (available, debt): (Money, Money),
+) -> Result<Terms, Error> {
+    let currency = available.currency;
+    let program = settings(app).await?.minimum(currency);
+    let of_offers = minimum_of_offers(app, affiliate_id, currency).await?;
+    let minimums: Vec<_> = program.into_iter().chain(of_offers).collect();
+    let minimum = highest_minimum(method, currency, &minimums)?.amount.of(currency);
+    Ok(Terms { minimum, price: price(method, amount, available, debt, &minimums) })
+}
+
 /// A withdrawal and the debt of its affiliate.
 #[derive(Clone, Debug)]
 pub struct WithdrawalWithDebt {
@@ -142,7 +175,7 @@ pub async fn approve_or_pay(
     let now = app.clock.now();
     let before = withdrawal.clone();
     let applied = withdrawal.approve_or_pay(wanted, debt, despite_debt, &actor.name(), now)?;
-    commit_step(tx, &withdrawal, applied, balances, now).await?;
+    commit_step(app, tx, &withdrawal, applied, balances, now).await?;
     let with_debt = |withdrawal: Withdrawal| WithdrawalWithDebt {
         debt: Some(debt).filter(|debt| debt.micros > 0 && !withdrawal.status.settles()),
         withdrawal,
@@ -165,12 +198,13 @@ pub async fn return_to_balance(
     let before = withdrawal.clone();
     let applied = withdrawal.change_status(wanted, &actor.name(), now).map_err(StepError::from)?;
     let balances = lock_balances(&tx, &[&withdrawal]).await?;
-    commit_step(tx, &withdrawal, applied, balances, now).await?;
+    commit_step(app, tx, &withdrawal, applied, balances, now).await?;
     let now = load_debt(app, withdrawal).await?;
     Ok(Changed::new(WithdrawalWithDebt { withdrawal: before, debt: now.debt }, now))
 }
 
 async fn commit_step(
+    app: &App,
     tx: DatabaseTransaction,
     withdrawal: &Withdrawal,
     applied: Applied,
@@ -180,8 +214,9 @@ async fn commit_step(
     match applied {
         Applied::Already => tx.rollback().await?,
         Applied::Now => {
-            save_and_post(&tx, &[withdrawal], balances, now).await?;
+            save_and_post(app, &tx, &[withdrawal], balances, now).await?;
             tx.commit().await?;
+            outbox::wake_worker(app);
         }
     }
     Ok(())
@@ -233,8 +268,9 @@ pub async fn approve_many(
         answers.push((*id, answer));
     }
     let changed: Vec<_> = changed.iter().filter_map(|id| found.get(id)).collect();
-    save_and_post(&tx, &changed, Balances::new(), now).await?;
+    save_and_post(app, &tx, &changed, Balances::new(), now).await?;
     tx.commit().await?;
+    outbox::wake_worker(app);
     Ok(answers)
 }
 
@@ -244,8 +280,10 @@ pub async fn lock_balances(tx: &impl ConnectionTrait, changed: &[&Withdrawal]) -
     storage::money::ledger::lock_balances(tx, &moving.map(|it| (it.affiliate_id, it.amount.currency)).collect()).await
 }
 
-/// Saves changed withdrawals and posts their money to the balances of [`lock_balances`].
+/// Saves changed withdrawals, posts their money to the balances of [`lock_balances`], and notifies the people of their
+/// affiliates.
 pub(crate) async fn save_and_post(
+    app: &App,
     tx: &impl ConnectionTrait,
     changed: &[&Withdrawal],
     mut balances: Balances,
@@ -262,7 +300,7 @@ pub(crate) async fn save_and_post(
         // The transaction must be rolled back: the withdrawals would not agree with the ledger.
         return Err(DbErr::Custom("a step of a withdrawal has a posting already".into()).into());
     }
-    Ok(())
+    Ok(chosen_mails::withdrawals_changed(app, tx, changed, now).await?)
 }
 
 /// Reads a withdrawal that the caller may see.

@@ -4,6 +4,7 @@
 //! outcome is added afterwards ([`conclude`]). A missing outcome is shown as unknown. An actor that becomes known by
 //! the request itself, with a password or a link, is recorded in the transaction of the change ([`record`]).
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
@@ -110,8 +111,9 @@ pub async fn list(app: &App, filter: Filter, page: PageRequest) -> Result<Page<R
     Ok(storage::people::audit::list(app.db.lists(), filter, page).await?)
 }
 
-/// The minimum age of records that can be deleted, in days. So a stolen session cannot be used to remove its traces.
-const PRUNED_DAYS_MIN: u32 = 30;
+/// The age of records that can be deleted, in days. Because of the minimum, a stolen session cannot be used to remove its
+/// traces. The maximum is a century, so that the time is one that can be written.
+const PRUNED_DAYS: RangeInclusive<u32> = 30..=36_500;
 /// The maximum number of records that one transaction deletes.
 const PRUNED_AT_ONCE: u64 = 1_000;
 /// The maximum number of records that one request deletes.
@@ -130,10 +132,11 @@ pub struct Pruned {
 /// records that no such row covers.
 ///
 /// # Errors
-/// `older_than_days` is less than 30.
+/// `older_than_days` is less than 30, or more than 36,500.
 pub async fn prune(app: &App, actor: Actor, older_than_days: u32) -> Result<Pruned, Error> {
-    if older_than_days < PRUNED_DAYS_MIN {
-        let message = format!("must be at least {PRUNED_DAYS_MIN}; more recent records cannot be deleted");
+    if !PRUNED_DAYS.contains(&older_than_days) {
+        let (min, max) = PRUNED_DAYS.into_inner();
+        let message = format!("must be {min} to {max}; more recent records cannot be deleted");
         return Err(Error::invalid("/older_than_days", message));
     }
     let now = app.clock.now();

@@ -1,6 +1,7 @@
 //! Mail: sends messages through SMTP, or writes them to a folder if no server is configured. No log line contains an
 //! address.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Settings;
 use domain::ids::MailId;
+use domain::people::preferences::Language;
 
 /// The kinds of messages. Their texts are embedded in the program.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -38,6 +40,13 @@ pub enum MailKind {
     DestinationPaused,
     DestinationStillPaused,
     DestinationResumed,
+    PostbackFailing,
+    WithdrawalApproved,
+    WithdrawalPaid,
+    WithdrawalRefused,
+    WithdrawalFailed,
+    WithdrawalReturned,
+    WeeklySummary,
 }
 
 impl MailKind {
@@ -61,16 +70,77 @@ impl MailKind {
             Self::DestinationPaused => include_str!("../../assets/mail/destination_paused.txt"),
             Self::DestinationStillPaused => include_str!("../../assets/mail/destination_still_paused.txt"),
             Self::DestinationResumed => include_str!("../../assets/mail/destination_resumed.txt"),
+            Self::PostbackFailing => include_str!("../../assets/mail/postback_failing.txt"),
+            Self::WithdrawalApproved => include_str!("../../assets/mail/withdrawal_approved.txt"),
+            Self::WithdrawalPaid => include_str!("../../assets/mail/withdrawal_paid.txt"),
+            Self::WithdrawalRefused => include_str!("../../assets/mail/withdrawal_refused.txt"),
+            Self::WithdrawalFailed => include_str!("../../assets/mail/withdrawal_failed.txt"),
+            Self::WithdrawalReturned => include_str!("../../assets/mail/withdrawal_returned.txt"),
+            Self::WeeklySummary => include_str!("../../assets/mail/weekly_summary.txt"),
         }
     }
 
-    /// Fills in the subject and the text. A name comes from another person, so it is never part of a header.
-    pub fn render(self, name: &str, site: &str, link: &str) -> (String, String) {
-        let (subject, text) = self.template().split_once("\n\n").expect("a template has a subject and a text");
-        let subject = subject.strip_prefix("Subject: ").expect("a template begins with the subject");
-        let text = text.replace("{{site}}", site).replace("{{link}}", link).replace("{{name}}", name);
-        (subject.to_owned(), text)
+    /// The template in German, of messages that a person chooses to get.
+    fn german(self) -> Option<&'static str> {
+        Some(match self {
+            Self::DestinationPaused => include_str!("../../assets/mail/de/destination_paused.txt"),
+            Self::DestinationStillPaused => include_str!("../../assets/mail/de/destination_still_paused.txt"),
+            Self::DestinationResumed => include_str!("../../assets/mail/de/destination_resumed.txt"),
+            Self::PostbackFailing => include_str!("../../assets/mail/de/postback_failing.txt"),
+            Self::WithdrawalApproved => include_str!("../../assets/mail/de/withdrawal_approved.txt"),
+            Self::WithdrawalPaid => include_str!("../../assets/mail/de/withdrawal_paid.txt"),
+            Self::WithdrawalRefused => include_str!("../../assets/mail/de/withdrawal_refused.txt"),
+            Self::WithdrawalFailed => include_str!("../../assets/mail/de/withdrawal_failed.txt"),
+            Self::WithdrawalReturned => include_str!("../../assets/mail/de/withdrawal_returned.txt"),
+            Self::WeeklySummary => include_str!("../../assets/mail/de/weekly_summary.txt"),
+            _ => return None,
+        })
     }
+
+    /// Fills in the subject and the text. A name comes from another person, so it is never part of a header: a subject
+    /// gets only amounts and dates.
+    pub fn render(self, language: Language, fill: &Fill<'_>) -> (String, String) {
+        let template = match language {
+            Language::De => self.german().unwrap_or_else(|| self.template()),
+            Language::En => self.template(),
+        };
+        let (subject, text) = template.split_once("\n\n").expect("a template has a subject and a text");
+        let mut subject = subject.strip_prefix("Subject: ").expect("a template begins with the subject").to_owned();
+        for name in SUBJECT_VALUES {
+            let value = fill.values.get(name).map(String::as_str).unwrap_or_default();
+            subject = subject.replace(&format!("{{{{{name}}}}}"), value);
+        }
+        (subject, filled(text, fill))
+    }
+}
+
+/// The values that a subject may have. They are made by this program.
+const SUBJECT_VALUES: [&str; 3] = ["amount", "from", "until"];
+
+/// What a template is filled with.
+pub struct Fill<'a> {
+    pub name: &'a str,
+    pub site: &'a str,
+    pub link: &'a str,
+    pub values: &'a BTreeMap<String, String>,
+}
+
+/// Replaces each `{{name}}` of a template. Values are not searched for further names.
+fn filled(template: &str, fill: &Fill<'_>) -> String {
+    let mut parts = template.split("{{");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once("}}").expect("every name of a template is closed");
+        match name {
+            "name" => text.push_str(fill.name),
+            "site" => text.push_str(fill.site),
+            "link" => text.push_str(fill.link),
+            "choices" => text.push_str(&format!("{}/account/notifications", fill.site)),
+            value => text.push_str(fill.values.get(value).map(String::as_str).unwrap_or_default()),
+        }
+        text.push_str(rest);
+    }
+    text
 }
 
 /// Sends messages, or writes them to files.
@@ -200,24 +270,67 @@ fn host_of(public_url: &str) -> String {
 mod tests {
     use super::*;
 
+    const ALL: [MailKind; 24] = [
+        MailKind::Register,
+        MailKind::AccountExists,
+        MailKind::Invite,
+        MailKind::Reset,
+        MailKind::PasswordChanged,
+        MailKind::ConfirmEmail,
+        MailKind::EmailChanged,
+        MailKind::Approved,
+        MailKind::PayoutDetailsChanged,
+        MailKind::ConfirmPayoutDetails,
+        MailKind::ApiKeyCreated,
+        MailKind::SecondFactorOn,
+        MailKind::SecondFactorOff,
+        MailKind::RecoveryCodesRenewed,
+        MailKind::DestinationPaused,
+        MailKind::DestinationStillPaused,
+        MailKind::DestinationResumed,
+        MailKind::PostbackFailing,
+        MailKind::WithdrawalApproved,
+        MailKind::WithdrawalPaid,
+        MailKind::WithdrawalRefused,
+        MailKind::WithdrawalFailed,
+        MailKind::WithdrawalReturned,
+        MailKind::WeeklySummary,
+    ];
+
+    const VALUES: [&str; 14] = [
+        "amount",
+        "net",
+        "note",
+        "count",
+        "postback",
+        "since",
+        "reason",
+        "from",
+        "until",
+        "clicks",
+        "clicks_before",
+        "conversions",
+        "conversions_before",
+        "earned",
+    ];
+
     #[test]
     fn every_letter_has_a_subject_and_no_gap() {
-        for kind in [
-            MailKind::Register,
-            MailKind::AccountExists,
-            MailKind::Invite,
-            MailKind::Reset,
-            MailKind::PasswordChanged,
-            MailKind::ConfirmEmail,
-            MailKind::EmailChanged,
-            MailKind::Approved,
-            MailKind::PayoutDetailsChanged,
-            MailKind::ConfirmPayoutDetails,
-            MailKind::ApiKeyCreated,
-        ] {
-            let (subject, text) = kind.render("Ada {{link}}", "https://a.example", "https://a.example/x");
-            assert!(!subject.is_empty() && text.contains("https://a.example"), "{text}");
+        let values = VALUES.iter().chain(&["earned_before"]).map(|name| ((*name).to_owned(), format!("<{name}>")));
+        let values: BTreeMap<_, _> = values.collect();
+        let site = "https://a.example";
+        let fill = Fill { name: "Ada {{link}}", site, link: "https://a.example/x", values: &values };
+        for (kind, language) in ALL.into_iter().flat_map(|kind| Language::ALL.map(|language| (kind, language))) {
+            let (subject, text) = kind.render(language, &fill);
+            assert!(!subject.is_empty() && !subject.contains("{{") && !subject.contains("Ada"), "{subject}");
+            assert!(text.contains(site), "{text}");
             assert_eq!(text.matches("{{").count(), text.matches("Ada {{link}}").count(), "{text}");
+            assert!(!text.contains(" ()"), "{text}");
+            assert_eq!(
+                kind.german().is_some(),
+                text.contains("/account/notifications"),
+                "a chosen message can be ended"
+            );
         }
     }
 }

@@ -4,21 +4,24 @@
 //! A request for a message only stores the request, as the same row for any address. The worker finds out later whether
 //! the address has an account, so that the answer to the request does not reveal it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbErr};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::app::App;
-use crate::delivery::sealed;
+use crate::delivery::secrets::sealed;
 use domain::delivery::lease::{Lease, Leased};
 use domain::ids::MailId;
 use domain::people::mail::{GIVEN_UP_AFTER, next_attempt};
+use domain::people::preferences::Language;
+use domain::people::user::User;
 use storage::people::mails::StoredMail;
 
 use super::auth::mail_requests::{self, Draft, MailRequest};
-use super::mail::{MailError, MailKind};
+use super::mail::{Fill, MailError, MailKind};
 
 /// The sealed content of a row. It contains addresses, and links that give access to accounts.
 #[derive(Serialize, Deserialize)]
@@ -37,6 +40,11 @@ struct Written {
     to: String,
     name: String,
     link: String,
+    /// Missing in messages of earlier releases, as are the values.
+    #[serde(default)]
+    language: Language,
+    #[serde(default)]
+    values: BTreeMap<String, String>,
 }
 
 /// Stores a message. Call [`wake_worker`] after the commit.
@@ -48,8 +56,23 @@ pub async fn add(
     name: &str,
     link: &str,
 ) -> Result<(), Error> {
-    let written = Written { kind, to: to.to_owned(), name: name.to_owned(), link: link.to_owned() };
-    store(app, tx, &Mail::Written(written)).await
+    let (to, name, link) = (to.to_owned(), name.to_owned(), link.to_owned());
+    let written = Written { kind, to, name, link, language: Language::En, values: BTreeMap::new() };
+    Ok(store(app, tx, &Mail::Written(written)).await?)
+}
+
+/// Stores a message to a user, in the user's language. `values` fill the template. Call [`wake_worker`] after the commit.
+pub(crate) async fn add_to_user(
+    app: &App,
+    tx: &impl ConnectionTrait,
+    kind: MailKind,
+    user: &User,
+    link: String,
+    values: BTreeMap<String, String>,
+) -> Result<(), DbErr> {
+    let language = user.preferences.language.unwrap_or_default();
+    let (to, name) = (user.email.clone(), user.name.clone());
+    store(app, tx, &Mail::Written(Written { kind, to, name, link, language, values })).await
 }
 
 /// Stores a request for a message.
@@ -64,11 +87,11 @@ pub(crate) fn wake_worker(app: &App) {
     app.waiting_mails.notify_one();
 }
 
-async fn store(app: &App, tx: &impl ConnectionTrait, mail: &Mail) -> Result<(), Error> {
+async fn store(app: &App, tx: &impl ConnectionTrait, mail: &Mail) -> Result<(), DbErr> {
     let now = app.clock.now();
     let id = MailId::new(now);
     let stored = StoredMail { id, sealed: seal(app, id, mail), attempts: 0, give_up_at: now.plus(GIVEN_UP_AFTER) };
-    Ok(storage::people::mails::insert(tx, &stored, now).await?)
+    storage::people::mails::insert(tx, &stored, now).await
 }
 
 fn seal(app: &App, id: MailId, mail: &Mail) -> String {
@@ -133,7 +156,7 @@ async fn write(
         }
         None => String::new(),
     };
-    let written = Written { kind, to, name, link };
+    let written = Written { kind, to, name, link, language: Language::En, values: BTreeMap::new() };
     stored.sealed = seal(app, stored.id, &Mail::Written(written.clone()));
     let is_claimed = storage::people::mails::replace(&tx, stored, lease).await?;
     tx.commit().await?;
@@ -142,7 +165,8 @@ async fn write(
 
 /// Sends a written message within the timeout.
 async fn send_written(app: &App, stored: &StoredMail, it: &Written) -> Result<(), MailError> {
-    let (subject, text) = it.kind.render(&it.name, &app.public_url, &it.link);
+    let fill = Fill { name: &it.name, site: &app.public_url, link: &it.link, values: &it.values };
+    let (subject, text) = it.kind.render(it.language, &fill);
     let sending = app.mailer.send(stored.id, &it.to, subject, text);
     let too_slow = |_| Err(MailError::Temporary("the mail server did not answer in time".to_owned()));
     // The timeout is shorter than the lease, so that two processes never send the same message at the same time.

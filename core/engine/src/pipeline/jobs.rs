@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::inbound::source_keys;
+use crate::people::weekly_summaries;
+use crate::tracking::conversions;
 use crate::{partitions, reports};
 use domain::inbound::notification::SECOND_TRY;
 use domain::timestamp::Timestamp;
@@ -28,6 +30,9 @@ const CAPS: Duration = Duration::from_secs(40 * 86_400);
 const SIGN_IN: Duration = Duration::from_secs(24 * 3_600);
 /// How long a closed breaker is kept and shown.
 const BREAKERS: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long a test conversion is kept after its last change: long enough to ask a tracker why it did not count it.
+const TESTS: Duration = Duration::from_secs(7 * 86_400);
 
 const JOBS: Worker = Worker { name: "jobs", concurrency: 1, parallel: false };
 
@@ -64,7 +69,7 @@ async fn create_partitions(app: App) {
 pub async fn run_maintenance(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
     let db = app.db.writer();
-    let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 12] = [
+    let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 14] = [
         ("partitions", Box::pin(partitions::maintain(&app.db, now))),
         (
             "idempotency_keys",
@@ -78,9 +83,11 @@ pub async fn run_maintenance(app: &App) -> Result<(), DbErr> {
             "breakers",
             Box::pin(storage::delivery::breakers::delete_closed_older_than(db, now.minus(BREAKERS)).map_ok(drop)),
         ),
+        ("test_conversions", Box::pin(conversions::delete_tests_older_than(app, now.minus(TESTS)))),
         ("source_keys", Box::pin(source_keys::hash_stored(app).map_ok(drop))),
         ("customer_email_keys", Box::pin(add_email_keys(app))),
         ("reports", Box::pin(audit_reports(app))),
+        ("weekly_summaries", Box::pin(weekly_summaries::send_due(app))),
         (
             "request_fingerprints",
             Box::pin(
@@ -123,7 +130,8 @@ async fn prune(app: &App, now: Timestamp) -> Result<(), DbErr> {
         // Rows without a roll-up are kept, and so are the clicks that their roll-up needs.
         reports::roll_up(app).await?;
         let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::needed_from(app).await?);
-        storage::inbound::fingerprints::delete_notifications_older_than(app.db.writer(), before).await?;
+        storage::delivery::postback_versions::delete_older_than(app.db.writer(), before).await?;
+        storage::delivery::retry_jobs::delete_older_than(app.db.writer(), before).await?;
         let deleted = storage::base::retention::delete_older_than(&app.db, before).await?;
         tracing::info!(deleted, days, "Deleted rows that were older than the retention");
     }

@@ -1,6 +1,6 @@
 //! Background work: the workers of a process.
 //!
-//! The tables `pending_events`, `deliveries`, `inbound_requests` and `mails` are the queues. A worker leases the rows
+//! The tables `pending_events`, `deliveries`, `inbound_requests`, `mails` and `retry_jobs` are the queues. A worker leases the rows
 //! that it claims; if the process crashes, the rows are claimed again when the leases end. `work.rs` runs the tasks,
 //! limits the number of tasks at once and waits for them at a stop.
 
@@ -11,6 +11,7 @@ mod mail;
 mod presence;
 mod release;
 mod reports;
+mod retries;
 mod route;
 mod send;
 mod wake;
@@ -26,12 +27,13 @@ use crate::app::App;
 /// Starts one worker. It is called again if the worker ends before the process stops.
 type Run = fn(App, CancellationToken) -> work::Running;
 
-const WORKERS: [(&str, Run); 7] = [
+const WORKERS: [(&str, Run); 8] = [
     ("route", route::run),
     ("send", send::run),
     ("inbound", inbound::run),
     ("release", release::run),
     ("mail", mail::run),
+    ("retries", retries::run),
     ("jobs", jobs::run),
     ("reports", reports::run),
 ];
@@ -59,6 +61,7 @@ impl Pipeline {
             storage::delivery::deliveries::QUEUE.release_all(app.db.writer()).await?;
             storage::inbound::inbound_requests::QUEUE.release_all(app.db.writer()).await?;
             storage::people::mails::QUEUE.release_all(app.db.writer()).await?;
+            storage::delivery::retry_jobs::QUEUE.release_all(app.db.writer()).await?;
         }
         if app.settings.role.runs_workers() {
             app.work_queues.set_open(true);
@@ -91,6 +94,7 @@ impl Pipeline {
         let releasing = async {
             storage::tracking::events::QUEUE.release(self.app.db.writer(), &claims).await?;
             storage::delivery::deliveries::QUEUE.release(self.app.db.writer(), &claims).await?;
+            storage::delivery::retry_jobs::QUEUE.release(self.app.db.writer(), &claims).await?;
             storage::inbound::inbound_requests::QUEUE.release(self.app.db.writer(), &claims).await
         };
         if !matches!(tokio::time::timeout(limit, releasing).await, Ok(Ok(()))) {

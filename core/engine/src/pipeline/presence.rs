@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::delivery::secret_keys;
+use crate::delivery::secrets::server_keys;
 
 /// Starts the task in every process, in any role.
 pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {
@@ -14,8 +14,8 @@ pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {
 async fn keep(app: App) {
     loop {
         // Real time, because tests move the clock of the process.
-        tokio::time::sleep(secret_keys::HEARTBEAT).await;
-        if let Err(error) = secret_keys::save_in_use(&app.db, &app.vault, app.server_id, app.clock.now()).await {
+        tokio::time::sleep(server_keys::HEARTBEAT).await;
+        if let Err(error) = server_keys::save_in_use(&app.db, &app.vault, app.server_id, app.clock.now()).await {
             tracing::warn!(%error, "The heartbeat of this server could not be stored; it is tried again");
         }
     }

@@ -10,11 +10,13 @@ use crate::app::App;
 use crate::error::is_taken;
 use crate::inbound::sources;
 use crate::people::{notices, outbox};
+use domain::archive::ArchivedFilter;
 use domain::ids::AffiliateId;
 use domain::people::actor::Actor;
 use domain::people::changes::Changed;
 use domain::program::affiliate::{Affiliate, AffiliateStatus, referral_code};
 use domain::search::Search;
+use domain::timestamp::Timestamp;
 use storage::base::page::{Page, PageRequest};
 
 /// The maximum number of random referral codes that are tried. With a million affiliates, eight codes of six digits
@@ -63,6 +65,7 @@ async fn insert(app: &App, tx: &DatabaseTransaction, data: AffiliateData) -> Res
             updated_at: now,
             former_email: None,
             email_changed_at: None,
+            archived_at: None,
         };
         // A savepoint, so that a code that is taken does not end the transaction.
         let draw = tx.begin().await?;
@@ -115,20 +118,50 @@ pub async fn change(
     Ok(Changed::new(before, affiliate))
 }
 
+/// Archives an affiliate: its links and codes lead nowhere, and it gets no new links and approvals. Its people can still
+/// sign in, and its money can be withdrawn.
+pub async fn archive(app: &App, id: AffiliateId) -> Result<Changed<Affiliate>, Error> {
+    change_archive(app, id, Affiliate::archive).await
+}
+
+/// Restores an archived affiliate.
+pub async fn restore(app: &App, id: AffiliateId) -> Result<Changed<Affiliate>, Error> {
+    change_archive(app, id, Affiliate::restore).await
+}
+
+async fn change_archive(
+    app: &App,
+    id: AffiliateId,
+    step: fn(&mut Affiliate, Timestamp),
+) -> Result<Changed<Affiliate>, Error> {
+    let tx = app.db.begin().await?;
+    let found = storage::program::affiliates::lock(&tx, id).await?;
+    let before = found.ok_or_else(|| Error::not_found("affiliate", id))?;
+    let mut affiliate = before.clone();
+    step(&mut affiliate, app.clock.now());
+    storage::program::affiliates::save(&tx, &affiliate).await?;
+    tx.commit().await?;
+    app.catalog.affiliate_changed(id);
+    Ok(Changed::new(before, affiliate))
+}
+
 /// Reads an affiliate that the caller may see.
 pub async fn get(app: &App, actor: Actor, id: AffiliateId) -> Result<Affiliate, Error> {
     let found = if actor.may_see(id) { storage::program::affiliates::find(app.db.reader(), id).await? } else { None };
     found.ok_or_else(|| Error::not_found("affiliate", id))
 }
 
-/// Lists the affiliates that the caller may see.
+/// Lists the affiliates that the caller may see. An affiliate always sees itself.
 pub async fn list(
     app: &App,
     actor: Actor,
     search: Option<Search>,
+    archived: ArchivedFilter,
     page: PageRequest,
 ) -> Result<Page<Affiliate>, Error> {
-    Ok(storage::program::affiliates::list(app.db.lists(), actor.confined_to(), search.as_ref(), page).await?)
+    let archived = if actor.is_staff() { archived } else { ArchivedFilter::Any };
+    let own = actor.confined_to();
+    Ok(storage::program::affiliates::list(app.db.lists(), own, search.as_ref(), archived, page).await?)
 }
 
 /// Refuses a parent affiliate that is `affiliate` itself or below it. Locks the settings of sub-affiliates until `tx`

@@ -1,13 +1,16 @@
 //! Applications: affiliates that may promote an offer that is not public.
 
+use sea_orm::ConnectionTrait;
+
 use crate::Error;
 use crate::app::App;
 use crate::error::is_taken;
 use domain::ids::{AffiliateId, ApplicationId, OfferId};
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_word};
+use domain::program::affiliate::Affiliate;
 use domain::program::application::{Application, ApplicationStatus};
-use domain::program::offer::Visibility;
+use domain::program::offer::{Offer, Visibility};
 use storage::base::page::{Page, PageRequest};
 use storage::program::applications::Filter;
 
@@ -25,17 +28,16 @@ pub async fn create(
     }
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    storage::program::affiliates::find(&tx, affiliate_id)
-        .await?
-        .ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
-    let offer =
-        storage::program::offers::find(&tx, offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
+    let affiliate = find_affiliate(&tx, affiliate_id).await?;
+    let offer = find_offer(&tx, offer_id).await?;
     if let Some(known) = storage::program::applications::find_of(&tx, offer_id, affiliate_id).await? {
         return Ok(known);
     }
     if offer.visibility == Visibility::Private && !actor.is_staff() {
         return Err(Error::not_found("offer", offer_id));
     }
+    offer.check_in_use()?;
+    affiliate.check_in_use()?;
     let mut application = Application {
         id: ApplicationId::new(now),
         offer_id,
@@ -64,7 +66,18 @@ pub async fn create(
     Ok(application)
 }
 
+async fn find_affiliate(tx: &impl ConnectionTrait, id: AffiliateId) -> Result<Affiliate, Error> {
+    storage::program::affiliates::find(tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))
+}
+
+async fn find_offer(tx: &impl ConnectionTrait, id: OfferId) -> Result<Offer, Error> {
+    storage::program::offers::find(tx, id).await?.ok_or_else(|| Error::not_found("offer", id))
+}
+
 /// Approves an application. The affiliate may then promote the offer.
+///
+/// # Errors
+/// The offer or the affiliate is archived.
 pub async fn approve(app: &App, id: ApplicationId) -> Result<Changed<Application>, Error> {
     decide(app, id, Decision::Approve).await
 }
@@ -89,12 +102,15 @@ async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Chan
     let before = application.clone();
     let mut paused = Vec::new();
     match decision {
-        Decision::Approve => application.approve(now),
+        Decision::Approve => {
+            find_offer(&tx, offer_id).await?.check_in_use()?;
+            find_affiliate(&tx, affiliate_id).await?.check_in_use()?;
+            application.approve(now);
+        }
         Decision::Refuse(reason) => {
             application.refuse(reason, now);
-            let offer = storage::program::offers::find(&tx, offer_id).await?;
             // Every affiliate may promote a public offer.
-            if offer.is_some_and(|offer| offer.visibility != Visibility::Public) {
+            if find_offer(&tx, offer_id).await?.visibility != Visibility::Public {
                 paused = storage::tracking::links::pause_all(&tx, affiliate_id, offer_id, now).await?;
             }
         }

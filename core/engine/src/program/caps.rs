@@ -24,7 +24,7 @@ pub struct Reservations {
 }
 
 impl Reservations {
-    /// Locks the counters of all conversions that may be recorded, and reserves what all of them need together.
+    /// Locks the counters of all conversions that may be recorded or counted, and reserves what all of them need together.
     pub async fn reserve<'a>(
         tx: &impl ConnectionTrait,
         new: impl Iterator<Item = (&'a Offer, &'a Conversion)>,
@@ -33,7 +33,7 @@ impl Reservations {
         let mut unused: BTreeMap<Counter, Count> = BTreeMap::new();
         for (offer, conversion) in new.filter(|(_, conversion)| conversion.counts_for_caps()) {
             let more = Count::of(conversion.payout, offer.currency);
-            for (_, counter) in counters(offer, conversion, now) {
+            for (_, counter) in counters(offer, conversion) {
                 let sum = unused.entry(counter).or_default();
                 *sum = sum.plus(more);
             }
@@ -51,24 +51,29 @@ impl Reservations {
     }
 
     /// Whether every cap of the offer admits the conversion. If so, the conversion uses its reservation.
-    pub fn admit(&mut self, offer: &Offer, conversion: &Conversion, now: Timestamp) -> bool {
+    pub fn admit(&mut self, offer: &Offer, conversion: &Conversion) -> bool {
         if offer.terms.caps.limits.is_empty() || !conversion.counts_for_caps() {
             return true;
         }
         let more = Count::of(conversion.payout, offer.currency);
-        let counters: Vec<_> = counters(offer, conversion, now).collect();
         let used = |counter: &Counter| self.used.get(counter).copied().unwrap_or_default();
-        if !counters.iter().all(|(cap, counter)| cap.admits(used(counter), more)) {
+        if !counters(offer, conversion).all(|(cap, counter)| cap.admits(used(&counter), more)) {
             return false;
         }
-        for (_, counter) in counters {
+        self.count(offer, conversion);
+        true
+    }
+
+    /// Uses the reservation of a conversion, whether its caps have room or not.
+    pub fn count(&mut self, offer: &Offer, conversion: &Conversion) {
+        let more = Count::of(conversion.payout, offer.currency);
+        for (_, counter) in counters(offer, conversion) {
             if let Some(unused) = self.unused.get_mut(&counter) {
                 *unused = unused.minus(more);
             }
             let used = self.used.entry(counter).or_default();
             *used = used.plus(more);
         }
-        true
     }
 
     /// Releases the unused reservations.
@@ -85,10 +90,8 @@ impl Reservations {
     }
 }
 
-fn counters<'a>(
-    offer: &'a Offer,
-    conversion: &'a Conversion,
-    now: Timestamp,
-) -> impl Iterator<Item = (&'a Cap, Counter)> {
-    offer.terms.caps.counters(offer.id, conversion.affiliate_id, conversion.goal.as_deref(), now)
+/// The caps of a conversion, with the counters of the period in which it was recorded.
+fn counters<'a>(offer: &'a Offer, conversion: &'a Conversion) -> impl Iterator<Item = (&'a Cap, Counter)> {
+    let Conversion { affiliate_id, goal, created_at, .. } = conversion;
+    offer.terms.caps.counters(offer.id, *affiliate_id, goal.as_deref(), *created_at)
 }

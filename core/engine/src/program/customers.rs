@@ -95,6 +95,7 @@ async fn link_to_default_offer(
         status: LinkStatus::Active,
         created_at: now,
         updated_at: now,
+        archived_at: None,
     };
     storage::tracking::links::insert(tx, &link).await?;
     Ok(Some(link.id))
@@ -116,7 +117,8 @@ pub async fn change(
     Ok(apply(app, tx, customer, data).await?.0)
 }
 
-/// Changes the name and e-mail address of a customer and of its affiliate, and adds the link if it is missing.
+/// Changes the name and e-mail address of a customer and of its affiliate, and adds the link if it is missing and the
+/// affiliate is not archived.
 async fn apply(
     app: &App,
     tx: sea_orm::DatabaseTransaction,
@@ -128,7 +130,13 @@ async fn apply(
     let renamed = (&name, &email) != (&customer.name, &customer.email);
     let link_id = match customer.link_id {
         Some(link) => Some(link),
-        None => link_to_default_offer(app, &tx, customer.affiliate_id).await?,
+        None => {
+            let affiliate = storage::program::affiliates::find(&tx, customer.affiliate_id).await?;
+            match affiliate.is_some_and(|it| it.check_in_use().is_ok()) {
+                true => link_to_default_offer(app, &tx, customer.affiliate_id).await?,
+                false => None,
+            }
+        }
     };
     if !renamed && link_id == customer.link_id {
         return Ok((Changed::new(customer.clone(), customer), Done::Unchanged));

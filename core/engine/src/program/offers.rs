@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::app::App;
 use crate::{Error, FieldIssue};
 use domain::amounts::{Amount, Currency};
+use domain::archive::{ArchiveError, ArchivedFilter};
 use domain::ids::{AffiliateId, OfferId};
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_word};
@@ -12,6 +13,7 @@ use domain::program::application::ApplicationStatus;
 use domain::program::offer::{Offer, OfferStatus, Payout, Terms, Visibility};
 use domain::program::payout_override::PayoutOverrides;
 use domain::search::Search;
+use domain::timestamp::Timestamp;
 use domain::tracking::landing::LandingUrl;
 use storage::base::page::{Page, PageRequest};
 
@@ -55,6 +57,7 @@ pub async fn create(app: &App, data: OfferData) -> Result<Offer, Error> {
         minimum_withdrawal: data.minimum_withdrawal,
         created_at: now,
         updated_at: now,
+        archived_at: None,
     };
     storage::program::offers::insert(&tx, &offer).await?;
     tx.commit().await?;
@@ -86,6 +89,9 @@ pub async fn change(
     if before.is_default && !data.is_default {
         return Err(Error::invalid("/default", "make another offer the default; it then replaces this one"));
     }
+    if data.is_default {
+        before.check_in_use()?;
+    }
     let former_default = storage::program::offers::find_default(&tx).await?.map(|it| it.id);
     if data.is_default && !before.is_default {
         storage::program::offers::clear_default(&tx).await?;
@@ -104,6 +110,7 @@ pub async fn change(
         minimum_withdrawal: data.minimum_withdrawal,
         created_at: before.created_at,
         updated_at: app.clock.now(),
+        archived_at: before.archived_at,
     };
     storage::program::offers::save(&tx, &offer).await?;
     tx.commit().await?;
@@ -112,6 +119,36 @@ pub async fn change(
     let displaced = former_default.filter(|former| offer.is_default && *former != id);
     let unseen = displaced.and_then(|former| of_word(format!("{former}.default"), "true", "false"));
     Ok(Changed::new(before, offer).with_unseen(unseen.into_iter().collect()))
+}
+
+/// Archives an offer: it takes no clicks, links and applications. Conversions of earlier clicks are recorded and paid.
+pub async fn archive(app: &App, id: OfferId) -> Result<Changed<Offer>, Error> {
+    change_archive(app, id, Offer::archive).await
+}
+
+/// Restores an archived offer.
+pub async fn restore(app: &App, id: OfferId) -> Result<Changed<Offer>, Error> {
+    let step = |offer: &mut Offer, now| {
+        offer.restore(now);
+        Ok(())
+    };
+    change_archive(app, id, step).await
+}
+
+async fn change_archive(
+    app: &App,
+    id: OfferId,
+    step: fn(&mut Offer, Timestamp) -> Result<(), ArchiveError>,
+) -> Result<Changed<Offer>, Error> {
+    let tx = app.db.begin().await?;
+    let found = storage::program::offers::lock(&tx, id).await?;
+    let before = found.ok_or_else(|| Error::not_found("offer", id))?;
+    let mut offer = before.clone();
+    step(&mut offer, app.clock.now())?;
+    storage::program::offers::save(&tx, &offer).await?;
+    tx.commit().await?;
+    app.catalog.offer_changed(id);
+    Ok(Changed::new(before, offer))
 }
 
 /// An offer and the eligibility of the affiliate that reads it.
@@ -159,9 +196,11 @@ pub async fn list(
     app: &App,
     actor: Actor,
     search: Option<Search>,
+    archived: ArchivedFilter,
     page: PageRequest,
 ) -> Result<Page<OfferWithEligibility>, Error> {
-    let page = storage::program::offers::list(app.db.lists(), actor.confined_to(), search.as_ref(), page).await?;
+    let affiliate = actor.confined_to();
+    let page = storage::program::offers::list(app.db.lists(), affiliate, search.as_ref(), archived, page).await?;
     Ok(Page { items: with_eligibility(app, actor, page.items).await?, next: page.next })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! docs/architecture/reports.md explains why no row is missing and no row is counted twice.
 
+pub mod comparison;
 mod rollup;
 mod scopes;
 pub(crate) mod state;

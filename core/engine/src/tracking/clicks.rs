@@ -10,14 +10,15 @@ use crate::catalog::Catalog;
 use crate::inbound::decoration;
 use domain::ids::{ClickId, LinkId, OfferId};
 use domain::people::actor::Actor;
-use domain::program::affiliate::{Affiliate, AffiliateStatus};
-use domain::program::offer::{Offer, OfferStatus};
+use domain::program::affiliate::Affiliate;
+use domain::program::offer::Offer;
 use domain::tracking::action::Action;
 use domain::tracking::click::Click;
 use domain::tracking::click_request::ClickRequest;
 use domain::tracking::landing_choice::{Landing, Page};
-use domain::tracking::link::{Link, LinkStatus};
+use domain::tracking::link::Link;
 use storage::base::page::{self, PageRequest};
+use storage::tracking::clicks::{Filter, VisitFilter};
 
 /// The affiliate and offer of a link or referral code.
 struct Destination {
@@ -47,16 +48,16 @@ pub async fn follow_code(
         None => app.catalog.default_offer().await?,
     };
     let Some(offer) = offer else { return Ok(None) };
-    if affiliate.status != AffiliateStatus::Active || !app.catalog.admits(&offer, affiliate.id).await? {
+    if !affiliate.is_active() || !app.catalog.admits(&offer, affiliate.id).await? {
         return Ok(None);
     }
     follow(app, Destination { link: None, affiliate, offer }, request).await
 }
 
-/// Chooses the landing page and records the click. Visitors of a paused offer are redirected to its fallback URL, if it
-/// has one, and no click is recorded.
+/// Chooses the landing page and records the click. Visitors of a paused or archived offer are redirected to its fallback
+/// URL, if it has one, and no click is recorded.
 async fn follow(app: &App, destination: Destination, mut request: ClickRequest) -> Result<Option<String>, Error> {
-    if destination.offer.status == OfferStatus::Paused {
+    if !destination.offer.is_open() {
         return Ok(destination.fallback_url());
     }
     let (offer, link) = (destination.offer.clone(), destination.link.clone());
@@ -71,7 +72,7 @@ async fn follow(app: &App, destination: Destination, mut request: ClickRequest) 
 /// Records an impression of a link's banner. `false`: the link, its affiliate or its offer is not active.
 pub async fn record_impression(app: &App, id: LinkId, request: ClickRequest) -> Result<bool, Error> {
     let found = destination_of_link(&app.catalog, id).await?;
-    let Some(destination) = found.filter(|it| it.offer.status == OfferStatus::Active) else { return Ok(false) };
+    let Some(destination) = found.filter(|it| it.offer.is_open()) else { return Ok(false) };
     record(app, Action::Impression, destination, None, request).await?;
     Ok(true)
 }
@@ -80,7 +81,7 @@ async fn destination_of_link(catalog: &Catalog, id: LinkId) -> Result<Option<Des
     let Some(link) = catalog.link(id).await? else { return Ok(None) };
     let (affiliate, offer) = (catalog.affiliate(link.affiliate_id).await?, catalog.offer(link.offer_id).await?);
     let (Some(affiliate), Some(offer)) = (affiliate, offer) else { return Ok(None) };
-    let is_open = link.status == LinkStatus::Active && affiliate.status == AffiliateStatus::Active;
+    let is_open = link.is_open() && affiliate.is_active();
     Ok(is_open.then_some(Destination { link: Some(link), affiliate, offer }))
 }
 
@@ -111,7 +112,9 @@ async fn record(
     if action == Action::Click {
         let requirements = app.catalog.click_requirements().await?;
         click.session = click.session_in(requirements.session_parameters(click.affiliate_id));
-        decoration::decorate(app, &requirements, &mut click).await;
+        if !offer.terms.without_source_parameters {
+            decoration::decorate(app, &requirements, &mut click).await;
+        }
     }
     let landing_url = click.landing_url.clone();
     // The visitor is the key of the shard. Otherwise two writers could both mark a click as the first of the day.
@@ -127,11 +130,13 @@ pub async fn get(app: &App, actor: Actor, id: ClickId) -> Result<Click, Error> {
     found.filter(|click| actor.may_see(click.affiliate_id)).ok_or_else(|| Error::not_found("click", id))
 }
 
-/// Lists the clicks that the caller may see. The affiliate of a link never changes, so its index finds the link's clicks.
+/// Lists the clicks that the caller may see. The affiliate of a link never changes, so its index
+/// finds the link's clicks.
 pub async fn list(
     app: &App,
     actor: Actor,
-    mut filter: storage::tracking::clicks::Filter,
+    mut filter: Filter,
+    visit: VisitFilter,
     page: PageRequest,
 ) -> Result<page::Page<Click>, Error> {
     if !actor.confine(&mut filter.affiliate_id) {
@@ -144,5 +149,5 @@ pub async fn list(
             None => return Ok(page::Page { items: Vec::new(), next: None }),
         }
     }
-    Ok(storage::tracking::clicks::list(app.db.lists(), filter, page).await?)
+    Ok(storage::tracking::clicks::list(app.db.lists(), filter, visit, page).await?)
 }

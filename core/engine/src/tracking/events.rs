@@ -1,5 +1,7 @@
 //! Queries of events, and events that an advertiser reports after a conversion.
 
+use std::collections::BTreeSet;
+
 use crate::Error;
 use crate::app::App;
 use domain::ids::{ConversionId, EventId};
@@ -28,6 +30,11 @@ pub async fn record(
     let queue = &app.work_queues.events;
     let lease = queue.lease(now);
     let tx = app.db.begin().await?;
+    // A test conversion can be deleted meanwhile, with its events.
+    let ids = BTreeSet::from([conversion_id]);
+    if conversion.is_test() && storage::tracking::conversions::lock_many(&tx, &ids).await?.is_empty() {
+        return Err(Error::not_found("conversion", conversion_id));
+    }
     storage::tracking::events::append(&tx, std::slice::from_ref(&event), lease).await?;
     tx.commit().await?;
     queue.put(lease, [event.clone()]);

@@ -12,6 +12,7 @@ use domain::people::changes::Changed;
 use domain::people::permission::Permission;
 use domain::program::affiliate::normal_code;
 use domain::program::offer::{Offer, Visibility};
+use domain::timestamp::Timestamp;
 use domain::tracking::coupon::{Active, Coupon};
 use domain::tracking::deep_link::deep_url;
 use domain::tracking::link::{Link, LinkStatus};
@@ -55,9 +56,8 @@ pub async fn create(app: &App, actor: Actor, new: LinkData) -> Result<LinkWithCo
     }
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    storage::program::affiliates::find(&tx, affiliate_id)
-        .await?
-        .ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
+    let affiliate = storage::program::affiliates::find(&tx, affiliate_id).await?;
+    affiliate.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?.check_in_use()?;
     let offer = find_promotable(&tx, actor, offer_id, affiliate_id).await?;
     quota::link(app, &tx, actor, affiliate_id).await?;
     let mut link = Link {
@@ -69,6 +69,7 @@ pub async fn create(app: &App, actor: Actor, new: LinkData) -> Result<LinkWithCo
         status,
         created_at: now,
         updated_at: now,
+        archived_at: None,
     };
     set_target(&mut link, &offer, new.deep_url, new.landing_page)?;
     storage::tracking::links::insert(&tx, &link).await?;
@@ -86,10 +87,8 @@ pub async fn change(
     edit: impl FnOnce(&LinkWithCoupons) -> Result<LinkData, Error>,
 ) -> Result<Changed<LinkWithCoupons>, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::tracking::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
-    let mut link = found.ok_or_else(|| Error::not_found("link", id))?;
-    let coupons = storage::tracking::coupons::list_of(&tx, [id]).await?.remove(&id).unwrap_or_default();
-    let before = LinkWithCoupons { link: link.clone(), coupons };
+    let before = lock(&tx, actor, id).await?;
+    let mut link = before.link.clone();
     let data = edit(&before)?;
     if (data.affiliate_id, data.offer_id) != (link.affiliate_id, link.offer_id) {
         let field = if data.offer_id == link.offer_id { "/affiliate_id" } else { "/offer_id" };
@@ -117,6 +116,44 @@ pub async fn change(
     Ok(Changed::new(before, LinkWithCoupons { link, coupons }))
 }
 
+/// Archives a link: its visitors get a "not found" page. Its coupons remain its own.
+pub async fn archive(app: &App, actor: Actor, id: LinkId) -> Result<Changed<LinkWithCoupons>, Error> {
+    change_archive(app, actor, id, Link::archive).await
+}
+
+/// Restores an archived link, which then counts for the quota of its affiliate again.
+pub async fn restore(app: &App, actor: Actor, id: LinkId) -> Result<Changed<LinkWithCoupons>, Error> {
+    change_archive(app, actor, id, Link::restore).await
+}
+
+async fn change_archive(
+    app: &App,
+    actor: Actor,
+    id: LinkId,
+    step: fn(&mut Link, Timestamp),
+) -> Result<Changed<LinkWithCoupons>, Error> {
+    let tx = app.db.begin().await?;
+    let before = lock(&tx, actor, id).await?;
+    let mut link = before.link.clone();
+    step(&mut link, app.clock.now());
+    if before.link.archived_at.is_some() && link.archived_at.is_none() {
+        quota::link(app, &tx, actor, link.affiliate_id).await?;
+    }
+    storage::tracking::links::save(&tx, &link).await?;
+    tx.commit().await?;
+    app.catalog.link_changed(id);
+    let coupons = before.coupons.clone();
+    Ok(Changed::new(before, LinkWithCoupons { link, coupons }))
+}
+
+/// Locks a link that the caller may see, and finds its coupons.
+async fn lock(tx: &impl ConnectionTrait, actor: Actor, id: LinkId) -> Result<LinkWithCoupons, Error> {
+    let found = storage::tracking::links::lock(tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
+    let link = found.ok_or_else(|| Error::not_found("link", id))?;
+    let coupons = storage::tracking::coupons::list_of(tx, [id]).await?.remove(&id).unwrap_or_default();
+    Ok(LinkWithCoupons { link, coupons })
+}
+
 impl LinkWithCoupons {
     fn has_coupons(&self, coupons: &[NewCoupon]) -> bool {
         let known = self.coupons.iter().map(|it| (it.code.clone(), it.active));
@@ -127,7 +164,8 @@ impl LinkWithCoupons {
 /// Finds the offer of a link.
 ///
 /// # Errors
-/// The affiliate may not promote the offer. A private offer is then not found by affiliates.
+/// The affiliate may not promote the offer, or the offer is archived. A private offer that the affiliate may not promote
+/// is not found by affiliates.
 async fn find_promotable(
     tx: &impl ConnectionTrait,
     actor: Actor,
@@ -136,12 +174,13 @@ async fn find_promotable(
 ) -> Result<Offer, Error> {
     let found = storage::program::offers::find(tx, offer_id).await?;
     let offer = found.ok_or_else(|| Error::not_found("offer", offer_id))?;
-    if offer.visibility == Visibility::Public {
-        return Ok(offer);
-    }
-    let application = storage::program::applications::find_of(tx, offer_id, affiliate_id).await?;
-    match application.is_some_and(|it| it.admits()) {
-        true => Ok(offer),
+    let admitted = offer.visibility == Visibility::Public
+        || storage::program::applications::find_of(tx, offer_id, affiliate_id).await?.is_some_and(|it| it.admits());
+    match admitted {
+        true => {
+            offer.check_in_use()?;
+            Ok(offer)
+        }
         false if offer.visibility == Visibility::Private && !actor.is_staff() => {
             Err(Error::not_found("offer", offer_id))
         }

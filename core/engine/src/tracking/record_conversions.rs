@@ -2,9 +2,10 @@
 //!
 //! A batch is one transaction: lock the known conversions, apply the commands in order, save, append the events, post
 //! the money, commit. Equal commands in one batch are detected in memory. Equal commands of two processes are detected
-//! by the unique key (offer, transaction key).
+//! by the unique key (offer, transaction key, goal, numbering source).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbErr};
 use tokio::task::JoinHandle;
@@ -16,13 +17,15 @@ use crate::money::settle::{ToSettle, settle_earnings};
 use crate::program::caps::Reservations;
 use crate::work_queue::WorkQueue;
 use domain::ids::{ClickId, ConversionId, OfferId};
+use domain::program::offer::Offer;
 use domain::reports::Values;
 use domain::timestamp::Timestamp;
 use domain::tracking::click::Click;
 use domain::tracking::conversion::{Applied, Conversion, IllegalMove, Status};
-use domain::tracking::conversion_command::Command;
+use domain::tracking::conversion_command::{By, Command};
 use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::event::{ClickFacts, Event};
+use domain::tracking::transaction::Meant;
 use storage::Database;
 use storage::base::writer::{BatchSizes, CommitBatch, Shards};
 use storage::clock::Clock;
@@ -88,8 +91,17 @@ struct ConversionRecorder {
 /// A command whose affiliate and offer are known.
 enum AttributedCommand<'a> {
     Report(Box<Attributed<'a>>),
-    ChangeStatus { id: ConversionId, status: &'a Status, reported: bool },
+    ChangeStatus(StatusOrder<'a>),
     Refused(ConversionError),
+}
+
+/// A change of the status of a known conversion.
+#[derive(Clone, Copy)]
+struct StatusOrder<'a> {
+    id: ConversionId,
+    status: &'a Status,
+    note: Option<&'a str>,
+    by: By,
 }
 
 impl CommitBatch for ConversionRecorder {
@@ -146,8 +158,8 @@ impl ConversionRecorder {
         let mut attributed_commands = Vec::with_capacity(commands.len());
         for command in commands {
             attributed_commands.push(match command {
-                Command::ChangeStatus { id, status, reported } => {
-                    AttributedCommand::ChangeStatus { id: *id, status, reported: *reported }
+                Command::ChangeStatus { id, status, note, by } => {
+                    AttributedCommand::ChangeStatus(StatusOrder { id: *id, status, note: note.as_deref(), by: *by })
                 }
                 Command::Report(report) => match lookup.attribute(&self.catalog, report).await {
                     Ok(attributed) => AttributedCommand::Report(Box::new(attributed)),
@@ -164,15 +176,13 @@ impl ConversionRecorder {
     async fn commit(&self, commands: &[AttributedCommand<'_>]) -> Result<Option<Vec<Result<Recorded, Error>>>, Error> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
-        let mut batch = Batch::open(&tx, commands, now).await?;
+        let mut batch = Batch::open(&tx, &self.catalog, commands, now).await?;
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
             answers.push(match command {
                 AttributedCommand::Refused(error) => Err(error.clone().into()),
                 AttributedCommand::Report(attributed) => batch.report(attributed, now),
-                AttributedCommand::ChangeStatus { id, status, reported } => {
-                    batch.change_status(*id, status, *reported, now)
-                }
+                AttributedCommand::ChangeStatus(order) => batch.change_status(*order, now),
             });
         }
         if !batch.save(&tx).await? {
@@ -200,23 +210,33 @@ impl ConversionRecorder {
 #[derive(Default)]
 struct Batch {
     conversions: Vec<Entry>,
-    by_transaction: HashMap<(OfferId, String), usize>,
+    /// The conversions of each transaction: one for each goal, and for each source that numbers its sales by itself.
+    by_transaction: HashMap<TransactionKey, Vec<usize>>,
     by_id: HashMap<ConversionId, usize>,
     changes: Vec<StatusChange>,
-    /// Cap reservations for the conversions that this batch creates.
+    /// Rejected conversions that may be approved in this batch and that no cap counts yet, with their offers.
+    uncounted: HashMap<ConversionId, Arc<Offer>>,
+    /// Cap reservations for the conversions that this batch creates, and for the uncounted ones.
     reservations: Reservations,
 }
+
+/// The offer and the transaction key.
+type TransactionKey = (OfferId, String);
 
 struct Entry {
     conversion: Conversion,
     is_new: bool,
     changed: bool,
-    /// Whether it was approved before this batch. If so, its earning is in the database.
-    was_approved: bool,
+    /// Whether it may have been approved before this batch. If so, its earning is in the database.
+    may_have_earned: bool,
     /// The click, if this batch creates the conversion. Other clicks are read when events are created.
     click: Option<ClickFacts>,
     /// The data of its click for reports, if the click may be deleted by age before the roll-up reads it.
     visit: Option<Values>,
+}
+
+fn key_of(it: &Attributed<'_>) -> TransactionKey {
+    (it.offer().id, it.report.transaction_key())
 }
 
 /// A revision that this batch made.
@@ -228,9 +248,10 @@ struct StatusChange {
 }
 
 impl Batch {
-    /// Locks the existing conversions that the commands name, and takes cap reservations for the new ones.
+    /// Locks the existing conversions that the commands name, and takes cap reservations.
     async fn open(
         tx: &impl ConnectionTrait,
+        catalog: &Catalog,
         commands: &[AttributedCommand<'_>],
         now: Timestamp,
     ) -> Result<Self, DbErr> {
@@ -239,10 +260,10 @@ impl Batch {
         for command in commands {
             match command {
                 AttributedCommand::Report(it) => {
-                    transactions.insert((it.offer().id, it.report.transaction_key()));
+                    transactions.insert(key_of(it));
                 }
-                AttributedCommand::ChangeStatus { id, .. } => {
-                    ids.insert(*id);
+                AttributedCommand::ChangeStatus(order) => {
+                    ids.insert(order.id);
                 }
                 AttributedCommand::Refused(_) => {}
             }
@@ -255,11 +276,45 @@ impl Batch {
                 batch.add(conversion, false, None);
             }
         }
+        batch.uncounted = batch.find_uncounted(catalog, commands).await?;
         batch.reservations = batch.reserve(tx, commands, now).await?;
         Ok(batch)
     }
 
-    /// Reserves parts of caps for new conversions with one statement. Without caps, no statement is needed.
+    async fn find_uncounted(
+        &self,
+        catalog: &Catalog,
+        commands: &[AttributedCommand<'_>],
+    ) -> Result<HashMap<ConversionId, Arc<Offer>>, DbErr> {
+        let mut found = HashMap::new();
+        for command in commands {
+            let id = match command {
+                AttributedCommand::ChangeStatus(StatusOrder {
+                    id,
+                    status: Status::Approved,
+                    by: By::Person | By::Source { may_reopen: true },
+                    ..
+                }) => *id,
+                AttributedCommand::Report(it) if it.report.may_reopen => {
+                    let Ok(Meant::Known(id)) = it.find(self.of_transaction(&key_of(it))) else { continue };
+                    id
+                }
+                _ => continue,
+            };
+            let Some(conversion) = self.by_id.get(&id).map(|entry| &self.conversions[*entry].conversion) else {
+                continue;
+            };
+            if conversion.trace.uncounted
+                && let Some(offer) = catalog.offer(conversion.offer_id).await?
+            {
+                found.insert(id, offer);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reserves parts of caps for new and uncounted conversions with one statement. Without caps, no statement is
+    /// needed.
     async fn reserve(
         &self,
         tx: &impl ConnectionTrait,
@@ -269,64 +324,72 @@ impl Batch {
         let mut new = HashMap::new();
         for command in commands {
             let AttributedCommand::Report(it) = command else { continue };
-            let key = (it.offer().id, it.report.transaction_key());
-            if it.offer().terms.caps.limits.is_empty()
-                || self.by_transaction.contains_key(&key)
-                || new.contains_key(&key)
-            {
+            let key = (key_of(it), it.report.goal.as_deref(), it.click().map(|click| click.id));
+            let is_new = || matches!(it.find(self.of_transaction(&key.0)), Ok(Meant::New { .. }));
+            if it.offer().terms.caps.limits.is_empty() || new.contains_key(&key) || !is_new() {
                 continue;
             }
             if let Ok(conversion) = it.conversion(now) {
                 new.insert(key, (it.offer(), conversion));
             }
         }
-        Reservations::reserve(tx, new.values().map(|(offer, conversion)| (*offer, conversion)), now).await
+        let approved = self.uncounted.iter().map(|(id, offer)| {
+            let conversion = self.conversions[self.by_id[id]].conversion.clone();
+            (&**offer, Conversion { status: Status::Approved, ..conversion })
+        });
+        let approved: Vec<_> = approved.collect();
+        let wanted = new.values().chain(&approved).map(|(offer, conversion)| (*offer, conversion));
+        Reservations::reserve(tx, wanted, now).await
     }
 
     fn add(&mut self, conversion: Conversion, is_new: bool, click: Option<ClickFacts>) -> usize {
         let entry = self.conversions.len();
-        self.by_transaction.insert((conversion.offer_id, conversion.transaction_key()), entry);
+        let key = (conversion.offer_id, conversion.transaction_key());
+        self.by_transaction.entry(key).or_default().push(entry);
         self.by_id.insert(conversion.id, entry);
-        let was_approved = !is_new && conversion.status == Status::Approved;
-        self.conversions.push(Entry { conversion, is_new, changed: false, was_approved, click, visit: None });
+        let may_have_earned = !is_new && conversion.status != Status::Pending;
+        self.conversions.push(Entry { conversion, is_new, changed: false, may_have_earned, click, visit: None });
         entry
     }
 
+    /// The conversions of a transaction.
+    fn of_transaction(&self, key: &TransactionKey) -> impl Iterator<Item = &Conversion> {
+        self.by_transaction.get(key).into_iter().flatten().map(|entry| &self.conversions[*entry].conversion)
+    }
+
     fn report(&mut self, it: &Attributed<'_>, now: Timestamp) -> Result<Recorded, Error> {
-        let key = (it.offer().id, it.report.transaction_key());
-        if let Some(entry) = self.by_transaction.get(&key) {
-            let entry = *entry;
-            let known = &self.conversions[entry].conversion;
-            if it.is_of_another_click(known) {
-                let transaction_id = it.report.transaction_id.clone();
-                return Err(ConversionError::TransactionOfAnother { transaction_id, conversion: known.id }.into());
-            }
-            let status = it.report.status.clone().unwrap_or_else(|| known.status.clone());
-            let figures = it.figures(known)?;
-            return self.apply(entry, now, |conversion| conversion.apply_report(&status, figures, now));
-        }
-        let mut conversion = it.conversion(now)?;
-        if !self.reservations.admit(it.offer(), &conversion, now) {
-            conversion.apply_over_cap(it.offer().terms.caps.over);
+        let numbered_apart = match it.find(self.of_transaction(&key_of(it)))? {
+            Meant::Known(id) => return self.update(self.by_id[&id], it, now),
+            Meant::New { numbered_apart } => numbered_apart,
+        };
+        let mut conversion = Conversion { numbered_apart, ..it.conversion(now)? };
+        let caps = &it.offer().terms.caps;
+        conversion.trace.uncounted = conversion.is_uncounted_by(caps);
+        if !self.reservations.admit(it.offer(), &conversion) {
+            conversion.apply_over_cap(caps.over);
         }
         let entry = self.add(conversion.clone(), true, it.click().map(Click::facts));
-        let leaving = it.click().filter(|click| click.may_leave(now));
+        let leaving = it.click().filter(|click| !conversion.is_test() && click.may_leave(now));
         self.conversions[entry].visit = leaving.map(|click| click.visit().values());
         self.changes.push(StatusChange { entry, snapshot: conversion.clone(), previous: None, at: now });
         Ok(Recorded { conversion, change: Change::Created, previous: None })
     }
 
-    fn change_status(
-        &mut self,
-        id: ConversionId,
-        status: &Status,
-        reported: bool,
-        now: Timestamp,
-    ) -> Result<Recorded, Error> {
+    fn update(&mut self, entry: usize, it: &Attributed<'_>, now: Timestamp) -> Result<Recorded, Error> {
+        let known = &self.conversions[entry].conversion;
+        let corrected = it.corrected(known)?;
+        let status = corrected.status(it.report.status.as_ref(), known);
+        let amounts = (corrected.figures, corrected.refunds);
+        let reported = (&status, it.report.may_reopen);
+        self.apply(entry, now, |conversion| conversion.apply_report(reported, amounts, now))
+    }
+
+    fn change_status(&mut self, order: StatusOrder<'_>, now: Timestamp) -> Result<Recorded, Error> {
+        let StatusOrder { id, status, note, by } = order;
         let entry = *self.by_id.get(&id).ok_or_else(|| Error::not_found("conversion", id))?;
-        self.apply(entry, now, |conversion| match reported {
-            true => conversion.apply_reported_status(status, now),
-            false => conversion.change_status(status, now),
+        self.apply(entry, now, |conversion| match by {
+            By::Source { may_reopen } => conversion.apply_reported_status(status, may_reopen, now),
+            By::Person => conversion.decide(status, note, now),
         })
     }
 
@@ -346,7 +409,13 @@ impl Batch {
                 (Change::Updated, Some(previous))
             }
         };
-        Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change, previous })
+        let conversion = self.conversions[entry].conversion.clone();
+        if !conversion.trace.uncounted
+            && let Some(offer) = self.uncounted.remove(&conversion.id)
+        {
+            self.reservations.count(&offer, &conversion);
+        }
+        Ok(Recorded { conversion, change, previous })
     }
 
     /// Inserts and updates rows. `false`: another process inserted one of the new conversions first.
@@ -369,7 +438,7 @@ impl Batch {
     fn to_settle(&self) -> Vec<ToSettle<'_>> {
         let changes = self.changes.iter().map(|it| ToSettle {
             conversion: &it.snapshot,
-            was_approved: self.conversions[it.entry].was_approved,
+            may_have_earned: self.conversions[it.entry].may_have_earned,
             at: it.at,
         });
         changes.collect()

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::server;
 use engine::config::Settings;
-use engine::delivery::secret_keys;
+use engine::delivery::secrets::server_keys;
 use storage::base::sqlite::backup;
 use storage::private_files;
 
@@ -162,7 +162,7 @@ fn move_wal(target: &Path, previous: &Path) -> anyhow::Result<()> {
 
 async fn print_key_status(file: &Path, settings: &Settings) -> anyhow::Result<()> {
     let known = backup::list_keys(file).await?;
-    let missing = secret_keys::not_configured(&known, settings)?;
+    let missing = server_keys::not_configured(&known, settings)?;
     let key_file = settings.data_dir.join("secret-key");
     if known.is_empty() {
         println!("The backup does not name the secret key that it needs; the server starts only with that key.");

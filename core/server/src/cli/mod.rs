@@ -6,6 +6,7 @@ mod backup;
 mod compile_adapter;
 mod console;
 mod demo;
+mod explain;
 mod healthcheck;
 mod migrate;
 mod openapi;
@@ -48,6 +49,8 @@ enum Command {
     Receiver(receiver::ReceiverArgs),
     /// Create, build, check, test and install adapters
     Adapter(adapter::AdapterArgs),
+    /// Explain why an event was sent to a postback, or why not
+    Explain(explain::ExplainArgs),
     /// Invite a member of staff, such as the first owner
     User(user::UserArgs),
     /// Rebuild the packed columns that reports read
@@ -75,7 +78,12 @@ pub fn main() -> ExitCode {
         telemetry::start_logging(matches!(
             cli.command,
             Some(
-                Command::Demo(_) | Command::Receiver(_) | Command::Adapter(_) | Command::User(_) | Command::Healthcheck
+                Command::Demo(_)
+                    | Command::Receiver(_)
+                    | Command::Adapter(_)
+                    | Command::Explain(_)
+                    | Command::User(_)
+                    | Command::Healthcheck
             )
         ));
     }
@@ -91,6 +99,7 @@ pub fn main() -> ExitCode {
                 Command::Demo(args) => demo::run(args).await,
                 Command::Receiver(args) => receiver::run(args).await,
                 Command::Adapter(args) => adapter::run(args, &cli.config).await,
+                Command::Explain(args) => explain::run(args, &cli.config).await.map(|()| ExitCode::SUCCESS),
                 Command::User(args) => user::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Reports(args) => {
                     reports::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)

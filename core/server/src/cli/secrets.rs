@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use engine::config::Settings;
-use engine::delivery::rotation::{self, Rotated};
-use engine::delivery::secret_keys;
+use engine::delivery::secrets::rotation::{self, Rotated};
+use engine::delivery::secrets::server_keys;
 use engine::timekeeping::Timekeeping;
 use storage::Database;
 use storage::base::database::PoolLimits;
@@ -41,16 +41,16 @@ pub async fn run(args: SecretsArgs, settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn rotate(db: &Database, settings: &Settings, clock: &Clock) -> anyhow::Result<()> {
-    let vault = secret_keys::open_for_rotation(db, settings).await?;
+    let vault = server_keys::open_for_rotation(db, settings).await?;
     let rotated = rotation::rotate(db, &vault, clock).await?;
-    print_summary(&secret_keys::current(&vault).to_string(), &rotated);
+    print_summary(&server_keys::current(&vault).to_string(), &rotated);
     let in_use: Vec<_> = rotated.in_use.iter().map(String::as_str).collect();
     anyhow::ensure!(
         in_use.is_empty(),
         "a server still seals with the key {}; start every server with the same current key, then run this command again (a \
          server that crashed counts as running for {} s)",
         in_use.join(", "),
-        secret_keys::PRESENT_FOR.as_secs()
+        server_keys::PRESENT_FOR.as_secs()
     );
     anyhow::ensure!(
         rotated.complete,
@@ -79,11 +79,11 @@ async fn forget(db: &Database, key: &str, clock: &Clock) -> anyhow::Result<()> {
     let known = storage::delivery::secret_keys::list(db.reader()).await?;
     let names: Vec<_> = known.iter().filter(|known| !known.is_given_up()).map(|known| known.id.as_str()).collect();
     anyhow::ensure!(
-        secret_keys::forget(db, key, clock.now()).await?,
+        server_keys::forget(db, key, clock.now()).await?,
         "this database has no key \"{key}\"; it has {}",
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     );
-    let key = if key == secret_keys::UNNAMED { "without a name" } else { key };
+    let key = if key == server_keys::UNNAMED { "without a name" } else { key };
     println!("Servers now start without the key {key}. Enter the secrets that it sealed again.");
     Ok(())
 }

@@ -278,7 +278,9 @@ impl Database {
         beginning.await.unwrap_or_else(|error| Err(DbErr::Custom(format!("a transaction could not begin: {error}"))))
     }
 
-    /// Begins a read-only transaction for a report, in which all statements see the same snapshot.
+    /// Begins a read-only transaction for a report, in which all statements see the same snapshot. The months of no table
+    /// change until it ends: a statement that is planned with a new month, but has an older snapshot, would not find the
+    /// rows that moved there.
     pub async fn begin_report(&self) -> Result<DatabaseTransaction, DbErr> {
         let postgres = self.is_postgres();
         let options = TransactionOptions {
@@ -286,7 +288,13 @@ impl Database {
             access_mode: postgres.then_some(AccessMode::ReadOnly),
             sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Deferred),
         };
-        self.begin_with(&self.reports, options).await
+        let tx = self.begin_with(&self.reports, options).await?;
+        if postgres {
+            let tables = super::partitions::TABLES.map(|(table, _)| format!("ONLY {table}")).join(", ");
+            // LOCK takes no snapshot, so the snapshot is newer than the months.
+            tx.execute_unprepared(&format!("LOCK TABLE {tables} IN ACCESS SHARE MODE")).await?;
+        }
+        Ok(tx)
     }
 
     pub fn is_postgres(&self) -> bool {

@@ -5,6 +5,7 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
+use domain::archive::ArchivedFilter;
 use domain::ids::floor_uuid;
 use domain::timestamp::Timestamp;
 
@@ -39,6 +40,12 @@ impl PageRequest {
         Self { before, oldest: from.map(floor_uuid), ..self }
     }
 
+    /// Only objects that are newer than this one.
+    pub fn newer_than(self, id: Uuid) -> Self {
+        let next = Uuid::from_u128(id.as_u128().saturating_add(1));
+        Self { oldest: Some(self.oldest.map_or(next, |oldest| oldest.max(next))), ..self }
+    }
+
     /// The objects of the range, of any page.
     fn range<E: EntityTrait>(&self, select: Select<E>, id: E::Column) -> Select<E> {
         let select = match self.before {
@@ -49,6 +56,19 @@ impl PageRequest {
             Some(oldest) => select.filter(id.gte(oldest)),
             None => select,
         }
+    }
+}
+
+/// The objects that a list with this filter has. `archived_at` is the column of the time of archiving.
+pub(crate) fn filter_archived<E: EntityTrait>(
+    select: Select<E>,
+    archived_at: E::Column,
+    filter: ArchivedFilter,
+) -> Select<E> {
+    match filter {
+        ArchivedFilter::InUse => select.filter(archived_at.is_null()),
+        ArchivedFilter::Archived => select.filter(archived_at.is_not_null()),
+        ArchivedFilter::Any => select,
     }
 }
 
@@ -86,6 +106,21 @@ where
     let has_more = items.len() as u64 > page.limit;
     items.truncate(page.limit as usize);
     let next = items.last().filter(|_| has_more).map(id_of);
+    Ok(Page { items, next })
+}
+
+/// Loads only the ids of one page of `select`.
+pub(crate) async fn fetch_ids<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    select: Select<E>,
+    id: E::Column,
+    page: PageRequest,
+) -> Result<Page<Uuid>, DbErr> {
+    let select = page.range(select.select_only().column(id), id).order_by_desc(id).limit(page.limit + 1);
+    let mut items: Vec<Uuid> = select.into_tuple().all(db).await?;
+    let has_more = items.len() as u64 > page.limit;
+    items.truncate(page.limit as usize);
+    let next = items.last().copied().filter(|_| has_more);
     Ok(Page { items, next })
 }
 

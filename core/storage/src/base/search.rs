@@ -50,19 +50,24 @@ fn folded(backend: DbBackend, column: &str) -> SimpleExpr {
     })
 }
 
-/// Whether a column has this part, in the same case. LIKE would need escapes, and SQLite's ignores case.
+/// Whether a column has this part, in the same case.
 pub(crate) fn contains(backend: DbBackend, column: impl ColumnTrait, part: String) -> SimpleExpr {
+    has_part(backend, Expr::col(column.as_column_ref()), part)
+}
+
+/// Whether a text has this part, in the same case. LIKE would need escapes, and SQLite's ignores case.
+pub(crate) fn has_part(backend: DbBackend, text: SimpleExpr, part: String) -> SimpleExpr {
     let position = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
-    Func::cust(position).args([Expr::col(column.as_column_ref()), Expr::val(part)]).gt(0)
+    Func::cust(position).args([text, Expr::val(part)]).gt(0)
 }
 
 /// Whether a column has this part, with A to Z in any case.
 pub(crate) fn contains_in_any_case(backend: DbBackend, column: &str, part: &str) -> SimpleExpr {
-    let (position, text) = match backend {
-        DbBackend::Postgres => ("strpos", format!("lower({column} COLLATE \"C\")")),
-        _ => ("instr", format!("lower({column})")),
+    let text = match backend {
+        DbBackend::Postgres => format!("lower({column} COLLATE \"C\")"),
+        _ => format!("lower({column})"),
     };
-    Func::cust(position).args([Expr::cust(text), Expr::val(part.to_ascii_lowercase())]).gt(0)
+    has_part(backend, Expr::cust(text), part.to_ascii_lowercase())
 }
 
 /// The ids of the rows of any of these places. One of them is a text.

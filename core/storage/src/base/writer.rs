@@ -74,9 +74,9 @@ impl Drop for RunningCommit<'_> {
     }
 }
 
-/// The writer's task has ended, or the commit of the batch panicked.
+/// The writer's task has ended, or the commit of the batch panicked, so the command may have been stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server is stopping or could not process this request; send the request again in a moment")]
+#[error("the server is stopping or could not process this request")]
 pub struct Stopped;
 
 impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {

@@ -8,6 +8,7 @@ use crate::base::bulk::{Rows, Type};
 use crate::{corrupt, from_json, json, model};
 use domain::delivery::delivery::{Attempt, AttemptOutcome};
 use domain::ids::DeliveryId;
+use domain::timestamp::Timestamp;
 use row::{Entity, Model};
 
 /// A row of `attempts`. The headers and `adapter_log` are JSON text.
@@ -73,7 +74,7 @@ impl TryFrom<Model> for Attempt {
 }
 
 /// Inserts attempts. An attempt whose number exists is left out: another process sent it.
-pub async fn insert(tx: &impl ConnectionTrait, attempts: &[Attempt]) -> Result<(), DbErr> {
+pub async fn insert(tx: &impl ConnectionTrait, attempts: impl IntoIterator<Item = &Attempt>) -> Result<(), DbErr> {
     use Type::{Big, Bool, Document, Id, Int, Text};
     let mut rows = Rows::new(&[
         Id, Int, Big, Int, Text, Document, Document, Document, Int, Document, Document, Bool, Text, Text, Text, Text,
@@ -127,6 +128,52 @@ pub async fn list(
     for row in &found {
         let attempt = Attempt::try_from(model::<Entity>(row)?)?;
         attempts.entry(attempt.delivery_id).or_default().push(attempt);
+    }
+    Ok(attempts)
+}
+
+/// What a list shows of an attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AttemptSummary {
+    pub at: Timestamp,
+    pub duration_ms: i32,
+    /// HTTP status of the response; `None` if there was no response.
+    pub status: Option<i32>,
+    pub outcome: AttemptOutcome,
+    pub error_code: Option<String>,
+}
+
+/// The last attempt of each of these deliveries, given with the number of their attempts. Bodies are not read.
+pub async fn list_last(
+    db: &impl ConnectionTrait,
+    deliveries: impl IntoIterator<Item = (DeliveryId, i32)>,
+) -> Result<HashMap<DeliveryId, AttemptSummary>, DbErr> {
+    let mut rows = Rows::new(&[Type::Id, Type::Int]);
+    for (id, number) in deliveries {
+        rows.push([id.into(), number.into()]);
+    }
+    let found = rows
+        .query(
+            db,
+            "WITH wanted (id, number) AS ({rows})
+             SELECT attempts.delivery_id, attempts.at, attempts.duration_ms, attempts.status, attempts.outcome,
+                 attempts.error_code
+             FROM wanted JOIN attempts ON attempts.delivery_id = wanted.id AND attempts.number = wanted.number",
+            vec![],
+        )
+        .await?;
+    let mut attempts = HashMap::new();
+    for row in &found {
+        let outcome: String = row.try_get("", "outcome")?;
+        let summary = AttemptSummary {
+            at: row.try_get("", "at")?,
+            duration_ms: row.try_get("", "duration_ms")?,
+            status: row.try_get("", "status")?,
+            outcome: AttemptOutcome::from_word(&outcome)
+                .ok_or_else(|| corrupt("attempts", format_args!("outcome {outcome}")))?,
+            error_code: row.try_get("", "error_code")?,
+        };
+        attempts.insert(row.try_get("", "delivery_id")?, summary);
     }
     Ok(attempts)
 }

@@ -1,11 +1,11 @@
 //! Queries of breakers and of the destinations of postbacks. The key of a breaker is the text of its lane.
 
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use crate::base::bulk::{Rows, Type};
 use crate::{corrupt, readable};
-use domain::delivery::breaker::{Breaker, BreakerState};
 use domain::delivery::delivery::Reason;
+use domain::delivery::lane::breaker::{Breaker, BreakerState};
 use domain::delivery::lane::{LaneId, Owner};
 use domain::ids::{AffiliateId, PostbackId};
 use domain::timestamp::Timestamp;
@@ -192,6 +192,20 @@ pub async fn find_of_postback(db: &impl ConnectionTrait, id: PostbackId) -> Resu
         }
     }
     Ok(None)
+}
+
+/// The query of the ids of postbacks of which one destination is paused. Few breakers are not closed.
+pub(super) fn paused_postbacks(backend: DbBackend) -> String {
+    let position = if backend == DbBackend::Postgres { "strpos" } else { "instr" };
+    // A lane is its destination, followed by a space and the owner unless that is the program.
+    format!(
+        "SELECT seen.postback_id FROM breakers
+         JOIN postback_destinations AS seen
+             ON seen.destination = substr(breakers.lane, 1, {position}(breakers.lane || ' ', ' ') - 1)
+         JOIN postbacks AS sender ON sender.id = seen.postback_id
+             AND sender.owner_affiliate_id IS NOT DISTINCT FROM breakers.owner_affiliate_id
+         WHERE breakers.state <> 'closed'"
+    )
 }
 
 /// The number of breakers in each state except closed.

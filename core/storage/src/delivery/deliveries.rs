@@ -1,8 +1,9 @@
 //! Queries of deliveries. A pending row that is due and not leased can be claimed by the sender.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Select, Statement,
 };
@@ -14,16 +15,20 @@ use crate::base::queue::Queue;
 use crate::base::search::contains_in_any_case;
 use crate::tracking::{conversions, events};
 use crate::{corrupt, model, readable};
+use domain::delivery::answer::AnswerFilter;
 use domain::delivery::delivery::{Delivery, DeliveryState, Reason};
 use domain::delivery::lane::LaneId;
 use domain::delivery::lease::Lease;
 use domain::delivery::sending::decision::Sibling;
 use domain::delivery::sending::state_change::StateChange;
-use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, OfferId, PostbackId, floor_uuid, time_of};
+use domain::ids::{AffiliateId, ClickId, ConversionId, DeliveryId, EventId, OfferId, PostbackId, floor_uuid, time_of};
 use domain::timestamp::Timestamp;
 use row::{Column, Entity, Model};
 
 use super::postbacks;
+
+/// The resolution of ids.
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// A row of `deliveries`.
 pub(crate) mod row {
@@ -150,12 +155,12 @@ pub struct Finish {
     pub change: StateChange,
 }
 
-/// Stores the new states with one UPDATE and returns the ids of the rows that changed. Rows whose claim has changed are
+/// Stores the new states with one UPDATE and returns the ids of the rows that changed, with their postbacks. Rows whose claim has changed are
 /// left alone.
 ///
 /// Only pending rows have a claim, so the token is a sufficient guard. A condition on the state would make PostgreSQL
 /// use the index of all pending rows instead of the primary key.
-pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<HashSet<DeliveryId>, DbErr> {
+pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<HashMap<DeliveryId, PostbackId>, DbErr> {
     use Type::{Big, Id, Int, Text};
     let mut rows = Rows::new(&[Id, Text, Text, Text, Big, Int, Big, Big]);
     for finish in finished {
@@ -178,11 +183,11 @@ pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<Ha
                  due_at = done.due_at, attempts = done.attempts, settled_at = done.settled_at,
                  lease_until = NULL, claim = NULL, waiting_for = NULL, waiting_rank = NULL
              FROM done WHERE deliveries.id = done.id AND deliveries.claim = done.claim
-             RETURNING deliveries.id AS id",
+             RETURNING deliveries.id AS id, deliveries.postback_id AS postback_id",
             vec![],
         )
         .await?;
-    done.iter().map(|row| row.try_get("", "id")).collect()
+    done.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "postback_id")?))).collect()
 }
 
 /// Every delivery of these conversions.
@@ -220,6 +225,30 @@ pub async fn list_siblings(
     Ok(siblings)
 }
 
+/// Every delivery of these conversions, of all postbacks or of those of one affiliate. The newest is first.
+pub async fn list_of_conversions(
+    db: &impl ConnectionTrait,
+    conversions: impl IntoIterator<Item = ConversionId>,
+    owner: Option<AffiliateId>,
+) -> Result<Vec<Delivery>, DbErr> {
+    let all = "WITH wanted (id) AS ({rows})
+         SELECT deliveries.* FROM wanted JOIN deliveries ON deliveries.conversion_id = wanted.id";
+    let rows = Rows::ids(conversions);
+    let found = match owner {
+        None => rows.query(db, all, vec![]).await?,
+        Some(owner) => {
+            let own = format!(
+                "{all} JOIN postbacks ON postbacks.id = deliveries.postback_id
+                 WHERE postbacks.owner_affiliate_id = {{1}}"
+            );
+            rows.query(db, &own, vec![owner.into()]).await?
+        }
+    };
+    let mut deliveries: Vec<Delivery> = readable("deliveries", &found, |row| model::<Entity>(row)?.try_into());
+    deliveries.sort_by_key(|it| std::cmp::Reverse(it.id));
+    Ok(deliveries)
+}
+
 /// When the next delivery without a claim is due.
 pub async fn find_next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let sql = "SELECT due_at FROM deliveries WHERE state = 'pending' AND claim IS NULL ORDER BY due_at LIMIT 1";
@@ -240,6 +269,18 @@ pub async fn lock(tx: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<De
     let sql = format!("SELECT * FROM deliveries WHERE id = $1{}", for_update(tx));
     let found = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [id.into()])).await?;
     found.map(|row| model::<Entity>(&row)?.try_into()).transpose()
+}
+
+/// Locks deliveries in the order of their ids, so that two lockers cannot wait for each other. The locks are held until
+/// `tx` ends.
+pub async fn lock_many(tx: &impl ConnectionTrait, ids: &[DeliveryId]) -> Result<Vec<Delivery>, DbErr> {
+    let sql = format!(
+        "WITH wanted (id) AS ({{rows}})
+         SELECT deliveries.* FROM wanted JOIN deliveries ON deliveries.id = wanted.id ORDER BY deliveries.id{}",
+        for_update(tx)
+    );
+    let found = Rows::ids(ids.iter().copied()).query(tx, &sql, vec![]).await?;
+    found.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
 /// Saves a manual retry. A lease on the row stays.
@@ -272,9 +313,17 @@ pub struct Filter {
     /// The offer of the event.
     pub offer_id: Option<OfferId>,
     pub transaction_id: Option<String>,
+    /// The click of the event, or of its conversion.
+    pub click_id: Option<ClickId>,
+    /// The answer to the last attempt.
+    pub http_status: Option<AnswerFilter>,
+    /// Only deliveries that ended without an attempt.
+    pub not_sent: bool,
     pub reason_code: Option<String>,
     /// A part of the reason.
     pub reason: Option<String>,
+    /// Only deliveries of test conversions, or only others.
+    pub test: Option<bool>,
 }
 
 impl Filter {
@@ -282,6 +331,8 @@ impl Filter {
         self.state.is_some()
             || self.affiliate_id.is_some()
             || self.offer_id.is_some()
+            || self.http_status.is_some()
+            || self.not_sent
             || self.reason_code.is_some()
             || self.reason.is_some()
     }
@@ -310,10 +361,16 @@ impl Filter {
             let conversions = conversions::ids_of_transaction(db.get_database_backend(), id);
             select = select.filter(Column::ConversionId.in_subquery(conversions));
         }
+        if let Some(id) = self.click_id {
+            select = select.filter(Column::Id.in_subquery(ids_of_click(db, id).await?));
+        }
+        if let Some(test) = self.test {
+            select = select.filter(conversions::is_of_test(Column::ConversionId, test));
+        }
         if let Some(id) = self.event_id {
             // The id of a delivery has the millisecond of its event, so a range of the primary key replaces an index.
             let at = time_of(id.0);
-            let next = at.plus(std::time::Duration::from_millis(1));
+            let next = at.plus(MILLISECOND);
             select = select
                 .filter(Column::EventId.eq(id))
                 .filter(Column::Id.gte(floor_uuid(at)))
@@ -323,8 +380,71 @@ impl Filter {
     }
 }
 
+/// The deliveries of a click: of its own event, and of its conversions. The union gives each part its own index.
+async fn ids_of_click(db: &impl ConnectionTrait, id: ClickId) -> Result<SelectStatement, DbErr> {
+    let ids = || Query::select().column(Column::Id).from(Entity).to_owned();
+    let conversions = Query::select()
+        .column(conversions::row::Column::Id)
+        .from(conversions::row::Entity)
+        .and_where(Expr::col(conversions::row::Column::ClickId).eq(id))
+        .to_owned();
+    let mut found = ids().and_where(Expr::col(Column::ConversionId).in_subquery(conversions)).to_owned();
+    // The id of a click has its millisecond, as those of its event and of the deliveries of that event have.
+    for event in events::list_of_click(db, id).await? {
+        let (from, until) = (floor_uuid(time_of(event.0)), floor_uuid(time_of(event.0).plus(MILLISECOND)));
+        let of_event = ids()
+            .and_where(Expr::col(Column::Id).gte(from).and(Expr::col(Column::Id).lt(until)))
+            .and_where(Expr::col(Column::EventId).eq(event))
+            .to_owned();
+        found.union(UnionType::Distinct, of_event);
+    }
+    Ok(found)
+}
+
+/// The condition that the last attempt had this answer. The attempt is found by the primary key, for each delivery of the
+/// window; with EXISTS, PostgreSQL could begin with a scan of all attempts.
+fn last_answer_is(answer: AnswerFilter) -> String {
+    let status = match answer.range() {
+        Some((first, last)) => format!("BETWEEN {first} AND {last}"),
+        None => "IS NULL".to_owned(),
+    };
+    format!(
+        "(SELECT 1 FROM attempts WHERE attempts.delivery_id = deliveries.id AND attempts.number = deliveries.attempts
+             AND attempts.status {status}) IS NOT NULL"
+    )
+}
+
+/// Those of these deliveries that exist: the deliveries of a test conversion can be deleted while they are sent.
+pub async fn list_existing(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = DeliveryId>,
+) -> Result<HashSet<DeliveryId>, DbErr> {
+    let sql = "WITH wanted (id) AS ({rows})
+         SELECT deliveries.id AS id FROM wanted JOIN deliveries ON deliveries.id = wanted.id";
+    let found = Rows::ids(ids).query(db, sql, vec![]).await?;
+    found.iter().map(|row| row.try_get("", "id")).collect()
+}
+
 /// Filters that no index serves are applied to a window of deliveries.
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Delivery>, DbErr> {
+    let (select, window) = filtered(db, filter, page).await?;
+    let found = page::fetch(db, select, Column::Id, |row| row.id.0, window.page).await?;
+    window.close(found).try_map(Delivery::try_from)
+}
+
+/// The ids of a page of [`list`].
+pub async fn list_ids(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<DeliveryId>, DbErr> {
+    let (select, window) = filtered(db, filter, page).await?;
+    let found = page::fetch_ids(db, select, Column::Id, window.page).await?;
+    Ok(window.close(found).map(DeliveryId))
+}
+
+/// The deliveries that `filter` admits, and the window of the page.
+async fn filtered(
+    db: &impl ConnectionTrait,
+    filter: Filter,
+    page: PageRequest,
+) -> Result<(Select<Entity>, Window), DbErr> {
     let indexed = filter.indexed(db).await?;
     let window = match filter.needs_window() {
         true => Window::of(db, indexed.clone(), Column::Id, page).await?,
@@ -338,14 +458,20 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         select = select.filter(Column::AffiliateId.eq(id));
     }
     if let Some(id) = filter.offer_id {
-        // A delivery has no offer. Its event is found by the primary key, for each delivery of the window.
+        // A delivery has no offer. With EXISTS, PostgreSQL could begin with a scan of all events, as in `last_answer_is`.
         let of_offer = Query::select()
             .expr(Expr::val(1))
             .from(events::row::Entity)
             .and_where(Expr::col((events::row::Entity, events::row::Column::Id)).equals((Entity, Column::EventId)))
             .and_where(Expr::col((events::row::Entity, events::row::Column::OfferId)).eq(id))
             .to_owned();
-        select = select.filter(Expr::exists(of_offer));
+        select = select.filter(Expr::SubQuery(None, Box::new(of_offer.into())).is_not_null());
+    }
+    if let Some(answer) = filter.http_status {
+        select = select.filter(Expr::cust(last_answer_is(answer)));
+    }
+    if filter.not_sent {
+        select = select.filter(Column::State.ne(DeliveryState::Pending.as_str())).filter(Column::Attempts.eq(0));
     }
     if let Some(code) = filter.reason_code {
         select = select.filter(Column::ReasonCode.eq(code));
@@ -353,6 +479,5 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(part) = filter.reason {
         select = select.filter(contains_in_any_case(db.get_database_backend(), "reason", &part));
     }
-    let found = page::fetch(db, select, Column::Id, |row| row.id.0, window.page).await?;
-    window.close(found).try_map(Delivery::try_from)
+    Ok((select, window))
 }

@@ -3,22 +3,26 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect, Select,
 };
 
 use crate::base::page::{self, Page, PageRequest};
 use crate::base::search::{self, Place};
 use crate::{corrupt, from_json, json, readable};
-use domain::delivery::postback::{Ordering, Postback};
-use domain::delivery::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope};
-use domain::ids::{AffiliateId, PostbackId};
+use domain::delivery::approval::Approval;
+use domain::delivery::postback::{Ordering, Postback, Saver, Status};
+use domain::delivery::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope, ScopeKind};
+use domain::ids::{AffiliateId, OfferId, PostbackId};
 use domain::search::Search;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::Event;
 use row::{Column, Entity, Model};
+
+use super::breakers;
 
 /// A row of `postbacks`. `config`, `rejection_reasons` and `secret_origins` are JSON text.
 pub(crate) mod row {
@@ -52,6 +56,11 @@ pub(crate) mod row {
         pub archived_at: Option<Timestamp>,
         pub template: Option<String>,
         pub secret_origins: String,
+        pub approval: String,
+        pub refusal_reason: Option<String>,
+        pub version: i32,
+        pub saved_by: Option<String>,
+        pub saved_by_staff: bool,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -91,6 +100,10 @@ impl TryFrom<Model> for Postback {
             owner: row.owner_affiliate_id,
             verified_at: row.verified_at,
             secret_origins: from_json("postbacks", &row.secret_origins)?,
+            approval: Approval::from_word(&row.approval).ok_or_else(|| bad("approval"))?,
+            refusal_reason: row.refusal_reason,
+            version: row.version,
+            saved_by: row.saved_by.map(|name| Saver { name, is_staff: row.saved_by_staff }),
             created_at: row.created_at,
             updated_at: row.updated_at,
             archived_at: row.archived_at,
@@ -123,6 +136,11 @@ impl From<&Postback> for Model {
             updated_at: postback.updated_at,
             archived_at: postback.archived_at,
             template: postback.template.clone(),
+            approval: postback.approval.to_string(),
+            refusal_reason: postback.refusal_reason.clone(),
+            version: postback.version,
+            saved_by: postback.saved_by.as_ref().map(|it| it.name.clone()),
+            saved_by_staff: postback.saved_by.as_ref().is_some_and(|it| it.is_staff),
         }
     }
 }
@@ -142,6 +160,22 @@ pub async fn save(tx: &impl ConnectionTrait, postback: &Postback, seen: Timestam
     Ok(saved.rows_affected > 0)
 }
 
+/// Sets when the destination of an unverified postback first accepted a request, unless the postback was changed since
+/// `seen`.
+pub async fn mark_verified(
+    db: &impl ConnectionTrait,
+    id: PostbackId,
+    seen: Timestamp,
+    at: Timestamp,
+) -> Result<(), DbErr> {
+    let unverified = Entity::update_many()
+        .col_expr(Column::VerifiedAt, Expr::value(at))
+        .filter(Column::Id.eq(id))
+        .filter(Column::UpdatedAt.eq(seen))
+        .filter(Column::VerifiedAt.is_null());
+    unverified.exec(db).await.map(drop)
+}
+
 /// Also finds archived postbacks, because their deliveries still refer to them.
 pub async fn find(db: &impl ConnectionTrait, id: PostbackId) -> Result<Option<Postback>, DbErr> {
     Entity::find_by_id(id).one(db).await?.map(Postback::try_from).transpose()
@@ -157,7 +191,11 @@ pub async fn find_many(
 }
 
 fn live() -> Select<Entity> {
-    Entity::find().filter(Column::Enabled.eq(true)).filter(Column::ArchivedAt.is_null())
+    let permitted = [Approval::NotRequired, Approval::Approved].map(|it| it.as_str());
+    Entity::find()
+        .filter(Column::Enabled.eq(true))
+        .filter(Column::ArchivedAt.is_null())
+        .filter(Column::Approval.is_in(permitted))
 }
 
 /// The live postbacks whose rules can match one of `events`. The rules themselves are checked by the caller.
@@ -208,18 +246,72 @@ pub async fn list_rules(db: &impl ConnectionTrait, actions: &[Action]) -> Result
     Ok(postbacks.into_iter().map(|it| it.rule).collect())
 }
 
-/// A search finds names, the destinations of sent requests, and ids.
-pub async fn list(
-    db: &impl ConnectionTrait,
-    owner: Option<AffiliateId>,
-    search: Option<&Search>,
-    page: PageRequest,
-) -> Result<Page<Postback>, DbErr> {
-    let mut select = Entity::find().filter(Column::ArchivedAt.is_null());
-    if let Some(owner) = owner {
-        select = select.filter(Column::OwnerAffiliateId.eq(owner));
+/// Which postbacks a list has.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub owner: Option<AffiliateId>,
+    /// Only those of the program (`true`), or only those of affiliates (`false`).
+    pub of_program: Option<bool>,
+    pub scope: Option<ScopeKind>,
+    /// The affiliate of the scope.
+    pub affiliate_id: Option<AffiliateId>,
+    /// The offer of the scope.
+    pub offer_id: Option<OfferId>,
+    pub action: Option<Action>,
+    pub adapter: Option<String>,
+    pub status: Option<Status>,
+    /// Names, the destinations of sent requests, and ids.
+    pub search: Option<Search>,
+}
+
+impl Filter {
+    fn condition(&self, backend: DbBackend) -> Condition {
+        let mut all = Condition::all()
+            .add(Column::ArchivedAt.is_null())
+            .add_option(self.owner.map(|it| Column::OwnerAffiliateId.eq(it)))
+            .add_option(self.affiliate_id.map(|it| Column::AffiliateId.eq(it)))
+            .add_option(self.offer_id.map(|it| Column::OfferId.eq(it)))
+            .add_option(self.action.map(|it| Column::Action.eq(it.as_str())))
+            .add_option(self.adapter.as_deref().map(|it| Column::Adapter.eq(it)));
+        all = all.add_option(self.of_program.map(|program| match program {
+            true => Column::OwnerAffiliateId.is_null(),
+            false => Column::OwnerAffiliateId.is_not_null(),
+        }));
+        if let Some(kind) = self.scope {
+            let (affiliate, offer) = match kind {
+                ScopeKind::Any => (false, false),
+                ScopeKind::Affiliate => (true, false),
+                ScopeKind::Offer => (false, true),
+                ScopeKind::Both => (true, true),
+            };
+            let given = |column: Column, is_given| if is_given { column.is_not_null() } else { column.is_null() };
+            all = all.add(given(Column::AffiliateId, affiliate)).add(given(Column::OfferId, offer));
+        }
+        if let Some(status) = self.status {
+            all = all.add(of_status(status, backend));
+        }
+        all
     }
-    if let Some(search) = search {
+}
+
+/// The postbacks whose [`Postback::status`] is this one.
+fn of_status(status: Status, backend: DbBackend) -> Condition {
+    let permitted = Column::Approval.is_in([Approval::NotRequired, Approval::Approved].map(|it| it.as_str()));
+    let is_paused = Expr::cust(format!("postbacks.id IN ({})", breakers::paused_postbacks(backend)));
+    let live = Condition::all().add(permitted.clone()).add(Column::Enabled.eq(true));
+    match status {
+        // A literal, because a partial index has these postbacks.
+        Status::AwaitingApproval => Condition::all().add(Expr::cust("approval = 'awaiting_approval'")),
+        Status::Refused => Condition::all().add(Column::Approval.eq(Approval::Refused.as_str())),
+        Status::Off => Condition::all().add(permitted).add(Column::Enabled.eq(false)),
+        Status::Failing => live.add(is_paused),
+        Status::Live => live.add(is_paused.not()),
+    }
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: &Filter, page: PageRequest) -> Result<Page<Postback>, DbErr> {
+    let mut select = Entity::find().filter(filter.condition(db.get_database_backend()));
+    if let Some(search) = &filter.search {
         let (table, ranges) = ("postback_destinations", search.destination_ranges());
         let places = vec![
             Place::text("postbacks", "name", search.ranges()),

@@ -1,35 +1,10 @@
-//! Queries of fingerprints of accepted notifications and of received requests, by which repeated ones are recognized.
+//! Queries of fingerprints of received requests, by which repeated ones are recognized.
 
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Statement};
 
 use crate::corrupt;
-use domain::ids::{ConversionId, InboundRequestId, SourceId};
+use domain::ids::{InboundRequestId, SourceId};
 use domain::timestamp::Timestamp;
-
-/// A row of `notification_fingerprints`: a fingerprint of an accepted notification, with its conversion.
-mod notification_row {
-    use sea_orm::entity::prelude::*;
-
-    use domain::ids::{ConversionId, SourceId};
-    use domain::timestamp::Timestamp;
-
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-    #[sea_orm(table_name = "notification_fingerprints")]
-    pub struct Model {
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub source_id: SourceId,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub fingerprint: String,
-        pub conversion_id: ConversionId,
-        pub created_at: Timestamp,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
 
 /// A row of `request_fingerprints`: a fingerprint of a request, with the first request that had it.
 mod request_row {
@@ -53,39 +28,6 @@ mod request_row {
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
-}
-
-/// The conversion of the accepted notification with this fingerprint.
-pub async fn find_conversion(
-    db: &impl ConnectionTrait,
-    source: SourceId,
-    fingerprint: &str,
-) -> Result<Option<ConversionId>, DbErr> {
-    let found = notification_row::Entity::find_by_id((source, fingerprint.to_owned())).one(db).await?;
-    Ok(found.map(|row| row.conversion_id))
-}
-
-/// Stores the fingerprints of an accepted notification. Known fingerprints stay as they are.
-pub async fn insert_of_notification(
-    tx: &impl ConnectionTrait,
-    source: SourceId,
-    fingerprints: &[String],
-    conversion: ConversionId,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    use notification_row::{Column, Entity, Model};
-    let row = |fingerprint: &String| {
-        Model { source_id: source, fingerprint: fingerprint.clone(), conversion_id: conversion, created_at: now }
-            .into_active_model()
-    };
-    let added = Entity::insert_many(fingerprints.iter().map(row))
-        .on_conflict(OnConflict::columns([Column::SourceId, Column::Fingerprint]).do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await;
-    match added {
-        Ok(_) | Err(DbErr::RecordNotInserted) => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 /// The first request with this fingerprint and its time of receipt. `request`, received at `received_at`, replaces a
@@ -116,10 +58,4 @@ pub async fn find_or_insert_request(
 pub async fn delete_requests_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     use request_row::{Column, Entity};
     Ok(Entity::delete_many().filter(Column::ReceivedAt.lt(before)).exec(db).await?.rows_affected)
-}
-
-/// Deletes fingerprints of notifications that were accepted before `before`. Returns their number.
-pub async fn delete_notifications_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
-    use notification_row::{Column, Entity};
-    Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)
 }

@@ -3,11 +3,12 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
-    Statement,
+    Select, Statement,
 };
 
-use crate::base::page::{self, Page, PageRequest};
+use crate::base::page::{self, Page, PageRequest, Window};
 use crate::base::queue::Queue;
+use crate::base::search::{contains, has_part};
 use crate::{corrupt, from_json, json, model, readable};
 use domain::delivery::lease::Lease;
 use domain::ids::{AffiliateId, InboundRequestId, SourceId};
@@ -202,18 +203,45 @@ pub struct Filter {
     pub source_id: Option<SourceId>,
     pub outcome: Option<Outcome>,
     pub code: Option<String>,
+    /// Only requests with a notification of this transaction, or with this text as a parameter of the query.
+    pub transaction_id: Option<String>,
+    /// Only requests that can be processed again: those that were neither accepted nor duplicates.
+    pub is_replayable: bool,
 }
 
-/// The listed requests have no bodies, because bodies can be long.
-pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<InboundRequest>, DbErr> {
-    use sea_orm::Iterable;
-    let columns = Column::iter().filter(|column| !matches!(column, Column::Body));
-    let mut select = Entity::find().select_only().columns(columns).expr_as(Expr::val(Vec::<u8>::new()), "body");
+impl Filter {
+    /// The filters that one index serves in the order of ids, and whether there are others.
+    fn indexed(&self) -> (Select<Entity>, bool) {
+        let select = Entity::find();
+        let others = |count: usize| {
+            let given =
+                [self.outcome.is_some(), self.code.is_some(), self.transaction_id.is_some(), self.is_replayable];
+            given.into_iter().filter(|is_given| *is_given).count() > count
+        };
+        match self {
+            Self { source_id: Some(id), .. } => (select.filter(Column::SourceId.eq(*id)), others(0)),
+            Self { affiliate_id: Some(id), .. } => (select.filter(Column::AffiliateId.eq(*id)), others(0)),
+            Self { code: Some(code), .. } => (select.filter(Column::Code.eq(code)), others(1)),
+            Self { outcome: Some(outcome), .. } => (select.filter(Column::Outcome.eq(outcome.as_str())), others(1)),
+            _ => (select, others(0)),
+        }
+    }
+}
+
+/// The requests that `filter` admits, and the window of the page.
+async fn filtered(
+    db: &impl ConnectionTrait,
+    filter: Filter,
+    page: PageRequest,
+) -> Result<(Select<Entity>, Window), DbErr> {
+    use sea_orm::ExprTrait;
+    let (mut select, has_others) = filter.indexed();
+    let window = match has_others {
+        true => Window::of(db, select.clone(), Column::Id, page).await?,
+        false => Window::unrestricted(page),
+    };
     if let Some(id) = filter.affiliate_id {
         select = select.filter(Column::AffiliateId.eq(id));
-    }
-    if let Some(id) = filter.source_id {
-        select = select.filter(Column::SourceId.eq(id));
     }
     if let Some(outcome) = filter.outcome {
         select = select.filter(Column::Outcome.eq(outcome.as_str()));
@@ -221,6 +249,61 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(code) = filter.code {
         select = select.filter(Column::Code.eq(code));
     }
+    if let Some(id) = filter.transaction_id {
+        let backend = db.get_database_backend();
+        let of_item = contains(backend, Column::Items, format!("\"transaction_id\":{}", json(&id)));
+        let of_query = has_part(backend, Expr::cust("query || '&'"), format!("={id}&"));
+        select = select.filter(of_item.or(of_query));
+    }
+    if filter.is_replayable {
+        let kept = [Outcome::Accepted, Outcome::Duplicate].map(Outcome::as_str);
+        select = select.filter(Column::Outcome.is_not_in(kept));
+    }
+    Ok((select, window))
+}
+
+/// The listed requests have no bodies, because bodies can be long.
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<InboundRequest>, DbErr> {
+    use sea_orm::Iterable;
+    let (select, window) = filtered(db, filter, page).await?;
+    let columns = Column::iter().filter(|column| !matches!(column, Column::Body));
+    let select = select.select_only().columns(columns).expr_as(Expr::val(Vec::<u8>::new()), "body");
     let bytes = |row: &Model| row.headers.len() + row.body.len() + row.query.len() + row.items.len();
-    page::fetch_sized(db, select, Column::Id, |row| row.id.0, bytes, page).await?.try_map(InboundRequest::try_from)
+    let found = page::fetch_sized(db, select, Column::Id, |row| row.id.0, bytes, window.page).await?;
+    window.close(found).try_map(InboundRequest::try_from)
+}
+
+/// Lists only ids.
+pub async fn list_ids(
+    db: &impl ConnectionTrait,
+    filter: Filter,
+    page: PageRequest,
+) -> Result<Page<InboundRequestId>, DbErr> {
+    let (select, window) = filtered(db, filter, page).await?;
+    let found = page::fetch_ids(db, select, Column::Id, window.page).await?;
+    Ok(window.close(found).map(InboundRequestId))
+}
+
+/// Makes requests wait again, due at `due_at`, with this reason. Accepted requests, duplicates and requests that a
+/// process has a lease of stay as they are. Returns the number of changed requests.
+pub async fn save_waiting(
+    tx: &impl ConnectionTrait,
+    ids: &[InboundRequestId],
+    reason: &OutcomeDetails,
+    now: Timestamp,
+    due_at: Timestamp,
+) -> Result<u64, DbErr> {
+    use sea_orm::ExprTrait;
+    let changed = Entity::update_many()
+        .col_expr(Column::Outcome, Expr::value(reason.outcome.as_str()))
+        .col_expr(Column::Code, Expr::value(reason.code.clone()))
+        .col_expr(Column::Sentence, Expr::value(reason.sentence.clone()))
+        .col_expr(Column::DueAt, Expr::value(due_at))
+        .col_expr(Column::SettledAt, Expr::value(None::<Timestamp>))
+        .filter(Column::Id.is_in(ids.iter().copied()))
+        .filter(Column::Outcome.is_not_in([Outcome::Accepted, Outcome::Duplicate].map(Outcome::as_str)))
+        .filter(Column::LeaseUntil.is_null().or(Column::LeaseUntil.lte(now)))
+        .exec(tx)
+        .await?;
+    Ok(changed.rows_affected)
 }

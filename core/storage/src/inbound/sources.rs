@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, NotSet,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 
 use crate::base::page::{self, Page, PageRequest};
@@ -219,6 +219,23 @@ pub async fn list_decorating(db: &impl ConnectionTrait) -> Result<Vec<Source>, D
         .filter(Column::Enabled.eq(true))
         .filter(Column::ArchivedAt.is_null());
     Ok(readable("sources", select.all(db).await?, Source::try_from))
+}
+
+/// The affiliates whose first source was configured, disabled or deleted.
+pub async fn list_changed_firsts(db: &impl ConnectionTrait) -> Result<Vec<AffiliateId>, DbErr> {
+    // The condition is that of the index `sources_changed`.
+    let sql = "SELECT id, affiliate_id FROM sources
+               WHERE adapter = 'affrank' AND affiliate_id IS NOT NULL
+                   AND (adapter_version <> '' OR NOT enabled OR archived_at IS NOT NULL)";
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    let mut owners = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (id, owner): (SourceId, AffiliateId) = (row.try_get("", "id")?, row.try_get("", "affiliate_id")?);
+        if id == SourceId::first_of(owner) {
+            owners.push(owner);
+        }
+    }
+    Ok(owners)
 }
 
 /// The owners of live sources with their names of the session parameter, except AffRank's.

@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Statement};
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::{for_update, skip_locked};
-use crate::base::page::{self, Page, PageRequest};
+use crate::base::page::{self, Page, PageRequest, Window};
 use crate::{corrupt, model};
 use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, ConversionId, EarningId};
@@ -250,6 +251,19 @@ pub async fn find_next_release(db: &impl ConnectionTrait) -> Result<Option<Times
     row.map(|row| row.try_get("", "due_at")).transpose()
 }
 
+/// The pending earning of an affiliate in a currency whose hold ends first.
+pub async fn find_next_of(
+    db: &impl ConnectionTrait,
+    affiliate: AffiliateId,
+    currency: Currency,
+) -> Result<Option<Earning>, DbErr> {
+    let sql = "SELECT * FROM earnings WHERE affiliate_id = $1 AND currency = $2 AND state = 'pending'
+         ORDER BY release_at LIMIT 1";
+    let values = [affiliate.into(), currency.to_string().into()];
+    let row = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    row.map(|row| model::<Entity>(&row)?.try_into()).transpose()
+}
+
 pub async fn find(db: &impl ConnectionTrait, id: EarningId) -> Result<Option<Earning>, DbErr> {
     Entity::find_by_id(id).one(db).await?.map(Earning::try_from).transpose()
 }
@@ -263,6 +277,7 @@ pub struct Filter {
     pub currency: Option<Currency>,
 }
 
+/// Indexes serve the affiliate, the conversion, and adjustments; other filters are applied to a window of earnings.
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Earning>, DbErr> {
     let mut select = Entity::find();
     if let Some(id) = filter.affiliate_id {
@@ -271,7 +286,19 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(id) = filter.conversion_id {
         select = select.filter(Column::ConversionId.eq(id));
     }
-    if let Some(kind) = filter.kind {
+    let kind = match filter.kind {
+        Some(EarningKind::Adjustment) => {
+            // As a literal, because a plan for any kind does not use the index of adjustments.
+            select = select.filter(Expr::cust("kind = 'adjustment'"));
+            None
+        }
+        other => other,
+    };
+    let window = match kind.is_some() || filter.state.is_some() || filter.currency.is_some() {
+        true => Window::of(db, select.clone(), Column::Id, page).await?,
+        false => Window::unrestricted(page),
+    };
+    if let Some(kind) = kind {
         select = select.filter(Column::Kind.eq(kind.as_str()));
     }
     if let Some(state) = filter.state {
@@ -280,5 +307,6 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(currency) = filter.currency {
         select = select.filter(Column::Currency.eq(currency.to_string()));
     }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Earning::try_from)
+    let found = page::fetch(db, select, Column::Id, |row| row.id.0, window.page).await?;
+    window.close(found).try_map(Earning::try_from)
 }

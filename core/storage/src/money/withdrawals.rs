@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use crate::base::bulk::{Rows, Type};
-use crate::base::page::{self, Page, PageRequest};
+use crate::base::page::{self, Page, PageRequest, Window};
 use crate::{corrupt, from_json, json};
 use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId, floor_uuid};
@@ -261,6 +261,7 @@ pub struct Filter {
     pub batch_id: Option<WithdrawalBatchId>,
 }
 
+/// Indexes serve the affiliate, the status and the batch; method and currency are applied to a window of withdrawals.
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Withdrawal>, DbErr> {
     let mut select = Entity::find();
     if let Some(id) = filter.affiliate_id {
@@ -269,14 +270,19 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(status) = filter.status {
         select = select.filter(Column::Status.eq(status));
     }
+    if let Some(batch) = filter.batch_id {
+        select = select.filter(Column::BatchId.eq(batch));
+    }
+    let window = match filter.method.is_some() || filter.currency.is_some() {
+        true => Window::of(db, select.clone(), Column::Id, page).await?,
+        false => Window::unrestricted(page),
+    };
     if let Some(method) = filter.method {
         select = select.filter(Column::Method.eq(method));
     }
     if let Some(currency) = filter.currency {
         select = select.filter(Column::Currency.eq(currency.to_string()));
     }
-    if let Some(batch) = filter.batch_id {
-        select = select.filter(Column::BatchId.eq(batch));
-    }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Withdrawal::try_from)
+    let found = page::fetch(db, select, Column::Id, |row| row.id.0, window.page).await?;
+    window.close(found).try_map(Withdrawal::try_from)
 }

@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod mails;
 pub mod recovery_codes;
+pub mod saved_views;
 pub mod sessions;
 pub mod throttles;
 pub mod tokens;

@@ -52,6 +52,10 @@ pub enum Purpose {
         #[serde(default)]
         opener: Option<String>,
     },
+    /// Signs a person in without a password.
+    SignInPerson {
+        user: UserId,
+    },
     /// A person who registered chooses a password.
     Register {
         name: String,
@@ -82,6 +86,7 @@ impl Purpose {
     fn word(&self) -> &'static str {
         match self {
             Self::SignIn { .. } => "sign_in",
+            Self::SignInPerson { .. } => "sign_in_person",
             Self::Register { .. } => "register",
             Self::SetPassword { .. } => "set_password",
             Self::ConfirmEmail { .. } => "confirm_email",
@@ -92,7 +97,9 @@ impl Purpose {
 
     fn user(&self) -> Option<UserId> {
         match self {
-            Self::SetPassword { user, .. } | Self::ConfirmEmail { user, .. } => Some(*user),
+            Self::SignInPerson { user } | Self::SetPassword { user, .. } | Self::ConfirmEmail { user, .. } => {
+                Some(*user)
+            }
             _ => None,
         }
     }

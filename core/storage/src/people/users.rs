@@ -10,9 +10,13 @@ use crate::base::page::{self, Page, PageRequest};
 use crate::base::search::{self, Place};
 use crate::{corrupt, readable};
 use domain::ids::{AffiliateId, UserId};
+use domain::people::mail::MailChoices;
 use domain::people::permission::Role;
+use domain::people::preferences::{Language, Preferences, Theme};
 use domain::people::user::{User, UserStatus};
+use domain::reports::zone::Zone;
 use domain::search::Search;
+use domain::timestamp::Timestamp;
 use row::{Column, Entity, Model};
 
 /// A row of `users`. `password_hash` is an argon2id hash; the TOTP secrets are sealed.
@@ -36,6 +40,12 @@ pub(crate) mod row {
         pub totp_secret: Option<String>,
         pub totp_pending: Option<String>,
         pub totp_last_step: Option<i64>,
+        pub language: Option<String>,
+        pub time_zone: Option<String>,
+        pub theme: Option<String>,
+        pub mail_failing_postbacks: bool,
+        pub mail_withdrawals: bool,
+        pub summary_at: Option<Timestamp>,
         pub created_at: Timestamp,
         pub updated_at: Timestamp,
     }
@@ -51,6 +61,12 @@ impl TryFrom<Model> for User {
 
     fn try_from(row: Model) -> Result<Self, DbErr> {
         let unknown = |what: &str, word: &str| corrupt("users", format_args!("{what} {word}"));
+        let preferences = Preferences {
+            // A word or a zone of a newer release is no choice here.
+            language: row.language.as_deref().and_then(Language::from_word),
+            time_zone: row.time_zone.as_deref().and_then(|it| Zone::parse(it).ok()),
+            theme: row.theme.as_deref().and_then(Theme::from_word),
+        };
         Ok(Self {
             id: row.id,
             email: row.email,
@@ -61,6 +77,13 @@ impl TryFrom<Model> for User {
             password_hash: row.password_hash,
             totp_secret: row.totp_secret,
             totp_pending: row.totp_pending,
+            preferences,
+            mails: MailChoices {
+                failing_postbacks: row.mail_failing_postbacks,
+                withdrawals: row.mail_withdrawals,
+                weekly_summary: row.summary_at.is_some(),
+            },
+            summary_at: row.summary_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -80,6 +103,12 @@ impl From<&User> for Model {
             totp_secret: user.totp_secret.clone(),
             totp_pending: user.totp_pending.clone(),
             totp_last_step: None,
+            language: user.preferences.language.map(|it| it.to_string()),
+            time_zone: user.preferences.time_zone.map(|it| it.to_string()),
+            theme: user.preferences.theme.map(|it| it.to_string()),
+            mail_failing_postbacks: user.mails.failing_postbacks,
+            mail_withdrawals: user.mails.withdrawals,
+            summary_at: user.summary_at,
             created_at: user.created_at,
             updated_at: user.updated_at,
         }
@@ -174,6 +203,22 @@ pub async fn list_of_owners(
         of_owners = of_owners.add(Column::Role.is_in([Role::Owner.as_str(), Role::Admin.as_str()]));
     }
     let select = Entity::find().filter(Column::Status.eq(UserStatus::Active.as_str())).filter(of_owners);
+    let rows = select.order_by_asc(Column::Id).limit(limit).all(db).await?;
+    Ok(readable("users", rows, User::try_from))
+}
+
+/// Active users whose weekly summary is due, up to `limit` after the one with the id `after`.
+pub async fn list_due_summaries(
+    db: &impl ConnectionTrait,
+    now: Timestamp,
+    after: Option<UserId>,
+    limit: u64,
+) -> Result<Vec<User>, DbErr> {
+    let mut select = Entity::find().filter(Column::SummaryAt.lte(now));
+    if let Some(after) = after {
+        select = select.filter(Column::Id.gt(after));
+    }
+    let select = select.filter(Column::Status.eq(UserStatus::Active.as_str()));
     let rows = select.order_by_asc(Column::Id).limit(limit).all(db).await?;
     Ok(readable("users", rows, User::try_from))
 }

@@ -9,6 +9,7 @@ use sea_orm::{
 use crate::base::page::{self, Page, PageRequest};
 use crate::base::search::{self, Place};
 use crate::corrupt;
+use domain::archive::ArchivedFilter;
 use domain::ids::AffiliateId;
 use domain::program::affiliate::{Affiliate, AffiliateStatus};
 use domain::search::Search;
@@ -36,6 +37,7 @@ mod row {
         pub updated_at: Timestamp,
         pub former_email: Option<String>,
         pub email_changed_at: Option<Timestamp>,
+        pub archived_at: Option<Timestamp>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -61,6 +63,7 @@ impl TryFrom<Model> for Affiliate {
             updated_at: row.updated_at,
             former_email: row.former_email,
             email_changed_at: row.email_changed_at,
+            archived_at: row.archived_at,
         })
     }
 }
@@ -79,6 +82,7 @@ impl From<&Affiliate> for Model {
             updated_at: affiliate.updated_at,
             former_email: affiliate.former_email.clone(),
             email_changed_at: affiliate.email_changed_at,
+            archived_at: affiliate.archived_at,
         }
     }
 }
@@ -119,9 +123,10 @@ pub async fn list(
     db: &impl ConnectionTrait,
     confined_to: Option<AffiliateId>,
     search: Option<&Search>,
+    archived: ArchivedFilter,
     page: PageRequest,
 ) -> Result<Page<Affiliate>, DbErr> {
-    let mut select = Entity::find();
+    let mut select = page::filter_archived(Entity::find(), Column::ArchivedAt, archived);
     if let Some(id) = confined_to {
         select = select.filter(Column::Id.eq(id));
     }

@@ -1,4 +1,4 @@
-//! Queries of affiliates, offers, payout overrides, applications, caps, customers, quotas and settings.
+//! Queries of affiliates, offers, payout overrides, applications, caps, customers, quotas, rejection reasons and settings.
 
 pub mod affiliates;
 pub mod applications;
@@ -8,3 +8,4 @@ pub mod offers;
 pub mod payout_overrides;
 pub mod program_settings;
 pub mod quotas;
+pub mod rejection_reasons;

@@ -12,6 +12,7 @@ use crate::base::page::{self, Page, PageRequest};
 use crate::base::search::{self, Place};
 use crate::{corrupt, from_json, json};
 use domain::amounts::{Amount, Currency};
+use domain::archive::ArchivedFilter;
 use domain::ids::{AffiliateId, OfferId};
 use domain::money::withdrawal::Minimum;
 use domain::program::application::ApplicationStatus;
@@ -47,6 +48,7 @@ mod row {
         pub visibility: String,
         pub terms: String,
         pub minimum_withdrawal_micros: Option<i64>,
+        pub archived_at: Option<Timestamp>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -67,7 +69,7 @@ impl TryFrom<Model> for Offer {
         };
         Ok(Self {
             id: row.id,
-            landing_url: LandingUrl::parse(&row.landing_url).map_err(|_| bad("landing URL"))?,
+            landing_url: LandingUrl::stored(&row.landing_url).map_err(|_| bad("landing URL"))?,
             currency: row.currency.parse().map_err(|_| bad("currency"))?,
             payout: payout.ok_or_else(|| bad("payout"))?,
             status: OfferStatus::from_word(&row.status).ok_or_else(|| bad("status"))?,
@@ -79,6 +81,7 @@ impl TryFrom<Model> for Offer {
             minimum_withdrawal: row.minimum_withdrawal_micros.and_then(Amount::from_micros),
             created_at: row.created_at,
             updated_at: row.updated_at,
+            archived_at: row.archived_at,
         })
     }
 }
@@ -104,6 +107,7 @@ impl From<&Offer> for Model {
             visibility: offer.visibility.to_string(),
             terms: json(&offer.terms),
             minimum_withdrawal_micros: offer.minimum_withdrawal.map(Amount::micros),
+            archived_at: offer.archived_at,
         }
     }
 }
@@ -145,9 +149,10 @@ pub async fn list(
     db: &impl ConnectionTrait,
     affiliate_id: Option<AffiliateId>,
     search: Option<&Search>,
+    archived: ArchivedFilter,
     page: PageRequest,
 ) -> Result<Page<Offer>, DbErr> {
-    let mut select = Entity::find();
+    let mut select = page::filter_archived(Entity::find(), Column::ArchivedAt, archived);
     if let Some(affiliate_id) = affiliate_id {
         let admitted = applications::row::Entity::find()
             .select_only()
@@ -192,7 +197,7 @@ pub async fn find_highest_minimum(
          WHERE offers.currency = $1 AND offers.minimum_withdrawal_micros IS NOT NULL
              AND EXISTS (SELECT 1 FROM conversions WHERE conversions.affiliate_id = $2
                  AND conversions.offer_id = offers.id AND conversions.status = 'approved'
-                 AND NOT conversions.self_reported)
+                 AND NOT conversions.self_reported AND NOT conversions.test)
          ORDER BY offers.minimum_withdrawal_micros DESC LIMIT 1";
     let values = [currency.to_string().into(), affiliate_id.into()];
     let row = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;

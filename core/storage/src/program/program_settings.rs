@@ -6,12 +6,16 @@ use serde::de::DeserializeOwned;
 
 use crate::base::database::for_update;
 use crate::{from_json, json};
+use domain::delivery::approval::PostbackSettings;
 use domain::money::withdrawal::WithdrawalSettings;
+use domain::program::buyer_visibility::BuyerVisibility;
 use domain::program::sub_affiliate::SubAffiliateSettings;
 use domain::timestamp::Timestamp;
 
 const SUB_AFFILIATES: &str = "sub_affiliates";
 const WITHDRAWALS: &str = "withdrawals";
+const BUYERS: &str = "buyers";
+const POSTBACKS: &str = "postbacks";
 const SEALED_BY: &str = "sealed_by";
 
 pub async fn find_sub_affiliates(db: &impl ConnectionTrait) -> Result<SubAffiliateSettings, DbErr> {
@@ -41,6 +45,36 @@ pub async fn save_withdrawals(
     at: Timestamp,
 ) -> Result<(), DbErr> {
     save(db, WITHDRAWALS, settings, at).await
+}
+
+pub async fn find_buyer_visibility(db: &impl ConnectionTrait) -> Result<BuyerVisibility, DbErr> {
+    Ok(read(db, BUYERS, "").await?.unwrap_or_default())
+}
+
+/// Locks the setting until `tx` ends.
+pub async fn lock_buyer_visibility(tx: &impl ConnectionTrait) -> Result<BuyerVisibility, DbErr> {
+    Ok(read(tx, BUYERS, for_update(tx)).await?.unwrap_or_default())
+}
+
+pub async fn save_buyer_visibility(
+    tx: &impl ConnectionTrait,
+    visibility: BuyerVisibility,
+    at: Timestamp,
+) -> Result<(), DbErr> {
+    save(tx, BUYERS, &visibility, at).await
+}
+
+pub async fn find_postbacks(db: &impl ConnectionTrait) -> Result<PostbackSettings, DbErr> {
+    Ok(read(db, POSTBACKS, "").await?.unwrap_or_default())
+}
+
+/// Locks the setting until `tx` ends.
+pub async fn lock_postbacks(tx: &impl ConnectionTrait) -> Result<PostbackSettings, DbErr> {
+    Ok(read(tx, POSTBACKS, for_update(tx)).await?.unwrap_or_default())
+}
+
+pub async fn save_postbacks(tx: &impl ConnectionTrait, settings: PostbackSettings, at: Timestamp) -> Result<(), DbErr> {
+    save(tx, POSTBACKS, &settings, at).await
 }
 
 /// The version of the check that last searched all stored configurations for unsealed secrets.

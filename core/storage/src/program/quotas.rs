@@ -29,7 +29,12 @@ pub async fn count_sources(tx: &impl ConnectionTrait, affiliate: AffiliateId) ->
 
 pub async fn count_links(tx: &impl ConnectionTrait, affiliate: AffiliateId) -> Result<i64, DbErr> {
     lock(tx, "affiliates", affiliate.into()).await?;
-    count(tx, "SELECT count(*) AS number FROM links WHERE affiliate_id = $1", vec![affiliate.into()]).await
+    count(
+        tx,
+        "SELECT count(*) AS number FROM links WHERE affiliate_id = $1 AND archived_at IS NULL",
+        vec![affiliate.into()],
+    )
+    .await
 }
 
 /// The holder of the counted keys.

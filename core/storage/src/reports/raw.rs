@@ -89,7 +89,7 @@ pub struct RawConversion {
     pub is_new: bool,
 }
 
-/// Up to `limit` conversions with ids between `after` and `before`, both excluded, ordered by id.
+/// Up to `limit` conversions, without tests, with ids between `after` and `before`, both excluded, ordered by id.
 pub async fn list_raw_conversions(
     db: &impl ConnectionTrait,
     (after, before): (Uuid, Uuid),
@@ -103,7 +103,7 @@ pub async fn list_raw_conversions(
                    k.browser AS browser, k.os AS os, k.country AS country
                FROM conversions c LEFT JOIN report_visits v ON v.conversion_id = c.id
                    LEFT JOIN clicks k ON k.id = c.click_id AND v.conversion_id IS NULL
-               WHERE c.id > $1 AND c.id < $2 ORDER BY c.id LIMIT $3";
+               WHERE c.id > $1 AND c.id < $2 AND NOT c.test ORDER BY c.id LIMIT $3";
     let values = vec![after.into(), before.into(), (limit as i64).into()];
     db.query_all_raw(statement(db, sql, values)).await?.iter().map(raw_conversion).collect()
 }

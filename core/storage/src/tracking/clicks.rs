@@ -2,13 +2,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect, Select, Statement, Value,
+};
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::page::{self, Page, PageRequest, Window};
 use crate::base::search::contains;
 use crate::{Database, corrupt, from_json, json, model};
-use domain::ids::{AffiliateId, ClickId, LinkId, OfferId};
+use domain::delivery::rules::Scope;
+use domain::ids::{AffiliateId, ClickId, LinkId, OfferId, floor_uuid};
+use domain::reports::{Dimension, Values};
+use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::click::{Agent, Click};
 use row::{Column, Entity, Model};
@@ -244,6 +250,33 @@ pub async fn list_by_session(
     select.limit(limit).all(db).await?.into_iter().map(Click::try_from).collect()
 }
 
+/// The number of clicks or impressions in a scope, among the latest `limit` since `from`; and how many were examined.
+pub async fn count_latest(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    action: Action,
+    from: Timestamp,
+    limit: u64,
+) -> Result<(i64, i64), DbErr> {
+    let mut values: Vec<Value> = vec![floor_uuid(from).into(), action.as_str().into()];
+    let mut equal = |column: &str, id: Option<Value>| match id {
+        Some(id) => {
+            values.push(id);
+            format!("AND {column} = ${}", values.len())
+        }
+        None => String::new(),
+    };
+    // An index serves the affiliate. The other conditions are compared in the rows.
+    let of_affiliate = equal("affiliate_id", scope.affiliate_id.map(Into::into));
+    let of_offer = equal("offer_id", scope.offer_id.map(Into::into));
+    let sql = format!(
+        "SELECT count(*) AS examined, count(CASE WHEN action = $2 {of_offer} THEN 1 END) AS matching
+         FROM (SELECT action, offer_id FROM clicks WHERE id >= $1 {of_affiliate} ORDER BY id DESC LIMIT {limit}) AS latest"
+    );
+    let found = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    found.map_or(Ok((0, 0)), |row| Ok((row.try_get("", "matching")?, row.try_get("", "examined")?)))
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub affiliate_id: Option<AffiliateId>,
@@ -255,9 +288,84 @@ pub struct Filter {
     pub sub_ids: Vec<(&'static str, String)>,
 }
 
+/// Conditions on the visitor of a click and on what followed. No index serves them.
+#[derive(Clone, Debug, Default)]
+pub struct VisitFilter {
+    pub country: Option<String>,
+    pub device: Option<String>,
+    pub likely_bot: Option<bool>,
+    pub unique: Option<bool>,
+    /// Whether a conversion is attributed to the click.
+    pub converted: Option<bool>,
+    /// Values by which reports group: keyword, page, source, browser and operating system.
+    pub values: Values,
+}
+
+impl VisitFilter {
+    fn is_empty(&self) -> bool {
+        let Self { country, device, likely_bot, unique, converted, values } = self;
+        country.is_none()
+            && device.is_none()
+            && likely_bot.is_none()
+            && unique.is_none()
+            && converted.is_none()
+            && values.is_empty()
+    }
+
+    /// Whether a click has all the values. The conditions of [`Self::apply`] admit more.
+    fn admits(values: &Values, click: &Click) -> bool {
+        let of_click = if values.is_empty() { Values::new() } else { click.visit().values() };
+        values.iter().all(|value| of_click.contains(value))
+    }
+
+    fn apply(self, backend: DbBackend, mut select: Select<Entity>) -> Select<Entity> {
+        if let Some(country) = self.country {
+            select = select.filter(Column::Country.eq(country));
+        }
+        if let Some(device) = self.device {
+            select = select.filter(Column::Device.eq(device));
+        }
+        if let Some(likely_bot) = self.likely_bot {
+            select = select.filter(Column::LikelyBot.eq(likely_bot));
+        }
+        if let Some(unique) = self.unique {
+            select = select.filter(Column::IsUnique.eq(unique));
+        }
+        if let Some(converted) = self.converted {
+            // The index of click ids finds the conversions of each click of the window.
+            let of_click = Query::select()
+                .expr(Expr::val(1))
+                .from("conversions")
+                .and_where(Expr::col(("conversions", "click_id")).equals((Entity, Column::Id)))
+                .to_owned();
+            let exists = Expr::exists(of_click);
+            select = select.filter(if converted { exists } else { exists.not() });
+        }
+        for (dimension, value) in self.values {
+            // A value is derived from a parameter or the referrer, so it is a part of one of them. Text of JSON is escaped.
+            let quoted = json(&value);
+            let in_params = contains(backend, Column::Params, quoted.trim_matches('"').to_owned());
+            select = match dimension {
+                Dimension::Browser => select.filter(Column::Browser.eq(value)),
+                Dimension::Os => select.filter(Column::Os.eq(value)),
+                _ => {
+                    let address = value.split('/').next().unwrap_or_default().to_owned();
+                    select.filter(in_params.or(contains(backend, Column::Referrer, address)))
+                }
+            };
+        }
+        select
+    }
+}
+
 /// Indexes serve the affiliate and the external id. The caller adds the affiliate of a link; other filters are applied
 /// to a window of clicks.
-pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Click>, DbErr> {
+pub async fn list(
+    db: &impl ConnectionTrait,
+    filter: Filter,
+    visit: VisitFilter,
+    page: PageRequest,
+) -> Result<Page<Click>, DbErr> {
     let mut select = Entity::find();
     if let Some(id) = filter.affiliate_id {
         select = select.filter(Column::AffiliateId.eq(id));
@@ -279,12 +387,19 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         // Quotes in names and values are escaped, so the text of a pair occurs only as a pair.
         select = select.filter(contains(db.get_database_backend(), Column::SubIds, json(pair)));
     }
-    let needs_window =
-        filter.offer_id.is_some() || filter.link_id.is_some() || filter.action.is_some() || !filter.sub_ids.is_empty();
+    let needs_window = filter.offer_id.is_some()
+        || filter.link_id.is_some()
+        || filter.action.is_some()
+        || !filter.sub_ids.is_empty()
+        || !visit.is_empty();
+    let values = visit.values.clone();
+    select = visit.apply(db.get_database_backend(), select);
     let window = match needs_window {
         true => Window::of(db, indexed, Column::Id, page).await?,
         false => Window::unrestricted(page),
     };
     let found = page::fetch(db, select, Column::Id, |row| row.id.0, window.page).await?;
-    window.close(found).try_map(Click::try_from)
+    let mut found = window.close(found).try_map(Click::try_from)?;
+    found.items.retain(|click| VisitFilter::admits(&values, click));
+    Ok(found)
 }

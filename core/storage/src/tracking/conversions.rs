@@ -1,9 +1,9 @@
 //! Queries of conversions.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::for_update;
@@ -12,7 +12,9 @@ use crate::{corrupt, from_json, json, model};
 use domain::amounts::{Amount, Money};
 use domain::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use domain::tracking::attribution::{Evidence, Trace};
-use domain::tracking::conversion::{Buyer, Conversion, Reporter, Status, keys_of_sources, transaction_id_in};
+use domain::tracking::conversion::{
+    Buyer, Conversion, Reporter, Status, keys_of_name_spaces, tester_in, transaction_id_in,
+};
 use domain::tracking::email_hash::EmailHash;
 use row::{Column, Entity, Model};
 
@@ -62,6 +64,11 @@ pub(crate) mod row {
         pub attribution: Option<String>,
         /// [`EmailHash::key`](domain::tracking::email_hash::EmailHash::key); NULL in rows of earlier releases.
         pub customer_email_key: Option<i64>,
+        /// Whether the transaction key is in the name space of a tester.
+        pub test: bool,
+        pub rejection_note: Option<String>,
+        /// The source that numbers it, if another source uses the same transaction id for another click; else empty.
+        pub numbered_by: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -82,6 +89,11 @@ fn currency(money: Option<Money>) -> Option<String> {
     money.map(|money| money.currency.to_string())
 }
 
+/// The JSON text of `attribution`; `None` if there is nothing to store.
+fn trace(conversion: &Conversion) -> Option<String> {
+    (conversion.trace != Trace::default()).then(|| json(&conversion.trace))
+}
+
 fn status(word: &str, reason: Option<&str>) -> Result<Status, DbErr> {
     Status::from_parts(word, reason).ok_or_else(|| corrupt("conversions", format_args!("status {word}")))
 }
@@ -94,6 +106,7 @@ impl TryFrom<Model> for Conversion {
             id: row.id,
             offer_id: row.offer_id,
             transaction_id: transaction_id_in(&row.transaction_id).to_owned(),
+            test: tester_in(&row.transaction_id),
             revision: row.revision,
             status: status(&row.status, row.rejection_reason.as_deref())?,
             affiliate_id: row.affiliate_id,
@@ -106,6 +119,8 @@ impl TryFrom<Model> for Conversion {
             sale: money(row.sale_micros, row.sale_currency),
             payout: money(row.payout_micros, row.payout_currency),
             revenue: money(row.revenue_micros, row.revenue_currency),
+            rejection_note: row.rejection_note,
+            numbered_apart: !row.numbered_by.is_empty(),
             buyer: Buyer {
                 customer_id: row.customer_id,
                 customer_name: row.customer_name,
@@ -122,7 +137,7 @@ impl TryFrom<Model> for Conversion {
     }
 }
 
-/// Locks the conversions with these keys (offer, transaction key) until `tx` ends. Unknown keys are left out.
+/// Locks all conversions with these keys (offer, transaction key), of any goal, until `tx` ends. Unknown keys are left out.
 pub async fn lock_by_transaction(
     tx: &impl ConnectionTrait,
     keys: &BTreeSet<(OfferId, String)>,
@@ -172,7 +187,7 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows = Rows::new(&[
         Id, Id, Text, Int, Text, Text, Id, Id, Id, Text, Text, Big, Text, Big, Text, Big, Text, Text, Text, Text, Big,
-        Text, Big, Big, Big, Id, Bool, Text, Big, Text, Big,
+        Text, Big, Big, Big, Id, Bool, Text, Big, Text, Big, Bool, Text,
     ]);
     for conversion in conversions {
         rows.push([
@@ -205,8 +220,10 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
             conversion.is_self_reported().into(),
             conversion.buyer.customer_id.clone().into(),
             conversion.customer_key().into(),
-            (!conversion.trace.is_plain()).then(|| json(&conversion.trace)).into(),
+            trace(conversion).into(),
             conversion.buyer.customer_email.as_deref().map(|email| EmailHash::of(email).key()).into(),
+            conversion.is_test().into(),
+            conversion.numbered_by().into(),
         ]);
     }
     rows.execute(
@@ -215,23 +232,24 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
                  link_id, click_id, attributed_by, goal, sale_micros, sale_currency, payout_micros, payout_currency,
                  revenue_micros, revenue_currency, customer_name, customer_email, plan_name, plan_price_micros,
                  purchase_id, purchase_date, created_at, updated_at, source_id, self_reported,
-                 customer_id, customer_key, attribution, customer_email_key) {rows}
-             ON CONFLICT (offer_id, transaction_id) DO NOTHING",
+                 customer_id, customer_key, attribution, customer_email_key, test, numbered_by) {rows}
+             ON CONFLICT (transaction_id, offer_id, (coalesce(goal, '')), numbered_by) DO NOTHING",
         vec![],
     )
     .await
 }
 
-/// Saves the fields of conversions that can change: status, amounts and revision.
+/// Saves the fields of conversions that can change: status, amounts, revision and trace.
 pub async fn save(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<(), DbErr> {
     use Type::{Big, Id, Int, Text};
-    let mut rows = Rows::new(&[Id, Int, Text, Text, Big, Text, Big, Text, Big, Text, Big]);
+    let mut rows = Rows::new(&[Id, Int, Text, Text, Text, Big, Text, Big, Text, Big, Text, Big, Text]);
     for conversion in conversions {
         rows.push([
             conversion.id.into(),
             conversion.revision.into(),
             conversion.status.word().into(),
             conversion.status.reason().map(str::to_owned).into(),
+            conversion.rejection_note.clone().into(),
             micros(conversion.sale).into(),
             currency(conversion.sale).into(),
             micros(conversion.payout).into(),
@@ -239,16 +257,20 @@ pub async fn save(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Res
             micros(conversion.revenue).into(),
             currency(conversion.revenue).into(),
             conversion.updated_at.into(),
+            trace(conversion).into(),
         ]);
     }
     rows.execute(
         tx,
-        "WITH changed (id, revision, status, reason, sale, sale_in, payout, payout_in, revenue, revenue_in, updated_at)
+        "WITH changed (id, revision, status, reason, note, sale, sale_in, payout, payout_in, revenue, revenue_in,
+                 updated_at, trace)
              AS ({rows})
          UPDATE conversions SET revision = changed.revision, status = changed.status,
-             rejection_reason = changed.reason, sale_micros = changed.sale, sale_currency = changed.sale_in,
+             rejection_reason = changed.reason, rejection_note = changed.note,
+             sale_micros = changed.sale, sale_currency = changed.sale_in,
              payout_micros = changed.payout, payout_currency = changed.payout_in,
-             revenue_micros = changed.revenue, revenue_currency = changed.revenue_in, updated_at = changed.updated_at
+             revenue_micros = changed.revenue, revenue_currency = changed.revenue_in, updated_at = changed.updated_at,
+             attribution = changed.trace
          FROM changed WHERE conversions.id = changed.id",
         vec![],
     )
@@ -314,31 +336,46 @@ pub async fn find_clicks_of_customers(
     Ok(found)
 }
 
-/// Up to 10 conversions with this transaction key, of any offer.
+/// The most conversions of a transaction or click that are read.
+const RELATED_MAX: u64 = 200;
+
+/// Conversions with this transaction key, of any offer and goal.
 pub async fn list_by_transaction(db: &impl ConnectionTrait, key: &str) -> Result<Vec<Conversion>, DbErr> {
-    let rows = Entity::find().filter(Column::TransactionId.eq(key)).limit(10).all(db).await?;
+    list_related(db, Column::TransactionId.eq(key)).await
+}
+
+/// Conversions of this click.
+pub async fn list_by_click(db: &impl ConnectionTrait, click: ClickId) -> Result<Vec<Conversion>, DbErr> {
+    list_related(db, Column::ClickId.eq(click)).await
+}
+
+async fn list_related(db: &impl ConnectionTrait, condition: Expr) -> Result<Vec<Conversion>, DbErr> {
+    let rows = Entity::find().filter(condition).limit(RELATED_MAX).all(db).await?;
     rows.into_iter().map(Conversion::try_from).collect()
 }
 
-/// The ids of all conversions with this transaction id: those of the program, and those of affiliates' own sources,
-/// whose keys begin with it.
+/// The ids of all conversions with this transaction id: those of the program, and those of affiliates' own sources and
+/// tests, whose keys begin with it.
 pub(crate) fn ids_of_transaction(backend: DbBackend, transaction_id: &str) -> SelectStatement {
     let key = match backend {
         DbBackend::Postgres => Expr::cust("transaction_id COLLATE \"C\""),
         _ => Expr::col(Column::TransactionId),
     };
-    let (first, end) = keys_of_sources(transaction_id);
-    let own = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .and_where(Expr::cust("self_reported"))
-        .and_where(key.clone().gte(first).and(key.lt(end)))
-        .to_owned();
+    let (first, end) = keys_of_name_spaces(transaction_id);
+    let in_name_space = |condition: &'static str| {
+        Query::select()
+            .column(Column::Id)
+            .from(Entity)
+            .and_where(Expr::cust(condition))
+            .and_where(key.clone().gte(first.as_str()).and(key.clone().lt(end.as_str())))
+            .to_owned()
+    };
     Query::select()
         .column(Column::Id)
         .from(Entity)
         .and_where(Expr::col(Column::TransactionId).eq(transaction_id))
-        .union(UnionType::Distinct, own)
+        .union(UnionType::Distinct, in_name_space("self_reported"))
+        .union(UnionType::Distinct, in_name_space(TESTS))
         .to_owned()
 }
 
@@ -352,6 +389,37 @@ pub struct Filter {
     /// The advertiser's own id of the customer.
     pub customer_id: Option<String>,
     pub customer_email: Option<EmailHash>,
+    /// Only test conversions, or only real ones.
+    pub test: Option<bool>,
+}
+
+/// The condition of test conversions, in the words of their index.
+const TESTS: &str = "test";
+
+/// The condition of test conversions or of real ones.
+pub(crate) fn is_test(test: bool) -> Expr {
+    Expr::cust(if test { TESTS } else { "NOT test" })
+}
+
+/// The condition of rows of test conversions or of others; `column` has their conversion. Test conversions are few, and
+/// an index has them.
+pub(crate) fn is_of_test(column: impl ColumnTrait, test: bool) -> Condition {
+    let tests = Query::select().column(Column::Id).from(Entity).and_where(is_test(true)).to_owned();
+    match test {
+        true => Condition::all().add(column.in_subquery(tests)),
+        false => Condition::any().add(column.is_null()).add(column.not_in_subquery(tests)),
+    }
+}
+
+/// Those of these conversions that are tests.
+pub async fn find_tests(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = ConversionId>,
+) -> Result<HashSet<ConversionId>, DbErr> {
+    let sql = "WITH wanted (id) AS ({rows})
+         SELECT conversions.id AS id FROM wanted JOIN conversions ON conversions.id = wanted.id WHERE conversions.test";
+    let found = Rows::ids(ids).query(db, sql, vec![]).await?;
+    found.iter().map(|row| row.try_get("", "id")).collect()
 }
 
 /// Indexes serve all filters but offer and status, which are applied to a window of conversions.
@@ -373,6 +441,9 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     }
     if let Some(hash) = filter.customer_email {
         select = select.filter(Column::CustomerEmailKey.eq(hash.key()));
+    }
+    if let Some(test) = filter.test {
+        select = select.filter(is_test(test));
     }
     let indexed = select.clone();
     if let Some(id) = filter.offer_id {

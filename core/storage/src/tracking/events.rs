@@ -2,19 +2,25 @@
 //! well.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, Statement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Statement,
+};
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::page::{self, Page, PageRequest, Window};
 use crate::base::queue::Queue;
 use crate::{corrupt, from_json, json, model, readable};
 use domain::delivery::lease::Lease;
-use domain::ids::{AffiliateId, ConversionId, EventId, OfferId, time_of};
+use domain::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId, floor_uuid, time_of};
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
+use domain::tracking::click::Click;
 use domain::tracking::event::Event;
 use row::{Column, Entity, Model};
+
+use super::conversions::is_of_test;
 
 /// A row of `events`. `facts` is JSON text.
 pub(crate) mod row {
@@ -157,6 +163,39 @@ pub async fn find(db: &impl ConnectionTrait, id: EventId) -> Result<Option<Event
     Entity::find_by_id(id).one(db).await?.map(Event::try_from).transpose()
 }
 
+/// Whether the event waits to be routed.
+pub async fn is_pending(db: &impl ConnectionTrait, id: EventId) -> Result<bool, DbErr> {
+    let sql = "SELECT 1 FROM pending_events WHERE id = $1";
+    let found = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [id.into()])).await?;
+    Ok(found.is_some())
+}
+
+/// The event of a click or an impression, if one was recorded. Its id has the millisecond of the click, so a range of
+/// the primary key replaces an index.
+pub async fn find_of_click(db: &impl ConnectionTrait, click: &Click) -> Result<Option<Event>, DbErr> {
+    let next = click.occurred_at.plus(Duration::from_millis(1));
+    let found = Entity::find()
+        .filter(Column::Id.gte(floor_uuid(click.occurred_at)))
+        .filter(Column::Id.lt(floor_uuid(next)))
+        .filter(Column::ClickId.eq(click.id))
+        .filter(Column::Action.eq(click.action.as_str()))
+        .one(db)
+        .await?;
+    found.map(Event::try_from).transpose()
+}
+
+/// The ids of the events of a click itself, not those of its conversions, as [`find_of_click`] finds them.
+pub(crate) async fn list_of_click(db: &impl ConnectionTrait, id: ClickId) -> Result<Vec<EventId>, DbErr> {
+    let at = time_of(id.0);
+    let of_click = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Id.gte(floor_uuid(at)))
+        .filter(Column::Id.lt(floor_uuid(at.plus(Duration::from_millis(1)))))
+        .filter(Column::ClickId.eq(id));
+    of_click.into_tuple().all(db).await
+}
+
 /// Unknown ids are left out, and so are rows that cannot be read.
 pub async fn find_many(
     db: &impl ConnectionTrait,
@@ -173,12 +212,27 @@ pub async fn find_many(
     Ok(events.into_iter().map(|event| (event.id, event)).collect())
 }
 
+/// A page of events of an affiliate or of all, to compute with them.
+pub async fn list_to_compute(
+    db: &impl ConnectionTrait,
+    affiliate_id: Option<AffiliateId>,
+    page: PageRequest,
+) -> Result<Page<Event>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Event::try_from)
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
     pub affiliate_id: Option<AffiliateId>,
     pub conversion_id: Option<ConversionId>,
     pub offer_id: Option<OfferId>,
     pub action: Option<Action>,
+    /// Only events of test conversions, or only others.
+    pub test: Option<bool>,
 }
 
 /// Indexes serve the affiliate and the conversion; offer and action are applied to a window of events.
@@ -189,6 +243,9 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     }
     if let Some(id) = filter.conversion_id {
         select = select.filter(Column::ConversionId.eq(id));
+    }
+    if let Some(test) = filter.test {
+        select = select.filter(is_of_test(Column::ConversionId, test));
     }
     let indexed = select.clone();
     if let Some(id) = filter.offer_id {

@@ -26,13 +26,15 @@ pub struct ExportRange {
     pub end: Uuid,
     pub affiliate_id: Option<AffiliateId>,
     pub offer_id: Option<OfferId>,
+    /// Only test conversions with their events and deliveries, or only others.
+    pub test: Option<bool>,
     pub limit: u64,
 }
 
 impl ExportRange {
     /// The range from `from`, included, to `end`, excluded.
     pub fn new(from: Uuid, end: Uuid) -> Self {
-        Self { after: id_before(from), end, affiliate_id: None, offer_id: None, limit: 500 }
+        Self { after: id_before(from), end, affiliate_id: None, offer_id: None, test: None, limit: 500 }
     }
 
     async fn page<E: EntityTrait>(
@@ -76,7 +78,8 @@ pub async fn list_conversions(db: &impl ConnectionTrait, range: ExportRange) -> 
     use conversions::row::Column;
     let select = conversions::row::Entity::find()
         .apply_if(range.affiliate_id, |select, id| select.filter(Column::AffiliateId.eq(id)))
-        .apply_if(range.offer_id, |select, id| select.filter(Column::OfferId.eq(id)));
+        .apply_if(range.offer_id, |select, id| select.filter(Column::OfferId.eq(id)))
+        .apply_if(range.test, |select, test| select.filter(conversions::is_test(test)));
     let models = range.page(db, select, Column::Id).await?;
     Ok(page_of("conversions", range.limit, models, |it| it.id.0, Conversion::try_from))
 }
@@ -85,7 +88,8 @@ pub async fn list_events(db: &impl ConnectionTrait, range: ExportRange) -> Resul
     use events::row::Column;
     let select = events::row::Entity::find()
         .apply_if(range.affiliate_id, |select, id| select.filter(Column::AffiliateId.eq(id)))
-        .apply_if(range.offer_id, |select, id| select.filter(Column::OfferId.eq(id)));
+        .apply_if(range.offer_id, |select, id| select.filter(Column::OfferId.eq(id)))
+        .apply_if(range.test, |select, test| select.filter(conversions::is_of_test(Column::ConversionId, test)));
     let models = range.page(db, select, Column::Id).await?;
     Ok(page_of("events", range.limit, models, |it| it.id.0, Event::try_from))
 }
@@ -101,6 +105,8 @@ pub async fn list_deliveries(db: &impl ConnectionTrait, range: ExportRange) -> R
             .into_query();
         select.filter(Column::PostbackId.in_subquery(own))
     });
+    let select =
+        select.apply_if(range.test, |select, test| select.filter(conversions::is_of_test(Column::ConversionId, test)));
     let models = range.page(db, select, Column::Id).await?;
     Ok(page_of("deliveries", range.limit, models, |it| it.id.0, Delivery::try_from))
 }

@@ -8,6 +8,7 @@ use sea_orm::{
 use crate::base::page::{self, Page, PageRequest};
 use crate::base::search::{self, Place};
 use crate::corrupt;
+use domain::archive::ArchivedFilter;
 use domain::ids::{AffiliateId, LinkId, OfferId};
 use domain::search::Search;
 use domain::timestamp::Timestamp;
@@ -33,6 +34,7 @@ mod row {
         pub updated_at: Timestamp,
         pub deep_url: Option<String>,
         pub landing_page: Option<String>,
+        pub archived_at: Option<Timestamp>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -55,6 +57,7 @@ impl TryFrom<Model> for Link {
             landing_page: row.landing_page,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            archived_at: row.archived_at,
         })
     }
 }
@@ -70,6 +73,7 @@ impl From<&Link> for Model {
             updated_at: link.updated_at,
             deep_url: link.deep_url.clone(),
             landing_page: link.landing_page.clone(),
+            archived_at: link.archived_at,
         }
     }
 }
@@ -118,10 +122,11 @@ pub struct Filter {
     pub offer_id: Option<OfferId>,
     /// Finds coupons, deep links, published URLs and ids.
     pub search: Option<Search>,
+    pub archived: ArchivedFilter,
 }
 
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Link>, DbErr> {
-    let mut select = Entity::find();
+    let mut select = page::filter_archived(Entity::find(), Column::ArchivedAt, filter.archived);
     if let Some(id) = filter.affiliate_id {
         select = select.filter(Column::AffiliateId.eq(id));
     }

@@ -6,3 +6,4 @@ pub mod coupons;
 pub mod events;
 pub mod exports;
 pub mod links;
+pub mod test_conversions;

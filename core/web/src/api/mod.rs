@@ -43,6 +43,9 @@ impl Issues {
     }
 }
 
+/// The error of a patch that clears the configuration.
+const NO_CONFIG: &str = "cannot be cleared; send a configuration or leave the field out to keep the present one";
+
 /// Either an adapter with its configuration, or a template with its fields.
 fn adapter_choice(
     adapter: Option<String>,

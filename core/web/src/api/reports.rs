@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::ApiQuery;
-use crate::filters::{self, Period, PeriodIn};
+use crate::filters::{self, Period, PeriodIn, SubIds, SubIdsIn};
 use domain::amounts::Currency;
 use domain::ids::{AffiliateId, LinkId, OfferId};
 use domain::people::actor::Actor;
@@ -29,16 +29,28 @@ pub(crate) const LIMIT_MAX: u64 = 10_000;
 const DAYS_MAX: i64 = 1_100;
 const DAYS_DEFAULT: u32 = 30;
 
+/// The rows of a report.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct GroupParams {
+    /// One or two of hour, day, week, month, offer, affiliate, link, sub1 to sub10, country, device, browser, os,
+    /// source, keyword, page and goal, separated by a comma; day if absent.
+    #[param(example = "day,offer")]
+    group_by: Option<String>,
+}
+
+/// The points of a series.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct IntervalParams {
+    /// hour, day, week or month; day if absent.
+    interval: Option<String>,
+}
+
 /// Which clicks and conversions are counted, and how.
 #[derive(Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ReportParams {
-    /// One or two of hour, day, week, month, offer, affiliate, link, sub1 to sub10, country, device, browser, os,
-    /// source, keyword, page and goal, separated by a comma; day if absent. Only for /reports.
-    #[param(example = "day,offer")]
-    group_by: Option<String>,
-    /// hour, day, week or month; day if absent. Only for /reports/series.
-    interval: Option<String>,
     offer_id: Option<OfferId>,
     affiliate_id: Option<AffiliateId>,
     link_id: Option<LinkId>,
@@ -50,17 +62,7 @@ pub struct ReportParams {
     sort: Option<String>,
     /// The maximum number of rows, 1 to 10,000; 100 if absent. `rest` has the sums of the other rows.
     limit: Option<u64>,
-    /// Only this value. The same applies to the other sub ids and the dimensions below.
-    sub1: Option<String>,
-    sub2: Option<String>,
-    sub3: Option<String>,
-    sub4: Option<String>,
-    sub5: Option<String>,
-    sub6: Option<String>,
-    sub7: Option<String>,
-    sub8: Option<String>,
-    sub9: Option<String>,
-    sub10: Option<String>,
+    /// Only this value. The same applies to the dimensions below.
     country: Option<String>,
     device: Option<String>,
     browser: Option<String>,
@@ -76,41 +78,7 @@ fn invalid(detail: String) -> Problem {
     Problem::bad_request("invalid_parameter", detail)
 }
 
-impl ReportParams {
-    fn filter(&self) -> Filter {
-        use Dimension::*;
-        let values = [
-            (Sub1, &self.sub1),
-            (Sub2, &self.sub2),
-            (Sub3, &self.sub3),
-            (Sub4, &self.sub4),
-            (Sub5, &self.sub5),
-            (Sub6, &self.sub6),
-            (Sub7, &self.sub7),
-            (Sub8, &self.sub8),
-            (Sub9, &self.sub9),
-            (Sub10, &self.sub10),
-            (Country, &self.country),
-            (Device, &self.device),
-            (Browser, &self.browser),
-            (Os, &self.os),
-            (Source, &self.source),
-            (Keyword, &self.keyword),
-            (Page, &self.page),
-            (Goal, &self.goal),
-        ];
-        let values = values.into_iter().filter_map(|(dimension, value)| {
-            let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty())?;
-            Some((dimension, cut(value)))
-        });
-        Filter {
-            affiliate_id: self.affiliate_id,
-            offer_id: self.offer_id,
-            link_id: self.link_id,
-            values: values.collect(),
-        }
-    }
-
+impl GroupParams {
     fn groups(&self) -> Result<Vec<Group>, Problem> {
         let words = self.group_by.as_deref().unwrap_or("day");
         let groups = words.split(',').map(|word| {
@@ -126,11 +94,46 @@ impl ReportParams {
         }
         Ok(groups)
     }
+}
+
+impl IntervalParams {
+    fn unit(&self) -> Result<Unit, Problem> {
+        let word = self.interval.as_deref().unwrap_or("day");
+        Unit::from_word(word).ok_or_else(|| {
+            invalid(format!("interval: \"{}\" is not valid; use one of: {}", cut(word), Unit::WORDS.join(", ")))
+        })
+    }
+}
+
+impl ReportParams {
+    fn filter(&self, sub_ids: &SubIds) -> Filter {
+        use Dimension::*;
+        let values = [
+            (Country, &self.country),
+            (Device, &self.device),
+            (Browser, &self.browser),
+            (Os, &self.os),
+            (Source, &self.source),
+            (Keyword, &self.keyword),
+            (Page, &self.page),
+            (Goal, &self.goal),
+        ];
+        let values = values.into_iter().filter_map(|(dimension, value)| Some((dimension, value.as_ref()?)));
+        let values = sub_ids.0.iter().map(|(sub_id, value)| (*sub_id, value)).chain(values);
+        let values = values.map(|(dimension, value)| (dimension, cut(value.trim())));
+        Filter {
+            affiliate_id: self.affiliate_id,
+            offer_id: self.offer_id,
+            link_id: self.link_id,
+            values: values.filter(|(_, value)| !value.is_empty()).collect(),
+        }
+    }
 
     fn request(
         &self,
         actor: Actor,
         period: Period,
+        sub_ids: &SubIds,
         groups: Vec<Group>,
         now: Timestamp,
     ) -> Result<ReportRequest, Problem> {
@@ -152,7 +155,7 @@ impl ReportParams {
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(invalid(format!("limit is {limit}; use 1 to {LIMIT_MAX}")));
         }
-        let query = ReportQuery { groups, filter: self.filter(), zone };
+        let query = ReportQuery { groups, filter: self.filter(sub_ids), zone };
         Ok(ReportRequest { query, from, until, currency: self.currency, sort, limit: limit as usize })
     }
 }
@@ -394,17 +397,19 @@ fn remainder_out(actor: Actor, ranked: &Ranked) -> ReportRemainderOut {
 /// without revenue and profit.
 ///
 /// If too many reports are being computed, the response is a 429 with `Retry-After`.
-#[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(ReportParams, PeriodIn),
+#[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(GroupParams, ReportParams, SubIdsIn, PeriodIn),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = ReportOut), (status = "default", body = Problem)))]
 pub async fn get_report(
     State(app): State<App>,
     Caller(actor): Caller,
     period: Period,
+    sub_ids: SubIds,
+    ApiQuery(groups): ApiQuery<GroupParams>,
     ApiQuery(params): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<ReportOut>> {
-    let groups = params.groups()?;
-    let request = params.request(actor, period, groups.clone(), app.clock.now())?;
+    let groups = groups.groups()?;
+    let request = params.request(actor, period, &sub_ids, groups.clone(), app.clock.now())?;
     let (from, until, time_zone) = (request.from, request.until, request.query.zone);
     let ranked = reports::report(&app, actor, request).await?;
     Ok(Json(ReportOut {
@@ -420,20 +425,19 @@ pub async fn get_report(
 
 /// Count clicks, conversions and money over time, without gaps: by default each of the last 30 days. A series of hours
 /// has at most 100 days.
-#[utoipa::path(get, path = "/api/v1/reports/series", tag = "reports", params(ReportParams, PeriodIn),
-    security(("api_key" = ["read_reports"])),
+#[utoipa::path(get, path = "/api/v1/reports/series", tag = "reports",
+    params(IntervalParams, ReportParams, SubIdsIn, PeriodIn), security(("api_key" = ["read_reports"])),
     responses((status = 200, body = SeriesOut), (status = "default", body = Problem)))]
 pub async fn get_series(
     State(app): State<App>,
     Caller(actor): Caller,
     period: Period,
+    sub_ids: SubIds,
+    ApiQuery(interval): ApiQuery<IntervalParams>,
     ApiQuery(params): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<SeriesOut>> {
-    let word = params.interval.as_deref().unwrap_or("day");
-    let unit = Unit::from_word(word).ok_or_else(|| {
-        invalid(format!("interval: \"{}\" is not valid; use one of: {}", cut(word), Unit::WORDS.join(", ")))
-    })?;
-    let request = params.request(actor, period, vec![Group::Time(unit)], app.clock.now())?;
+    let unit = interval.unit()?;
+    let request = params.request(actor, period, &sub_ids, vec![Group::Time(unit)], app.clock.now())?;
     let (from, until, time_zone) = (request.from, request.until, request.query.zone);
     if unit == Unit::Hour && until.millis() - from.millis() > 100 * 86_400_000 {
         return Err(invalid(
@@ -452,18 +456,19 @@ pub async fn get_series(
 
 /// Count clicks, conversions and money by keyword and by page, with earnings per click and conversion rate, to see
 /// which keywords and pages earn most.
-#[utoipa::path(get, path = "/api/v1/reports/revenue-map", tag = "reports", params(ReportParams, PeriodIn),
+#[utoipa::path(get, path = "/api/v1/reports/revenue-map", tag = "reports", params(ReportParams, SubIdsIn, PeriodIn),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = RevenueMapOut), (status = "default", body = Problem)))]
 pub async fn get_revenue_map(
     State(app): State<App>,
     Caller(actor): Caller,
     period: Period,
+    sub_ids: SubIds,
     ApiQuery(mut params): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<RevenueMapOut>> {
     params.sort = params.sort.or_else(|| Some(Sort::Payout.as_str().to_owned()));
     let (keyword, page) = ([Group::Dimension(Dimension::Keyword)], [Group::Dimension(Dimension::Page)]);
-    let request = params.request(actor, period, keyword.to_vec(), app.clock.now())?;
+    let request = params.request(actor, period, &sub_ids, keyword.to_vec(), app.clock.now())?;
     let (from, until, time_zone) = (request.from, request.until, request.query.zone);
     let [keywords, pages] = reports::report_each(&app, actor, request, [keyword.to_vec(), page.to_vec()]).await?;
     Ok(Json(RevenueMapOut {

@@ -1,11 +1,13 @@
 //! Bodies of requests: how JSON becomes the type that a handler asks for. An unknown field, or a list in place of an
-//! object, is an error that names the field. If a name occurs twice in an object, its last value counts.
+//! object, is an error that names the field. So is a name that occurs twice in an object.
 
+mod json;
 mod patch;
 pub(crate) mod patch_schemas;
-mod sentences;
-mod strict;
+pub(crate) mod sentences;
+pub(crate) mod strict;
 
+pub use json::parse;
 pub use patch::Patch;
 
 use serde::de::DeserializeOwned;

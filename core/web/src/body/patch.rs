@@ -55,8 +55,18 @@ impl Patch {
         let mut merged = serde_json::to_value(present).expect("the present state is JSON");
         let patch = Value::Object(self.0.clone());
         merge(&mut merged, &patch);
-        T::deserialize(Strict::patched(merged, &patch)).map_err(Error::from)
+        let without_cleared = merged.clone();
+        T::deserialize(Strict::patched(merged, &patch)).map_err(|error| {
+            let default = default_of::<T>(without_cleared, &error.path);
+            error.with_default(default.as_ref()).into()
+        })
     }
+}
+
+/// The value that a field gets if it is absent; `None` if it must be there.
+fn default_of<T: Serialize + DeserializeOwned>(state: Value, pointer: &str) -> Option<Value> {
+    let read = T::deserialize(Strict::of(state)).ok()?;
+    serde_json::to_value(read).ok()?.pointer(pointer).cloned()
 }
 
 /// RFC 7396, section 2.
@@ -183,9 +193,6 @@ mod tests {
     fn fields_that_must_have_a_value_cannot_be_cleared() {
         for (json, path) in [
             (json!({"name": null}), "/name"),
-            (json!({"hold_days": null}), "/hold_days"),
-            (json!({"over": null}), "/over"),
-            (json!({"terms": {"model": null}}), "/terms/model"),
             (json!({"nmae": null}), "/nmae"),
             (json!({"terms": {"windw": null}}), "/terms/windw"),
             (json!({"terms": ["x"]}), "/terms"),
@@ -193,6 +200,18 @@ mod tests {
             let refused = Patch::of(json.clone()).unwrap().apply(&offer());
             let Err(Error::Invalid(issues)) = refused else { panic!("{json} was taken") };
             assert_eq!(issues[0].path, path);
+        }
+        for (json, path, value) in [
+            (json!({"name": null}), "/name", "a value,"),
+            (json!({"hold_days": null}), "/hold_days", "0, which is the default,"),
+            (json!({"over": null}), "/over", "\"reject\", which is the default,"),
+            (json!({"terms": {"model": null}, "hosts": null}), "/terms/model", "\"reject\", which is the default,"),
+        ] {
+            let Err(Error::Invalid(issues)) = Patch::of(json.clone()).unwrap().apply(&offer()) else {
+                panic!("{json} was taken")
+            };
+            let message = format!("cannot be cleared; send {value} or leave the field out to keep the present one");
+            assert_eq!((issues[0].path.as_str(), &issues[0].message), (path, &message));
         }
         assert!(Patch::of(json!(["Pro"])).is_err());
         assert!(Patch::of(Value::Null).is_err());

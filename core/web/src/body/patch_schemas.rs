@@ -5,15 +5,28 @@ use serde_json::{Map, Value, json};
 
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// Gives each PATCH operation of a description the schema of a patch as its body.
+/// What the description of a field says that always has a value.
+const NOT_CLEARABLE: &str = "It cannot be null: send a value, or leave the field out to keep the present one.";
+
+/// Objects that a new postback or source may lack, with or without a template, but that a patch cannot clear.
+const ALWAYS_SET: [&str; 2] = ["config", "fields"];
+
+/// The content type of a merge patch.
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// Gives each PATCH operation of a description the schema of a patch as its body, and so each other operation that takes
+/// a merge patch.
 pub(crate) fn complete(document: &mut Value) {
     let mut patches =
         Patches { schemas: document["components"]["schemas"].clone(), made: Map::new(), replaced: Vec::new() };
-    for operations in document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut()) {
-        let Some(content) = operations.pointer_mut("/patch/requestBody/content/application~1json") else { continue };
-        patches.patch(&mut content["schema"]);
-        let content = content.clone();
-        operations["patch"]["requestBody"]["content"]["application/merge-patch+json"] = content;
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    for (verb, operation) in paths.filter_map(Value::as_object_mut).flatten() {
+        let Some(content) = operation.pointer_mut("/requestBody/content") else { continue };
+        if verb != "patch" && content.get(MERGE_PATCH).is_none() {
+            continue;
+        }
+        patches.patch(&mut content["application/json"]["schema"]);
+        content[MERGE_PATCH] = content["application/json"].clone();
     }
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.extend(patches.made);
@@ -62,8 +75,14 @@ impl Patches {
         for (name, field) in fields {
             let is_group = self.is_group(field);
             self.patch(field);
-            if is_group && !required.iter().any(|it| it == name) {
+            if ALWAYS_SET.contains(&name.as_str()) {
+                field["type"] = "object".into();
+            } else if is_group && !required.iter().any(|it| it == name) {
                 nullable(field);
+            }
+            if !accepts_null(field) {
+                let text = field["description"].as_str().unwrap_or_default();
+                field["description"] = format!("{text} {NOT_CLEARABLE}").trim().into();
             }
             if let Some(field) = field.as_object_mut() {
                 field.remove("default");
@@ -96,6 +115,16 @@ impl Patches {
             self.replaced.push(name.to_owned());
         }
         patch_name
+    }
+}
+
+fn accepts_null(schema: &Value) -> bool {
+    let is_null = |kind: &Value| kind == "null";
+    match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().any(is_null),
+        Value::String(_) => false,
+        _ if schema.get("$ref").is_some() => false,
+        _ => schema["oneOf"].as_array().is_none_or(|it| it.iter().any(|option| is_null(&option["type"]))),
     }
 }
 

@@ -1,10 +1,11 @@
-//! The error of a body: the field, and a sentence for the caller. No name of a type of this program is in it.
+//! The error of a body or a query: the field, and a sentence for the caller. No name of a type of this program is in it.
 
 use std::fmt::Display;
 
 use serde::de::{Error, Expected, Unexpected};
+use serde_json::Value;
 
-use crate::nearest::nearest;
+use domain::nearest::nearest;
 use engine::FieldIssue;
 
 /// The maximum number of characters of a value in a sentence.
@@ -12,9 +13,9 @@ const SHOWN_CHARS: usize = 60;
 
 /// The invalid field as a JSON pointer, and what to send instead.
 #[derive(Debug)]
-pub(super) struct BodyError {
-    path: String,
-    message: String,
+pub(crate) struct BodyError {
+    pub(crate) path: String,
+    pub(crate) message: String,
 }
 
 impl BodyError {
@@ -26,7 +27,11 @@ impl BodyError {
         Self::custom("cannot be cleared; send a value, or leave the field out to keep the present one")
     }
 
-    pub(super) fn of_member(self, name: &str) -> Self {
+    pub(super) fn twice() -> Self {
+        Self::custom("is there twice; send it once")
+    }
+
+    pub(crate) fn of_member(self, name: &str) -> Self {
         self.under(&format!("/{}", name.replace('~', "~0").replace('/', "~1")))
     }
 
@@ -37,6 +42,18 @@ impl BodyError {
     /// The same error, for the field within `place`.
     pub(super) fn under(self, place: &str) -> Self {
         Self { path: format!("{place}{}", self.path), message: self.message }
+    }
+
+    /// Names the default of the field as the value to send, if the error is that it cannot be cleared.
+    pub(super) fn with_default(self, default: Option<&Value>) -> Self {
+        match default {
+            Some(default) if self.message == Self::not_clearable().message => {
+                let advice =
+                    format!("send {default}, which is the default, or leave the field out to keep the present one");
+                Self { message: format!("cannot be cleared; {advice}"), ..self }
+            }
+            _ => self,
+        }
     }
 }
 
@@ -90,7 +107,7 @@ impl Error for BodyError {
     }
 
     fn duplicate_field(name: &'static str) -> Self {
-        Self::custom("is there twice; send it once").of_member(name)
+        Self::twice().of_member(name)
     }
 }
 

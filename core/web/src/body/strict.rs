@@ -17,13 +17,13 @@ use super::sentences::BodyError;
 const OBJECT: &str = "an object with named fields";
 
 /// A value and, if it is the result of a merge patch, what the patch says about it.
-pub(super) struct Strict<'p> {
+pub(crate) struct Strict<'p> {
     value: Value,
     patch: Option<&'p Value>,
 }
 
 impl<'p> Strict<'p> {
-    pub(super) fn of(value: Value) -> Self {
+    pub(crate) fn of(value: Value) -> Self {
         Self { value, patch: None }
     }
 

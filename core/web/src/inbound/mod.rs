@@ -8,34 +8,30 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use futures::StreamExt;
 use tracing::Instrument;
 
+use domain::inbound::body::BODY_MAX_BYTES;
 use domain::inbound::inbound_request::RawRequest;
 use domain::inbound::source::mask_addresses;
 use engine::app::App;
 
 use super::tracking::client;
 
-/// The maximum size of a stored body. Networks send less.
-const BODY_MAX_BYTES: usize = 64 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADERS_MAX: usize = 64;
 const HEADER_MAX_CHARS: usize = 1024;
 /// Headers with credentials, which are not stored.
 const SECRET_HEADERS: [header::HeaderName; 3] = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
 
-/// `GET /in/{source_key}`, `POST /in/{source_key}`
+/// `/in/{source_key}`, with any method and also with a slash at its end: each request that reaches a source is in its log.
 pub async fn receive(State(app): State<App>, request: Request) -> Response {
     let key = key_of(&request);
-    let raw = match read(&app, request).await {
-        Ok(raw) => raw,
-        Err(refusal) => return refusal,
-    };
+    let (raw, is_complete) = read(&app, request).await;
     // A task of its own, because the notification of a network that disconnects must be processed too.
-    let receiving = async move { engine::inbound::receive::receive(&app, &key, raw).await };
+    let receiving = async move { engine::inbound::receive::receive(&app, &key, raw, is_complete).await };
     let work = tokio::spawn(receiving.in_current_span());
     match work.await {
         Ok(Ok(Some(received))) => reply::of(received),
@@ -45,55 +41,56 @@ pub async fn receive(State(app): State<App>, request: Request) -> Response {
     }
 }
 
-/// `HEAD /in/{source_key}`: whether the source exists. Nothing is processed.
-pub async fn head(State(app): State<App>, request: Request) -> Response {
-    match engine::inbound::receive::is_source(&app, &key_of(&request)).await {
-        Ok(true) => reply::text(StatusCode::OK, String::new()),
-        Ok(false) => reply::no_source(),
-        Err(error) => reply::of_error(error),
-    }
-}
-
 fn key_of(request: &Request) -> String {
-    let key = request.uri().path().trim_start_matches("/in/").trim_end_matches('/');
+    let path = request.uri().path().trim_start_matches("/in/");
+    let key = path.split('/').next().unwrap_or_default();
     // Keys are case-insensitive and shorter than 64 characters.
     key.chars().take(64).collect::<String>().to_ascii_lowercase()
 }
 
-async fn read(app: &App, request: Request) -> Result<RawRequest, Response> {
+/// Reads a request, and says whether its body arrived whole.
+async fn read(app: &App, request: Request) -> (RawRequest, bool) {
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let remote_ip = peer.map(|peer| client::origin(app, peer.0.ip(), &parts.headers).address);
-    let incomplete = || {
-        let sentence = "the request body was incomplete; send it again";
-        reply::text(StatusCode::BAD_REQUEST, sentence.to_owned())
-    };
-    let read = tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await;
-    let (body, truncated) = read.ok().flatten().ok_or_else(incomplete)?;
-    Ok(RawRequest {
+    let mut bytes = Vec::new();
+    let end = tokio::time::timeout(BODY_TIMEOUT, read_body(body, &mut bytes)).await.unwrap_or(End::Missing);
+    let raw = RawRequest {
         method: parts.method.to_string(),
         // The key is a secret and is not stored.
         path: mask_addresses(parts.uri.path()),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: headers(&parts.headers),
-        body,
-        truncated,
+        body: bytes,
+        truncated: end != End::Reached,
         remote_ip,
-    })
+    };
+    (raw, end != End::Missing)
 }
 
-/// The first [`BODY_MAX_BYTES`] of a body, and whether there are more. `None`: the connection was closed.
-async fn read_body(body: Body) -> Option<(Vec<u8>, bool)> {
+/// How the reading of a body ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The body was read to its end.
+    Reached,
+    /// There are more than [`BODY_MAX_BYTES`].
+    TooFar,
+    /// The connection was closed or idle before the end.
+    Missing,
+}
+
+/// Reads the first [`BODY_MAX_BYTES`] of a body.
+async fn read_body(body: Body, bytes: &mut Vec<u8>) -> End {
     let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
-        bytes.extend_from_slice(&chunk.ok()?);
+        let Ok(chunk) = chunk else { return End::Missing };
+        bytes.extend_from_slice(&chunk);
         if bytes.len() > BODY_MAX_BYTES {
             bytes.truncate(BODY_MAX_BYTES);
-            return Some((bytes, true));
+            return End::TooFar;
         }
     }
-    Some((bytes, false))
+    End::Reached
 }
 
 fn headers(headers: &HeaderMap) -> Vec<(String, String)> {

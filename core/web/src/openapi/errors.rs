@@ -88,20 +88,24 @@ const RESPONSES: [ErrorResponse; 10] = [
     response(
         StatusCode::SERVICE_UNAVAILABLE,
         "Unavailable",
-        "The server cannot answer now, and nothing was changed. Wait for the time in `Retry-After`.",
+        "The server cannot answer now. `detail` says whether the request may have been carried out. Wait for the time in \
+         `Retry-After` before you send it again.",
         ("unavailable", "the database did not answer; nothing was changed, send the request again"),
     ),
 ];
 
 /// `components.responses`.
 pub fn responses() -> Value {
-    let mut responses: serde_json::Map<_, _> = RESPONSES.iter().map(|it| (it.name.to_owned(), component(it))).collect();
+    RESPONSES.iter().map(|it| (it.name.to_owned(), component(it))).collect()
+}
+
+/// Any other error. Operations have it in full, because generators look for the content of `default` there.
+fn other() -> Value {
     let description = "An error. docs/errors.md lists all codes; `Retry-After` is present with 429 and 503.";
     let headers =
         json!({"x-request-id": reference("headers", "RequestId"), "Retry-After": reference("headers", "RetryAfter")});
     let example = Problem::from(engine::Error::invalid("/name", "must have 1 to 200 characters"));
-    responses.insert("Error".to_owned(), body(description, headers, &example));
-    Value::Object(responses)
+    body(description, headers, &example)
 }
 
 fn component(response: &ErrorResponse) -> Value {
@@ -150,5 +154,5 @@ pub fn of(traits: &Traits) -> impl Iterator<Item = (String, Value)> {
     };
     let known = RESPONSES.iter().filter(move |it| can_occur(it.status));
     let known: Vec<_> = known.map(|it| (it.status.as_str().to_owned(), reference("responses", it.name))).collect();
-    known.into_iter().chain([("default".to_owned(), reference("responses", "Error"))])
+    known.into_iter().chain([("default".to_owned(), other())])
 }

@@ -4,34 +4,48 @@ use serde_json::{Map, Value, json};
 
 use domain::money::withdrawal::Status;
 use domain::reports::calendar::Unit;
+use domain::reports::ranking::Sort;
+use domain::search::SEARCH_MAX_CHARS;
 use engine::tracking::exports::Subject;
 
 use super::errors::{self, Traits, reference};
 use crate::extract;
 use crate::idempotency;
 
-/// Operations of which a caller can send too many: reports, guesses of passwords, test requests, retries.
-const LIMITED: [&str; 20] = [
+/// Operations of which a caller can send too many: reports, guesses of passwords, test requests, retries. A test compares
+/// them with the calls of the limits.
+const LIMITED: &[&str] = &[
     "begin_second_factor",
     "change_email",
     "change_password",
     "change_postback",
     "confirm_second_factor",
+    "create_api_key",
     "create_own_api_key",
     "create_postback",
+    "create_test_conversion",
+    "estimate_postback",
     "export",
     "get_report",
     "get_revenue_map",
     "get_series",
+    "get_statement",
     "login",
+    "preview_postback",
+    "preview_postback_change",
     "register",
     "remove_payout_details",
     "remove_second_factor",
     "renew_recovery_codes",
     "replay_inbound_request",
+    "replay_inbound_requests",
     "reset_password",
+    "restore_postback_version",
     "retry_delivery",
+    "set_password",
+    "set_payout_details",
     "test_postback",
+    "upgrade_adapter",
 ];
 
 /// `components.headers`.
@@ -121,6 +135,8 @@ fn complete_parameters(path: &str, traits: &Traits, operation: &mut Value) {
             "limit" => bound(parameter, 1, crate::api::reports::LIMIT_MAX, crate::api::reports::LIMIT_DEFAULT),
             "cursor" => parameter["schema"]["maxLength"] = 100.into(),
             "currency" => parameter["schema"] = reference("schemas", "Currency"),
+            "search" => parameter["schema"]["maxLength"] = SEARCH_MAX_CHARS.into(),
+            "sort" => parameter["schema"]["enum"] = json!(Sort::WORDS),
             "subject" => parameter["schema"]["enum"] = json!(Subject::WORDS),
             "interval" => parameter["schema"]["enum"] = json!(Unit::WORDS),
             "status" if path == "/api/v1/withdrawals" => parameter["schema"]["enum"] = json!(Status::WORDS),
@@ -178,7 +194,7 @@ fn description_of(status: &str, response: &Value) -> &'static str {
 /// A person can do with a session what a program can do with a key that has the same permission.
 fn add_session(operation: &mut Value) {
     let Some(requirements) = operation["security"].as_array_mut() else { return };
-    if let Some(roles) = requirements.iter().find_map(|it| it.get("api_key")).cloned() {
-        requirements.push(json!({"session": roles}));
-    }
+    let sessions: Vec<_> =
+        requirements.iter().filter_map(|it| it.get("api_key")).map(|scopes| json!({"session": scopes})).collect();
+    requirements.extend(sessions);
 }

@@ -1,6 +1,6 @@
 //! Schemas that many operations share: pages of lists, and the codes of errors.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use domain::money::withdrawal::Status;
 use domain::reports::calendar::Unit;
@@ -8,6 +8,7 @@ use domain::reports::calendar::Unit;
 use super::error_codes;
 use super::errors::reference;
 use crate::api::tracking::conversions::BATCH_MAX;
+use crate::api::tracking::events::{ATTRIBUTE_MAX_CHARS, ATTRIBUTES_MAX};
 
 /// Fields of responses that are one of these words.
 const WORDS: &[(&str, &str, &[&str])] = &[
@@ -37,6 +38,7 @@ pub fn complete(document: &mut Value) {
     for (name, field, words) in WORDS {
         schemas[*name]["properties"][*field]["enum"] = json!(words);
     }
+    bound_contents(schemas);
     // utoipa has no attribute for the bounds of a variant.
     for option in
         schemas["ConversionsIn"]["oneOf"].as_array_mut().into_iter().flatten().filter(|it| it["type"] == "array")
@@ -48,6 +50,42 @@ pub fn complete(document: &mut Value) {
     *status = merged(status);
     schemas.values_mut().for_each(open_objects);
     rename_pages(document);
+}
+
+/// The bounds of the names and values in maps and of the items in lists, for which utoipa has no attributes.
+fn bound_contents(schemas: &mut Map<String, Value>) {
+    let name = json!({"type": "string", "minLength": 1, "maxLength": 100});
+    let attributes = &mut schemas["EventIn"]["properties"]["attributes"];
+    attributes["maxProperties"] = ATTRIBUTES_MAX.into();
+    attributes["propertyNames"] = name.clone();
+    attributes["additionalProperties"]["maxLength"] = ATTRIBUTE_MAX_CHARS.into();
+    let statuses = &mut schemas["SourceSettings"]["properties"]["statuses"];
+    statuses["maxProperties"] = 200.into();
+    statuses["propertyNames"] = name;
+    for rule in ["PostbackIn", "RuleIn"] {
+        let reason = &mut schemas[rule]["properties"]["rejection_reasons"]["items"];
+        reason["minLength"] = 1.into();
+        reason["maxLength"] = 100.into();
+    }
+    schemas.values_mut().for_each(bound_unsigned);
+}
+
+/// utoipa describes `u32` as `int32` that is not negative, which has a smaller maximum.
+fn bound_unsigned(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let is_u32 = fields.get("format").is_some_and(|it| it == "int32")
+                && fields.get("minimum").is_some_and(Value::is_u64)
+                && !fields.contains_key("maximum");
+            if is_u32 {
+                fields.insert("maximum".to_owned(), u32::MAX.into());
+                fields.insert("format".to_owned(), "int64".into());
+            }
+            fields.values_mut().for_each(bound_unsigned);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound_unsigned),
+        _ => {}
+    }
 }
 
 /// Objects without known fields have any fields; without this a generator takes them for empty ones.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-const TAGS: [(&str, &str); 21] = [
+const TAGS: [(&str, &str); 22] = [
     ("affiliates", "People and companies that send visitors and earn money."),
     ("offers", "Products that affiliates promote, with their payouts, caps and landing pages."),
     ("applications", "Requests of affiliates to promote an offer."),
@@ -22,6 +22,7 @@ const TAGS: [(&str, &str); 21] = [
     ("users", "People who can sign in."),
     ("sign-in", "Sign-in, registration, passwords, the second factor and sessions."),
     ("api keys", "Keys of programs."),
+    ("saved views", "Names that a person gives to pages with their filters."),
     ("audit", "The record of every change."),
     ("settings", "Warnings about the installation."),
 ];

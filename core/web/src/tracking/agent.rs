@@ -3,16 +3,18 @@
 //! are returned here.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use moka::sync::Cache;
 use serde::Deserialize;
 use ua_parser::{os, user_agent};
 
 use domain::tracking::click::Agent;
 
-/// Substrings in the user agents of crawlers, libraries and tools, in lower case.
-const BOT_WORDS: [&str; 32] = [
+/// Substrings in the user agents of crawlers, of link previews, and of libraries and tools, in lower case.
+const BOT_WORDS: [&str; 57] = [
     "bot",
     "crawl",
     "spider",
@@ -29,12 +31,16 @@ const BOT_WORDS: [&str; 32] = [
     "phantomjs",
     "preview",
     "facebookexternalhit",
+    "facebookcatalog",
+    "meta-external",
     "scan",
     "monitor",
     "lighthouse",
     "axios/",
     "mediapartners-google",
     "appengine-google",
+    "google-pagerenderer",
+    "googleimageproxy",
     "feedfetcher",
     "feedburner",
     "apple-pubsub",
@@ -45,7 +51,31 @@ const BOT_WORDS: [&str; 32] = [
     "labs.topsy.com",
     "hatena",
     "indy library",
+    "whatsapp/",
+    "slack-imgproxy",
+    "embedly",
+    "iframely",
+    "vkshare",
+    "kakaotalk-scrap",
+    "line-poker",
+    "mastodon/",
+    "pleroma",
+    "ms-office",
+    "node-fetch",
+    "undici",
+    "aiohttp",
+    "guzzlehttp",
+    "php/",
+    "ruby",
+    "reqwest/",
+    "postmanruntime",
+    "scrapy",
+    "proofpoint",
+    "mimecast",
 ];
+
+/// Finds all [`BOT_WORDS`] in one pass.
+static BOTS: LazyLock<AhoCorasick> = LazyLock::new(|| AhoCorasick::new(BOT_WORDS).expect("the words are few"));
 
 /// Substrings in the user agents of televisions and consoles, in lower case.
 const APPLIANCE_WORDS: [&str; 9] =
@@ -85,7 +115,9 @@ impl Parsers {
 /// Compiles the expressions on a thread of its own, because it takes too long for the start and for the first click.
 pub fn prepare() {
     // If the thread cannot be started, the first click compiles them.
-    let _ = std::thread::Builder::new().name("user-agents".into()).spawn(|| LazyLock::force(&PARSERS));
+    let _ = std::thread::Builder::new()
+        .name("user-agents".into())
+        .spawn(|| (LazyLock::force(&BOTS), LazyLock::force(&PARSERS)));
 }
 
 /// Parses a user agent. A missing one is likely a bot, because browsers always send it.
@@ -108,8 +140,37 @@ fn parse(text: &str) -> Agent {
         device: device(&lower, system.as_ref().map(|it| it.os.as_ref())).map(str::to_owned),
         browser: PARSERS.browsers.extract(text).map(|it| browser_name(it.family).into_owned()),
         os: system.map(|it| system_name(&lower, it).into_owned()),
-        likely_bot: BOT_WORDS.iter().any(|word| lower.contains(word)),
+        likely_bot: is_bot(&lower),
     }
+}
+
+/// Whether a user agent names a crawler or a tool. Models of phones are no evidence (CUBOT NOTE 20, IDbot553), unless a
+/// version follows the word; and people scan QR codes.
+fn is_bot(lower: &str) -> bool {
+    let model = model(lower);
+    BOTS.find_iter(lower).any(|found| {
+        let (before, after) = (&lower[..found.start()], &lower[found.end()..]);
+        let word = &lower[found.range()];
+        let is_people = match word {
+            "bot" => before.ends_with("cu"),
+            "scan" => ["qr", "code"].iter().any(|it| before.trim_end_matches([' ', '-', '_']).ends_with(it)),
+            // The browser inside the messenger; a preview's user agent begins with the name.
+            "whatsapp/" => !before.is_empty(),
+            _ => false,
+        };
+        let has_version = word.ends_with('/') || after.starts_with('/');
+        !is_people && (has_version || !model.contains(&found.start()))
+    })
+}
+
+/// The position of a phone's model: `cubot note 20 build/sp1a` in `(linux; android 12; cubot note 20 build/sp1a)`.
+fn model(lower: &str) -> Range<usize> {
+    let of_android = || {
+        let android = lower.find("android")?;
+        let start = android + lower[android..].find(';')?;
+        Some(start..start + lower[start..].find(')')?)
+    };
+    of_android().unwrap_or_default()
 }
 
 fn device(lower: &str, system: Option<&str>) -> Option<&'static str> {
@@ -234,6 +295,43 @@ mod tests {
             }
         }
         assert!(read(None).likely_bot && read(Some(" ")).likely_bot, "a browser always sends a user agent");
+    }
+
+    #[test]
+    fn phones_with_bot_in_their_names_are_people_and_link_previews_are_machines() {
+        let android = |rest: &str| {
+            format!(
+                "Mozilla/5.0 (Linux; Android {rest}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36"
+            )
+        };
+        let people = [
+            android("8.0.0; CUBOT_P20"),
+            android("12; CUBOT NOTE 20 Build/SP1A"),
+            android("6.0; IDbot553 Build/MRA58K"),
+            android("6.0.1; M BOT TAB 101 Build/MOB30R"),
+            android("13; SM-A536B") + " QRScanner/2.1",
+            android("13; SM-A536B") + " Barcode Scanner/4",
+            "UCWEB/2.0 (MIDP-2.0; U; Adr 8.0.0; en-US; CUBOT_X18) U2/1.0.0 UCBrowser/10.9 U2/1.0.0 Mobile".into(),
+            android("14; Pixel 8") + " WhatsApp/2.24.1",
+        ];
+        for text in people {
+            assert!(!read(Some(&text)).likely_bot, "{text}");
+        }
+        let machines = [
+            "TelegramBot (like TwitterBot)".into(),
+            "WhatsApp/2.23.20.0 A".into(),
+            "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)".into(),
+            "facebookexternalhit/1.1;line-poker/1.0".into(),
+            "meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)".into(),
+            "Mozilla/5.0 (compatible; vkShare; +http://vk.com/dev/Share)".into(),
+            "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5".into(),
+            android("7.0;") + " (compatible; PetalBot;+https://webmaster.petalsearch.com/site/petalbot)",
+            android("11; Pixel 5; ExampleBot/1.0"),
+            android("6.0.1; Nexus 5X Build/MMB29P") + " (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        ];
+        for text in machines {
+            assert!(read(Some(&text)).likely_bot, "{text}");
+        }
     }
 
     #[test]

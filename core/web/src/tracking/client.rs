@@ -38,7 +38,7 @@ fn warn_of_unlisted(app: &App, origin: Origin) {
     }
 }
 
-/// Reads `X-Forwarded-For` from its end, to which our own proxies append, up to the first address that is not one of
+/// Reads `X-Forwarded-For`, or else `Forwarded`, from its end, to which our own proxies append, up to the first address that is not one of
 /// them. The addresses before it can be forged by the client.
 fn read(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
@@ -47,8 +47,8 @@ fn read(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
         return Origin { unlisted: claim(headers), ..Origin::of(address) };
     }
     let mut is_listed = false;
-    for hop in hops(headers).iter().rev() {
-        let Some(ip) = parse(hop) else { break };
+    for hop in hops(headers).into_iter().rev() {
+        let Some(ip) = hop else { break };
         address = ip;
         is_listed = !is_trusted(&address);
         if is_listed {
@@ -60,30 +60,39 @@ fn read(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
 
 /// The client for which a peer claims to forward; `None` if the peer does not claim to forward.
 fn claim(headers: &HeaderMap) -> Option<Unlisted> {
+    let forwards = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
+    forwards.then(|| Unlisted { claimed: hops(headers).last().copied().flatten() })
+}
+
+/// The addresses of `X-Forwarded-For`; those of `Forwarded` if there is none. `None` for what is not an address.
+fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let listed = |name| {
+        let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
+        values.flat_map(|value| value.split(','))
+    };
     if headers.contains_key("x-forwarded-for") {
-        return Some(Unlisted { claimed: hops(headers).last().and_then(|hop| parse(hop)) });
+        listed("x-forwarded-for").map(parse).collect()
+    } else {
+        listed("forwarded").map(of_element).collect()
     }
-    let forwarded = headers.get_all("forwarded").iter().next_back()?;
-    Some(Unlisted { claimed: forwarded.to_str().ok().and_then(last_for) })
 }
 
-fn hops(headers: &HeaderMap) -> Vec<&str> {
-    let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).collect()
+/// The `for=` of an element of `Forwarded` (RFC 7239): `for="[2001:db8::1]:4711";proto=https`.
+fn of_element(element: &str) -> Option<IpAddr> {
+    let mut parts = element.split(';').filter_map(|part| part.split_once('='));
+    parse(parts.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?.1)
 }
 
-/// The last `for=` of a `Forwarded` header (RFC 7239): `for=192.0.2.43, for="[2001:db8::1]:4711";proto=https`.
-fn last_for(value: &str) -> Option<IpAddr> {
-    let parts = value.rsplit(',').next()?.split(';').map(str::trim);
-    let node = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("for"))?.1;
-    let node = node.trim_matches('"');
-    parse(node).or_else(|| parse(node.strip_prefix('[')?.strip_suffix(']')?))
-}
-
-/// Parses an address. Some proxies add the port.
+/// Parses an address. Proxies write it in quotation marks, in brackets, with a port, or with the zone of IPv6.
 fn parse(hop: &str) -> Option<IpAddr> {
-    let ip = hop.parse::<IpAddr>().ok().or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|it| it.ip()));
-    ip.map(|ip| ip.to_canonical())
+    let hop = hop.trim().trim_matches('"').trim();
+    let with_port = || hop.parse::<std::net::SocketAddr>().ok().map(|it| it.ip());
+    let in_brackets = || hop.strip_prefix('[')?.split_once(']').map(|(ip, _)| ip);
+    let plain = || {
+        let ip = in_brackets().unwrap_or(hop);
+        ip.split('%').next()?.parse::<IpAddr>().ok()
+    };
+    with_port().or_else(plain).map(|ip| ip.to_canonical())
 }
 
 #[cfg(test)]
@@ -100,12 +109,38 @@ mod tests {
             ("10.0.0.1", "1.2.3.4, 198.51.100.1, 10.0.0.2", "198.51.100.1"),
             ("10.0.0.1", "1.2.3.4, nonsense, 10.0.0.2", "10.0.0.2"),
             ("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1"),
+            ("10.0.0.1", "[2001:db8::1]", "2001:db8::1"),
+            ("10.0.0.1", "\"[2001:db8::1]\"", "2001:db8::1"),
+            ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+            ("10.0.0.1", "fe80::1%eth0", "fe80::1"),
+            ("10.0.0.1", "\"198.51.100.1\"", "198.51.100.1"),
+            ("10.0.0.1", "unknown, 10.0.0.2", "10.0.0.2"),
             ("::ffff:10.0.0.1", "198.51.100.1:80", "198.51.100.1"),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert("x-forwarded-for", forwarded.parse().unwrap());
             let found = read(peer.parse().unwrap(), &headers, &trusted).address;
             assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded}");
+        }
+    }
+
+    #[test]
+    fn forwarded_is_read_if_there_is_no_x_forwarded_for() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        for (forwarded, expected) in [
+            ("for=198.51.100.1", "198.51.100.1"),
+            ("for=1.2.3.4, For=\"[2001:db8::1]:4711\";proto=https, for=10.0.0.2", "2001:db8::1"),
+            ("proto=https; for=\"[2001:db8::1]\"", "2001:db8::1"),
+            ("for=198.51.100.1, for=_hidden, for=10.0.0.2", "10.0.0.2"),
+            ("proto=https", "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("forwarded", forwarded.parse().unwrap());
+            let found = read("10.0.0.1".parse().unwrap(), &headers, &trusted).address;
+            assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{forwarded}");
+            headers.insert("x-forwarded-for", "203.0.113.5".parse().unwrap());
+            let found = read("10.0.0.1".parse().unwrap(), &headers, &trusted).address;
+            assert_eq!(found, "203.0.113.5".parse::<IpAddr>().unwrap());
         }
     }
 

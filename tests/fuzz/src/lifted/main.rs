@@ -10,6 +10,7 @@ mod image;
 
 use std::sync::{Arc, LazyLock};
 
+use domain::program::buyer_visibility::BuyerVisibility;
 use engine::delivery::{samples, wire as words};
 use host::{Adapter, AdapterError, Host, Session, limits, wire};
 use serde_json::Value;
@@ -150,8 +151,10 @@ fn one_line_of(text: &str, most: usize) {
 }
 
 fn event() -> wire::Event {
-    static EVENT: LazyLock<wire::Event> =
-        LazyLock::new(|| words::whole_event(&samples::named("conversion-approved").expect("there is one")));
+    static EVENT: LazyLock<wire::Event> = LazyLock::new(|| {
+        let event = samples::named("conversion-approved").expect("there is one");
+        words::event(BuyerVisibility::All.show(event))
+    });
     EVENT.clone()
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::delivery::approval::Approval;
 use domain::delivery::postback::{Ordering, Postback};
 use domain::delivery::rules::{FiringStatus, Rule, Scope};
 use domain::delivery::template::{Direction, Template};
 use domain::ids::PostbackId;
 use domain::inbound::source::SourceSettings;
+use domain::program::buyer_visibility::BuyerVisibility;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use engine::delivery::{samples, templates, wire};
@@ -35,6 +37,44 @@ fn every_outbound_example_is_rendered_as_expected() {
         let adapter = host.of(template);
         let request = render(&adapter, template);
         assert_eq!(shown(&request), template.case["request"], "{}", template.id);
+    }
+}
+
+/// A second sale of a click is money, so nobody finds out by chance what happens to it.
+#[test]
+fn every_source_without_a_transaction_id_says_what_a_second_sale_does() {
+    for template in templates::all().iter().filter(|it| it.direction == Direction::Inbound) {
+        let Some(fields) = template.config["fields"].as_object() else { continue };
+        let is_said = template
+            .notes
+            .iter()
+            .any(|it| ["second sale", "separate sale", "second call"].iter().any(|words| it.contains(words)));
+        assert!(fields.contains_key("transaction_id") || is_said, "{}: {:?}", template.id, template.notes);
+    }
+}
+
+/// A sale of 100 EUR on an offer that pays 12.50 USD.
+#[test]
+fn no_template_sends_an_amount_with_the_currency_of_another() {
+    let host = Adapters::start();
+    let money = |micros, currency: &str| Some(contract::Money { micros, currency: currency.into() });
+    for template in templates::all().iter().filter(|it| it.direction == Direction::Outbound) {
+        let request = render_with(&host.of(template), template, |event| {
+            let conversion = event.conversion.as_mut().expect("a sample conversion");
+            conversion.sale = money(100_000_000, "EUR");
+            conversion.payout = money(12_500_000, "USD");
+            conversion.revenue = money(20_000_000, "USD");
+            conversion.attributes.retain(|it| it.name != "plan_price");
+        });
+        let request = shown(&request).to_string();
+        let words: Vec<&str> = request.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').collect();
+        let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(word));
+        let names_currency = has(&["EUR", "USD"]);
+        for (amount, currency) in [(["100.00", "10000"], "EUR"), (["12.50", "1250"], "USD"), (["20.00", "2000"], "USD")]
+        {
+            let is_alone = has(&amount) && names_currency && !has(&[currency]);
+            assert!(!is_alone, "{}: {amount:?} without {currency}: {request}", template.id);
+        }
     }
 }
 
@@ -121,19 +161,33 @@ pub fn postback(template: &Template, adapter_version: String, config: Value, now
         ordering: Ordering::default(),
         enabled: true,
         owner: None,
+        approval: Approval::NotRequired,
+        refusal_reason: None,
         verified_at: None,
         created_at: now,
         updated_at: now,
+        version: 1,
+        saved_by: None,
         archived_at: None,
     }
 }
 
 fn render(adapter: &Arc<Adapter>, template: &Template) -> contract::Request {
+    render_with(adapter, template, |_| {})
+}
+
+/// The request for the sample event, after `change`.
+fn render_with(
+    adapter: &Arc<Adapter>,
+    template: &Template,
+    change: impl FnOnce(&mut contract::Event),
+) -> contract::Request {
     let now = Timestamp::from_millis(START_MS);
     let version = adapter.descriptor().version.clone();
     let postback = postback(template, version, filled(template).expect("its case fills it"), now);
-    let mut event = wire::event(&samples::event_for(&postback.rule, now), &postback);
+    let mut event = wire::event(BuyerVisibility::All.show(samples::event_for(&postback.rule, now)));
     name_ids(&mut event);
+    change(&mut event);
     let context = wire::context(now, 1, true, "test".to_owned());
     let binding = contract::Binding { id: postback.id.to_string(), config: postback.config.to_string() };
     let rendered = adapter.session().render(&context, &binding, &event);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::delivery::postback::Postback;
 use domain::delivery::template::{Direction, Field, Template};
+use domain::program::buyer_visibility::BuyerVisibility;
 use domain::timestamp::Timestamp;
 use engine::delivery::plan::Plan;
 use engine::delivery::secrets::Vault;
@@ -76,8 +77,9 @@ fn every_outbound_secret_is_sealed_hidden_and_sent() {
             &needles,
         );
 
-        let event = wire::event(&samples::event_for(&postback.rule, now), &postback);
-        let mut plan = Plan::new(&vault, Arc::new(postback), adapter.clone()).expect("it opens");
+        let event = samples::event_for(&postback.rule, now);
+        let mut plan = Plan::new(&vault, BuyerVisibility::All, Arc::new(postback), adapter.clone()).expect("it opens");
+        let event = plan.event(&event);
         assert_hidden(&format!("{id}: what the adapter sees"), &plan.binding.config, &needles);
         let context = wire::context(now, 1, false, "dlv_1".to_owned());
         let request = adapter.session().render(&context, &plan.binding, &event).expect("it renders");
@@ -182,7 +184,7 @@ async fn a_pasted_key_becomes_a_secret(db: Database) {
     let parameters = json!([{"name": "cid", "macro": "external_click_id"}, {"name": "key", "macro": "secret.key"}]);
     assert_eq!(config["parameters"], parameters);
 
-    for field in ["unknown", "notes"] {
+    for field in ["unknown", "notes", "networks"] {
         config.as_object_mut().unwrap().remove(field);
     }
     t.postback("/pb").set("config", config).save().await;

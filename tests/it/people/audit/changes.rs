@@ -19,7 +19,7 @@ on_both_databases!(
 );
 
 /// They create an object, or concern a person's own password and sessions, which are not shown to others.
-const NOTHING_BEFORE: [&str; 43] = [
+const NOTHING_BEFORE: [&str; 59] = [
     "begin_second_factor",
     "change_email",
     "change_password",
@@ -41,14 +41,27 @@ const NOTHING_BEFORE: [&str; 43] = [
     "create_own_api_key",
     "create_payout_method",
     "create_postback",
+    "create_saved_view",
+    "create_rejection_reason",
     "create_source",
+    "create_test_conversion",
     "create_withdrawal_batch",
+    "duplicate_postback",
     "end_affiliate_sessions",
     "install_adapter",
     "invite_user",
+    "invite_user_again",
     "login",
     "logout",
+    "check_payout_details",
+    "count_replays",
+    "count_retries",
+    "create_retry_job",
+    "estimate_postback",
     "parse_postback",
+    "preview_decision",
+    "preview_postback",
+    "preview_postback_change",
     "prune_audit",
     "register",
     "remove_second_factor",
@@ -59,8 +72,12 @@ const NOTHING_BEFORE: [&str; 43] = [
     "revoke_session",
     "set_password",
     "test_postback",
-    // Adapters and inbound requests have their own tests.
+    // Adapters, inbound requests and retry jobs have their own tests.
+    "cancel_retry_job",
+    // A deleted test leaves nothing.
+    "delete_test_conversion",
     "replay_inbound_request",
+    "replay_inbound_requests",
     "upgrade_adapter",
     // An existing customer is changed by it.
     "create_customer",
@@ -174,6 +191,20 @@ async fn the_program(trial: &mut Trial<'_>) {
     let status = trial.does("change_offer", Method::PATCH, &path, json!({"status": "paused"}), "status").await;
     assert_eq!(status, pair("active", "paused"));
     t.admin.patch(&path, &json!({"status": "active"})).await.expect(200);
+    t.offer().await;
+    for (noun, path) in [
+        ("affiliate", format!("/api/v1/affiliates/{}", affiliate.id)),
+        ("offer", format!("/api/v1/offers/{}", t.offer().await)),
+        ("link", format!("/api/v1/links/{}", link.id)),
+    ] {
+        let mut change = async |verb: &str| {
+            let (operation, path) = (format!("{verb}_{noun}"), format!("{path}/{verb}"));
+            trial.does(&operation, Method::POST, &path, json!({}), "archived_at").await
+        };
+        let archived = change("archive").await;
+        assert!(archived.0.is_null() && archived.1.is_string(), "{archived:?}");
+        assert_eq!(change("restore").await, (archived.1, Value::Null));
+    }
     let payout_overrides = format!("{path}/payout-overrides");
     let agreed = |payout: &str| json!({"affiliate_id": affiliate.id, "payout": {"fixed": payout}});
     let set = trial.does("set_payout_override", Method::POST, &payout_overrides, agreed("15.00"), "payout.fixed").await;
@@ -193,6 +224,23 @@ async fn the_program(trial: &mut Trial<'_>) {
     let status = trial.does("reject_conversion", Method::POST, &format!("{path}/reject"), fraud, "status").await;
     assert_eq!(status, pair("approved", "rejected"));
 
+    let (decided, field) = (json!({"ids": [conversion]}), format!("{conversion}.status"));
+    let path = "/api/v1/conversions/approve";
+    let status = trial.does("approve_conversions", Method::POST, path, decided, &field).await;
+    assert_eq!(status, pair("rejected", "approved"));
+    let decided = json!({"ids": [conversion], "reason": "fraud"});
+    let path = "/api/v1/conversions/reject";
+    let status = trial.does("reject_conversions", Method::POST, path, decided, &field).await;
+    assert_eq!(status, pair("approved", "rejected"));
+    let (path, body) = ("/api/v1/rejection-reasons/refund", json!({"text": "Money back."}));
+    let text = trial.does("change_rejection_reason", Method::PATCH, path, body, "text").await;
+    assert_eq!(text, pair("The customer got the money back.", "Money back."));
+
+    let (path, body) = ("/api/v1/settings/buyers", json!({"affiliates_see": "nothing"}));
+    let seen = trial.does("set_buyer_settings", Method::PUT, path, body, "affiliates_see").await;
+    assert_eq!(seen, pair("all", "nothing"));
+    t.affiliates_see("all").await;
+
     let tiers = json!({"tiers": ["10", "5"]});
     let tiers =
         trial.does("set_sub_affiliate_settings", Method::PUT, "/api/v1/settings/sub-affiliates", tiers, "tiers").await;
@@ -210,8 +258,28 @@ async fn deliveries_and_sources(trial: &mut Trial<'_>) {
     let body = json!({"firing_status": "any"});
     let status = trial.does("change_postback", Method::PATCH, &path, body, "firing_status").await;
     assert_eq!(status, pair("approved", "any"));
+    let restore = format!("{path}/versions/1/restore");
+    let status = trial.does("restore_postback_version", Method::POST, &restore, json!({}), "firing_status").await;
+    assert_eq!(status, pair("any", "approved"));
+    t.admin.patch(&path, &json!({"firing_status": "any"})).await.expect(200);
     let name = trial.does("archive_postback", Method::DELETE, &path, Value::Null, "firing_status").await;
     assert_eq!(name, pair("any", Value::Null));
+
+    let (settings, body) = ("/api/v1/settings/postbacks", json!({"affiliates_need_approval": true}));
+    let needed = trial.does("set_postback_settings", Method::PUT, settings, body, "affiliates_need_approval").await;
+    assert_eq!(needed, pair(false, true));
+    let owner = t.affiliate().await;
+    let body = t.postback("/theirs").body;
+    let theirs = owner.client.post("/api/v1/postbacks", &body).await.expect(201);
+    let path = format!("/api/v1/postbacks/{}", text(&theirs, "id"));
+    let refusal = json!({"version": 1, "reason": "not yours"});
+    let state = trial.does("refuse_postback", Method::POST, &format!("{path}/refuse"), refusal, "approval").await;
+    assert_eq!(state, pair("awaiting_approval", "refused"));
+    let approval = json!({"version": 2});
+    let state = trial.does("approve_postback", Method::POST, &format!("{path}/approve"), approval, "approval").await;
+    assert_eq!(state, pair("refused", "approved"));
+    let body = json!({"affiliates_need_approval": false});
+    t.admin.send(t.admin.request(Method::PUT, settings).json(&body)).await.expect(200);
 
     let gone = t.postback("/gone").firing("approved").delay(1, "hours").save().await;
     let conversion = t.conversion(&t.click().await).send().await;
@@ -251,6 +319,13 @@ async fn people(trial: &mut Trial<'_>) {
     let path = format!("/api/v1/users/{}", person.id);
     let role = trial.does("change_user", Method::PATCH, &path, json!({"role": "finance"}), "role").await;
     assert_eq!(role, pair("support", "finance"));
+    let (me, body) = ("/api/v1/auth/me", json!({"theme": "dark"}));
+    let theme = trial.does_as(&person.client, "change_me", Method::PATCH, me, body, "theme").await;
+    assert_eq!(theme, pair(Value::Null, "dark"));
+    let email = json!({"email": "another@example.com"});
+    let email = trial.does("change_user", Method::PATCH, &path, email, "email").await;
+    assert_eq!(email, pair("•••", "•••"));
+    let person = t.person("support").await;
 
     let body = json!({"name": "Bob", "email": "bob@example.com"});
     t.anonymous().post("/api/v1/auth/register", &body).await.expect(202);
@@ -270,6 +345,15 @@ async fn people(trial: &mut Trial<'_>) {
     let own =
         trial.does_as(&person.client, "revoke_own_api_key", Method::DELETE, &path, Value::Null, "revoked_at").await;
     assert!(own.0.is_null() && own.1.is_string(), "{own:?}");
+
+    let view = json!({"name": "Failed", "url": "/deliveries?status=failed"});
+    let view = person.client.post("/api/v1/saved-views", &view).await.expect(201);
+    let path = format!("/api/v1/saved-views/{}", text(&view, "id"));
+    let name = json!({"name": "Down"});
+    let name = trial.does_as(&person.client, "rename_saved_view", Method::PATCH, &path, name, "name").await;
+    assert_eq!(name, pair("•••", "•••"));
+    let page = trial.does_as(&person.client, "delete_saved_view", Method::DELETE, &path, Value::Null, "page").await;
+    assert_eq!(page, pair("/deliveries", Value::Null));
 
     let customer = |email: &str| json!({"external_id": "user-1", "name": "Cleo", "email": email});
     let made = t.admin.post("/api/v1/customers", &customer("cleo@example.com")).await.expect(201);

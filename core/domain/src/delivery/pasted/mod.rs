@@ -1,6 +1,5 @@
 //! Pasted URLs: splits a postback URL that was copied from a tracker into a base URL and parameters.
 
-mod marks;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -8,8 +7,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
-
-use marks::{Piece, Token};
+use postrider_sdk::marks::{self, Piece, Token};
 
 /// A parameter whose value is one of our macros.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,7 +78,7 @@ pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotA
         return Err(NotAUrl(text.chars().take(200).collect()));
     }
     // Besides tokens in another notation, <account> is a blank that a person must fill in.
-    let has_blanks = text.contains('<') && marks::has_other_than_angles(&text);
+    let has_blanks = text.contains('<') && has_other_than_angles(&text);
     let words = Words { is_macro: &is_macro, has_blanks };
     let (address, query) = text.split_once('?').unwrap_or((&text, ""));
     let mut pasted = Pasted::default();
@@ -118,6 +116,37 @@ pub fn token_in(text: &str) -> Option<&str> {
     marks::pieces(text).into_iter().find_map(|piece| match piece {
         Piece::Token(token) if !token.is_angled() => Some(token.marked),
         _ => None,
+    })
+}
+
+/// The tokens of a URL: the character that opens each of them, and its name: `[` and `payout` for `[payout]`.
+pub fn tokens(url: &str) -> Vec<(char, String)> {
+    let url = plain_braces(&plain(url));
+    let of_piece = |piece: Piece<'_>| match piece {
+        Piece::Token(token) => Some((token.marked.chars().next()?, token.name.to_owned())),
+        Piece::Text(_) => None,
+    };
+    marks::pieces(&url).into_iter().filter_map(of_piece).collect()
+}
+
+/// The name of the token in an unknown value; the value itself if it is a word in capitals.
+pub fn name_in(value: &str) -> String {
+    tokens(value).into_iter().next().map_or_else(|| value.to_lowercase(), |(_, name)| name)
+}
+
+/// A word in capitals, such as `CLICK_ID`: some manuals write tokens like this.
+fn in_capitals(value: &str) -> Option<Token<'_>> {
+    let word = value.len() > 3 && value.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    word.then_some(Token { marked: value, name: value })
+}
+
+/// Whether any value of a URL's query contains a token in another notation than `<x>`.
+fn has_other_than_angles(url: &str) -> bool {
+    let other = |token: &Token<'_>| !token.is_angled();
+    let values = url.split(['?', '&']).map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+    values.into_iter().any(|value| {
+        marks::whole(value).is_some_and(|token| other(&token))
+            || marks::pieces(value).iter().any(|piece| matches!(piece, Piece::Token(token) if other(token)))
     })
 }
 
@@ -203,15 +232,18 @@ impl Pasted {
     fn take_pair(&mut self, pair: &str, words: &Words<'_>) -> Option<String> {
         let (raw_name, raw) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decoded(raw_name), decoded(raw));
-        // The raw value first: decoding would destroy `%payout%`. Then the decoded one, because browsers encode braces.
-        if let Some(token) = marks::whole(raw).or_else(|| marks::whole(&value)) {
+        // The raw value first: decoding would destroy `%payout%`. Then the decoded one, because browsers encode braces, and
+        // some editors encode them once more.
+        let twice = decoded(&value);
+        let whole = [raw, &value, &twice].into_iter().find_map(|text| marks::whole(marks::trimmed(text)));
+        if let Some(token) = whole {
             match words.of_value(&name, &token) {
                 Some(found) => self.parameters.push(MacroParameter { name, r#macro: found }),
                 None => self.unknown.push((name, value)),
             }
             return None;
         }
-        let in_capitals = marks::in_capitals(&value);
+        let in_capitals = in_capitals(&value);
         if in_capitals.is_some_and(|token| BLANKS.contains(&token.name) || words.of(&token).is_some()) {
             // The word may also be meant literally: a person must decide.
             self.unknown.push((name, value));

@@ -61,7 +61,7 @@ fn snake_case(name: &str) -> String {
 
 /// Names that no rule covers, by macro.
 #[rustfmt::skip]
-const ALIASES: [(&str, &[&str]); 28] = [
+const ALIASES: [(&str, &[&str]); 30] = [
     ("external_click_id", &["external_transaction_id", "external_id", "ymid"]),
     ("click_id", &["cid", "clk", "click_ref", "clicktag", "reqid", "tracking_id", "tracking_uuid", "tracker", "visitor_id", "session_id", "postbackid", "conversions_tracking"]),
     ("sub1", &["epi", "afftrack"]),
@@ -81,6 +81,8 @@ const ALIASES: [(&str, &[&str]); 28] = [
     ("event_date", &["iso8601", "datetime"]),
     ("conversion_date", &["date", "conversion_time", "conversion_datetime", "action_date", "transaction_date", "trans_date"]),
     ("click_date", &["click_time", "visittimestamp"]),
+    ("payout_currency", &["commission_currency", "earnings_currency", "payment_currency"]),
+    ("amount_currency", &["sale_currency", "order_currency", "sale_amount_currency", "order_amount_currency"]),
     ("country", &["country_code", "geo"]),
     ("device", &["device_type"]),
     ("ip", &["ip_address", "user_ip", "source_ip", "sourceip"]),

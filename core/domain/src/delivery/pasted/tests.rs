@@ -24,6 +24,11 @@ fn the_example_of_the_guide_is_split() {
 #[test]
 fn every_token_notation_is_recognized() {
     for token in [
+        "%7Bpayout%7D",
+        "%257Bpayout%257D",
+        "[=payout=]",
+        "%E2%80%9C{payout}%E2%80%9D",
+        "xxPAYOUTxx",
         "{payout}",
         "{{payout}}",
         "[payout]",

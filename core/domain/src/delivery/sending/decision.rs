@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use crate::delivery::approval::Approval;
 use crate::delivery::delivery::{Delivery, DeliveryState, Reason};
 use crate::delivery::lane::LaneId;
 use crate::delivery::postback::{Ordering, Postback};
@@ -66,9 +67,7 @@ impl DeliveryContext<'_> {
     /// Decides about `delivery`. `event` is its event, `postback` its postback now.
     pub fn decide(&self, delivery: &Delivery, event: &Event, postback: &Postback, now: Timestamp) -> Decision {
         if !postback.is_live() {
-            let what = if postback.archived_at.is_some() { "deleted" } else { "disabled" };
-            let sentence = format!("the postback \"{}\" was {what} before this was sent", postback.name);
-            return Decision::End(DeliveryState::Cancelled, Reason::new(format!("postback_{what}"), sentence));
+            return Decision::End(DeliveryState::Cancelled, not_live(postback));
         }
         match postback.ordering {
             Ordering::Latest => self.decide_latest(delivery, event, postback, now),
@@ -83,7 +82,7 @@ impl DeliveryContext<'_> {
             let sentence = format!("a newer state of the conversion took its place, see delivery {}", newest.id);
             return Decision::End(DeliveryState::Superseded, Reason::new("newer_state", sentence));
         }
-        if let Some(failed) = postback.rule.check(event, self.status).failed_check() {
+        if let Some(failed) = postback.rule.refusal(event, self.status) {
             let reason = cancelled_because(event, postback, self.status, &failed.detail);
             return Decision::End(DeliveryState::Cancelled, reason);
         }
@@ -101,8 +100,7 @@ impl DeliveryContext<'_> {
 
     /// `ordering: all`. The rule is checked against the event, after all predecessors have ended.
     fn decide_in_order(&self, delivery: &Delivery, event: &Event, postback: &Postback, now: Timestamp) -> Decision {
-        let status = event.facts.conversion.as_ref().map(|it| &it.status);
-        if let Some(failed) = postback.rule.check(event, status).failed_check() {
+        if let Some(failed) = postback.rule.refusal(event, event.status()) {
             let reason = Reason::new("rules_changed", format!("the rules were changed: {}", failed.detail));
             return Decision::End(DeliveryState::Cancelled, reason);
         }
@@ -129,10 +127,24 @@ impl DeliveryContext<'_> {
     }
 }
 
+/// Why a postback that is not live sends nothing.
+fn not_live(postback: &Postback) -> Reason {
+    let what = match () {
+        () if postback.archived_at.is_some() => "deleted",
+        () if !postback.enabled => "disabled",
+        () => {
+            let state = if postback.approval == Approval::Refused { "was refused" } else { "awaits approval" };
+            let sentence = format!("the postback \"{}\" {state}; retry this when it is approved", postback.name);
+            return Reason::new("postback_not_approved", sentence);
+        }
+    };
+    let sentence = format!("the postback \"{}\" was {what} before this was sent", postback.name);
+    Reason::new(format!("postback_{what}"), sentence)
+}
+
 /// The reason names the change of the conversion if there was one, else the rule.
 fn cancelled_because(event: &Event, postback: &Postback, status: Option<&Status>, failed_check: &str) -> Reason {
-    let then = event.facts.conversion.as_ref().map(|it| &it.status);
-    match (then, status) {
+    match (event.status(), status) {
         (Some(then), Some(now)) if then != now => {
             let reason = now.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
             let (code, when) = match postback.rule.delay {
@@ -146,7 +158,7 @@ fn cancelled_because(event: &Event, postback: &Postback, status: Option<&Status>
 }
 
 #[cfg(test)]
-pub(super) mod samples {
+pub(crate) mod samples {
     use super::*;
     use crate::delivery::rules::{FiringStatus, Rule, Scope};
     use crate::tracking::conversion::samples::conversion;
@@ -188,9 +200,13 @@ pub(super) mod samples {
             ordering,
             enabled: true,
             owner: None,
+            approval: Approval::NotRequired,
+            refusal_reason: None,
             verified_at: None,
             created_at: at,
             updated_at: at,
+            version: 1,
+            saved_by: None,
             archived_at: None,
         }
     }

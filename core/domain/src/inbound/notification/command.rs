@@ -1,14 +1,16 @@
-//! The meaning of a notification: the status, the command for its conversion, and its fingerprints.
+//! The meaning of a notification: the status, and the command for its conversion.
 
 use crate::amounts::{Amount, Currency};
-use crate::ids::{ClickId, ConversionId, OfferId};
-use crate::inbound::source::{Source, SourceSettings};
+use crate::ids::{ClickId, ConversionId};
+use crate::inbound::source::{Rejections, Source, SourceSettings, common_reason};
 use crate::tracking::click::Click;
 use crate::tracking::conversion::{Buyer, Conversion, Reporter, Status};
-use crate::tracking::conversion_command::Command;
+use crate::tracking::conversion_command::{By, Command};
 use crate::tracking::conversion_report::{Claims, Report};
+use crate::tracking::transaction::refund::Refund;
 
-use super::{Issue, Notification, NotificationAmount, fingerprint};
+use super::amounts::ReadAmount;
+use super::{Issue, Note, Notification, NotificationAmount};
 
 /// The click or conversion to which a notification belongs.
 #[derive(Debug)]
@@ -40,38 +42,23 @@ impl Matched {
             Self::Conversion(conversion) => Some(conversion.id),
         }
     }
-
-    /// What the notification changes. It changes only the status of a conversion that was found by its transaction id and has no
-    /// click, or is rejected.
-    pub fn target(&self, status: &Status) -> Target {
-        match self {
-            Self::Click { click, .. } => Target::Amounts { click: click.id, offer: click.offer_id },
-            Self::Conversion(it) => match it.click_id {
-                Some(click) if status.reason().is_none() => Target::Amounts { click, offer: it.offer_id },
-                _ => Target::Status(it.id),
-            },
-        }
-    }
-}
-
-/// What a notification changes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Target {
-    /// Status and amounts of the conversion of this click.
-    Amounts {
-        /// The click.
-        click: ClickId,
-        /// The offer of the click or conversion.
-        offer: OfferId,
-    },
-    /// The status of this conversion.
-    Status(ConversionId),
 }
 
 impl Source {
     /// The reporter of conversions that this source's notifications create.
     pub fn reporter(&self) -> Reporter {
         Reporter { source_id: self.id, is_affiliate: self.affiliate_id.is_some() }
+    }
+
+    /// Whether its network may take a rejection back.
+    fn may_reopen(&self) -> bool {
+        self.settings.rejections == Rejections::Reversible
+    }
+
+    /// The command that changes only the status of a conversion.
+    pub fn change_status(&self, known: &Conversion, status: Status) -> Command {
+        let by = By::Source { may_reopen: self.may_reopen() };
+        Command::ChangeStatus { id: known.id, status, note: None, by }
     }
 }
 
@@ -86,7 +73,8 @@ impl Notification {
             None => Some(settings.meaning_of_none()),
         };
         let Some(meaning) = meaning else { return Ok(None) };
-        let status = meaning.status(self.rejection_reason.as_deref());
+        let common = || self.status.as_deref().and_then(common_reason);
+        let status = meaning.status(self.rejection_reason.as_deref().or_else(common));
         status.map(Some).ok_or_else(|| Issue::StatusIgnored(self.status.clone().unwrap_or_else(|| "none".into())))
     }
 
@@ -95,38 +83,78 @@ impl Notification {
         self.transaction_id.as_deref().filter(|id| self.click_id.as_deref() != Some(*id))
     }
 
-    /// The command for a notification of `click`. Amounts without a currency are in that of the settings, else in
-    /// `offer_currency`.
+    /// The command for a notification of the sale `of`, and what it does not use. A rejection changes only the status of a
+    /// known conversion, and so does any notification of a conversion without a click. Amounts without a currency are in
+    /// that of the conversion, else of the settings, else of the offer.
     ///
     /// # Errors
-    /// An amount, a currency or the time cannot be read.
-    pub fn report(
-        &self,
-        source: &Source,
-        click: ClickId,
-        transaction_id: &str,
-        status: Status,
-        offer_currency: Currency,
-    ) -> Result<Command, Issue> {
+    /// An amount cannot be read, or its currency, although they matter.
+    pub fn command(&self, source: &Source, of: Sale<'_>, status: Status) -> Result<(Command, Vec<Note>), Issue> {
+        let is_rejection = status.reason().is_some();
+        if let Some(known) = of.known
+            && (is_rejection || known.click_id.is_none())
+        {
+            return Ok((source.change_status(known, status), Vec::new()));
+        }
         let settings = &source.settings;
-        let currency = self.currency(&settings.amounts, offer_currency)?;
-        let amount = |field, amount: &Option<NotificationAmount>| {
-            amount.as_ref().map(|it| settings.amounts.read(field, &it.text, currency)).transpose()
+        let mut notes = Vec::new();
+        let currency = self.currency().or_else(|issue| {
+            let is_known = of.known.is_some() || settings.amounts.currency.is_some();
+            match issue {
+                Issue::InvalidCurrency(reason) if is_rejection || is_known => {
+                    notes.push(Note::left_out("currency", reason));
+                    Ok(None)
+                }
+                issue if is_rejection => {
+                    notes.push(Note::left_out("currency", issue.to_string()));
+                    Ok(None)
+                }
+                issue => Err(issue),
+            }
+        })?;
+        let mut amounts = [None; 3];
+        for (place, (field, amount)) in
+            amounts.iter_mut().zip([("sale", &self.sale), ("payout", &self.payout), ("revenue", &self.revenue)])
+        {
+            let currency = currency.or(of.currency(field)).or(settings.amounts.currency).unwrap_or(of.offer_currency);
+            let Some(NotificationAmount { text, .. }) = amount else { continue };
+            match settings.amounts.read(field, text, currency) {
+                Ok(read) if is_rejection && read.is_negative => {
+                    notes.push(Note::left_out(field, "it is negative, and a rejection has no amounts"));
+                }
+                Err(issue) if is_rejection => notes.push(Note::left_out(field, issue.to_string())),
+                read => *place = Some(read?),
+            }
+            if let Some(ReadAmount { amount, is_rounded: true, .. }) = *place {
+                notes.push(Note::Rounded { field, text: text.chars().take(40).collect(), amount });
+            }
+        }
+        let [sale, payout, revenue] = amounts;
+        let refund = match is_rejection {
+            true => None,
+            false => self.refund(settings, of, currency, amounts, &mut notes)?,
         };
-        let purchase_date = match &self.occurred_at {
-            Some(text) => Some(settings.time_zone.read(text).ok_or_else(|| Issue::InvalidTime(text.clone()))?),
-            None => None,
-        };
-        Ok(Command::Report(Box::new(Report {
-            claims: Claims::click(click),
+        let whole = |read: Option<ReadAmount>| read.filter(|it| !it.is_negative).map(|it| it.amount);
+        let purchase_date = self.occurred_at.as_ref().and_then(|text| {
+            let read = settings.time_zone.read(text);
+            if read.is_none() {
+                notes.push(Note::left_out("occurred_at", format!("\"{text}\" is not a time")));
+            }
+            read
+        });
+        let report = Report {
+            claims: Claims::click(of.click),
             offer_id: None,
-            transaction_id: transaction_id.to_owned(),
-            goal: self.goal.clone(),
+            transaction_id: of.transaction_id.to_owned(),
+            goal: of.known.map_or_else(|| self.goal.clone(), |known| known.goal.clone()),
             status: Some(status),
-            amount: amount("sale", &self.sale)?,
-            currency: Some(currency),
-            payout: amount("payout", &self.payout)?,
-            revenue: amount("revenue", &self.revenue)?,
+            amount: whole(sale),
+            currency,
+            default_currency: settings.amounts.currency,
+            payout: whole(payout),
+            revenue: whole(revenue),
+            refund,
+            may_reopen: source.may_reopen(),
             buyer: Buyer {
                 customer_id: self.attribute("customer_id", 200),
                 customer_name: self.attribute("customer_name", 200),
@@ -137,35 +165,69 @@ impl Notification {
                 purchase_date,
             },
             reporter: Some(source.reporter()),
-        })))
+            // The sender of a notification must not decide what counts.
+            test: None,
+        };
+        Ok((Command::Report(Box::new(report)), notes))
+    }
+
+    /// The partial refund that the notification reports: how much was refunded so far, or negative amounts.
+    fn refund(
+        &self,
+        settings: &SourceSettings,
+        of: Sale<'_>,
+        currency: Option<Currency>,
+        [sale, payout, revenue]: [Option<ReadAmount>; 3],
+        notes: &mut Vec<Note>,
+    ) -> Result<Option<Refund>, Issue> {
+        if let Some(text) = self.attribute(REFUNDED, 60) {
+            let currency = currency.or(of.currency("sale")).or(settings.amounts.currency).unwrap_or(of.offer_currency);
+            let read = settings.amounts.read(REFUNDED, &text, currency)?;
+            return Ok((read.amount != Amount::ZERO).then_some(Refund::Total(read.amount)));
+        }
+        let part = |read: Option<ReadAmount>| read.filter(|it| it.is_negative).map(|it| it.amount);
+        let parts = [part(sale), part(payout), part(revenue)];
+        if parts == [None; 3] {
+            return Ok(None);
+        }
+        for (field, read) in [("sale", sale), ("payout", payout), ("revenue", revenue)] {
+            if read.is_some_and(|it| !it.is_negative && it.amount != Amount::ZERO) {
+                notes.push(Note::left_out(field, "another amount is negative, which is a refund"));
+            }
+        }
+        let [sale, payout, revenue] = parts;
+        Ok(Some(Refund::Part { key: of.request_key.to_owned(), sale, payout, revenue }))
     }
 }
 
-/// By what equal notifications of one source are recognised.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fingerprints {
-    /// Click, transaction, status and amounts. A notification with the same fingerprint is a repetition.
-    pub exact: String,
-    /// Click, transaction and status. Only the amounts of a notification with the same fingerprint may differ.
-    pub status_only: String,
+/// The field with the part of the sale that was refunded so far.
+const REFUNDED: &str = "refunded_amount";
+
+/// The sale that a notification means.
+#[derive(Clone, Copy, Debug)]
+pub struct Sale<'a> {
+    /// The click.
+    pub click: ClickId,
+    /// The transaction id.
+    pub transaction_id: &'a str,
+    /// Its conversion; `None` if there is none yet.
+    pub known: Option<&'a Conversion>,
+    /// The currency of its offer.
+    pub offer_currency: Currency,
+    /// By what a repetition of the request is recognised.
+    pub request_key: &'a str,
 }
 
-impl Fingerprints {
-    /// The amounts of a rejection are not compared.
-    pub fn of(click: Option<ClickId>, transaction_id: &str, command: &Command) -> Self {
-        let (status, report) = match command {
-            Command::ChangeStatus { status, .. } => (Some(status), None),
-            Command::Report(report) => (report.status.as_ref(), Some(report)),
+impl Sale<'_> {
+    /// The currency that the conversion has for this amount.
+    fn currency(&self, field: &str) -> Option<Currency> {
+        let known = self.known?;
+        let own = match field {
+            "payout" => known.payout,
+            "revenue" => known.revenue,
+            _ => known.sale,
         };
-        let click = click.map(|id| id.to_string()).unwrap_or_default();
-        let mut fields = vec![click, transaction_id.to_owned(), status.map_or("none", Status::word).to_owned()];
-        let status_only = fingerprint(&fields.iter().map(String::as_str).collect::<Vec<_>>());
-        if let Some(it) = report.filter(|_| status.is_none_or(|status| status.reason().is_none())) {
-            let amount = |amount: Option<Amount>| amount.map(|it| it.to_string()).unwrap_or_default();
-            fields.extend([it.payout, it.revenue, it.amount].map(amount));
-            fields.extend(it.currency.map(|it| it.to_string()));
-        }
-        Self { exact: fingerprint(&fields.iter().map(String::as_str).collect::<Vec<_>>()), status_only }
+        own.map(|money| money.currency).or(known.currency())
     }
 }
 
@@ -201,7 +263,9 @@ mod tests {
             (Some("3"), None, Ok(Some(rejected("unspecified")))),
             (Some("Pending"), None, Ok(Some(Status::Pending))),
             (None, None, Ok(Some(Status::Approved))),
-            (Some("hold"), None, Ok(None)),
+            (Some("refunded"), None, Ok(Some(rejected("refund")))),
+            (Some("refunded"), Some("late"), Ok(Some(rejected("late")))),
+            (Some("accepted"), None, Ok(None)),
             (Some("4"), None, Err("status_ignored")),
         ] {
             let (status, rejection_reason) = (word.map(str::to_owned), reason.map(str::to_owned));
@@ -221,42 +285,95 @@ mod tests {
         }
     }
 
+    fn notification(sale: &str, payout: &str, currency: &str, occurred_at: &str) -> Notification {
+        let word = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let amount = |text: &str| word(text).map(|text| NotificationAmount { text, currency: word(currency) });
+        Notification {
+            sale: amount(sale),
+            payout: amount(payout),
+            occurred_at: word(occurred_at),
+            ..Notification::default()
+        }
+    }
+
+    /// The command of a notification of a click, and the flags of what it does not use.
+    fn command(
+        source: &Source,
+        it: &Notification,
+        known: Option<&Conversion>,
+        status: Status,
+    ) -> Result<(Command, Vec<String>), Issue> {
+        let click = samples::click(&samples::offer(Terms::default())).id;
+        let usd = "USD".parse().unwrap();
+        let sale = Sale { click, transaction_id: "T1", known, offer_currency: usd, request_key: "request" };
+        let (command, notes) = it.command(source, sale, status)?;
+        Ok((command, notes.iter().map(ToString::to_string).collect()))
+    }
+
     #[test]
-    fn without_a_click_and_for_a_rejection_only_the_status_of_a_known_conversion_changes() {
-        let click = samples::click(&samples::offer(Terms::default()));
-        let found = |click_id| Matched::Conversion(Box::new(Conversion { click_id, ..conversion() }));
-        for (matched, status, wanted) in [
-            (found(None), Status::Approved, true),
-            (found(None), rejected("fraud"), true),
-            (found(Some(click.id)), Status::Approved, false),
-            (found(Some(click.id)), rejected("fraud"), true),
-            (Matched::Click { click: Box::new(click.clone()), truncated: false }, rejected("fraud"), false),
+    fn a_rejection_and_a_conversion_without_a_click_change_only_the_status() {
+        let click = samples::click(&samples::offer(Terms::default())).id;
+        let with_click = Conversion { click_id: Some(click), ..conversion() };
+        for (known, status, is_status_only) in [
+            (Some(&conversion()), Status::Approved, true),
+            (Some(&conversion()), rejected("fraud"), true),
+            (Some(&with_click), Status::Approved, false),
+            (Some(&with_click), rejected("fraud"), true),
+            (None, rejected("fraud"), false),
         ] {
-            assert_eq!(matches!(matched.target(&status), Target::Status(_)), wanted, "{matched:?}");
+            let it = notification("-5", "a lot", "dollars", "yesterday");
+            let found = command(&source(), &it, known, status.clone()).map(|(command, _)| command);
+            match found {
+                Ok(command) => {
+                    assert_eq!(matches!(command, Command::ChangeStatus { .. }), is_status_only, "{status:?}")
+                }
+                Err(issue) => assert_eq!((issue.code(), is_status_only), ("invalid_amount", false), "{status:?}"),
+            }
         }
     }
 
     #[test]
-    fn equal_notifications_have_equal_fingerprints() {
-        let (source, click) = (source(), samples::click(&samples::offer(Terms::default())).id);
-        let of = |payout: &str, transaction: &str, status: Status| {
-            let payout = Some(NotificationAmount { text: payout.into(), currency: None });
-            let it = Notification { payout, ..Notification::default() };
-            let command = it.report(&source, click, transaction, status, "USD".parse().unwrap()).unwrap();
-            Fingerprints::of(Some(click), transaction, &command)
+    fn what_cannot_be_read_is_left_out_unless_it_matters() {
+        let known = Conversion { click_id: Some(ClickId::new(samples::AT)), ..conversion() };
+        let known = Some(&known);
+        let with_currency = || {
+            let mut source = source();
+            source.settings.amounts.currency = "EUR".parse().ok();
+            source
         };
-        let first = of("5", "T-1", Status::Approved);
-        // Other notifications, and whether the exact fingerprint and that of the status are equal.
-        for (other, exact, status_only) in [
-            (of("5.00", "T-1", Status::Approved), true, true),
-            (of("6", "T-1", Status::Approved), false, true),
-            (of("5", "T-1", Status::Pending), false, false),
-            (of("5", "T-2", Status::Approved), false, false),
+        // Source, notification, known conversion, status; the fields that were left out, or the code of the refusal.
+        for (source, it, known, status, wanted) in [
+            (source(), notification("5", "", "USD", "yesterday"), None, Status::Approved, "occurred_at"),
+            (source(), notification("-5", "", "USD", "yesterday"), None, rejected("x"), "sale occurred_at"),
+            (source(), notification("a lot", "", "dollars", ""), None, rejected("x"), "currency sale"),
+            (source(), notification("5", "", "dollars", ""), None, Status::Approved, "invalid_currency"),
+            (source(), notification("5", "", "dollars", ""), known, Status::Approved, "currency"),
+            (with_currency(), notification("5", "", "dollars", ""), None, Status::Approved, "currency"),
+            (source(), notification("a lot", "", "", ""), None, Status::Approved, "invalid_amount"),
+            (source(), notification("12.340000000000002", "", "", ""), None, Status::Approved, "sale:"),
         ] {
-            assert_eq!((first.exact == other.exact, first.status_only == other.status_only), (exact, status_only));
+            let found = command(&source, &it, known, status);
+            let found = found.map(|(_, notes)| {
+                let fields: Vec<_> = notes.iter().map(|note| note.split(' ').next().unwrap_or_default()).collect();
+                fields.join(" ")
+            });
+            assert_eq!(found.unwrap_or_else(|issue| issue.code().to_owned()), wanted, "{it:?}");
         }
-        let (one, other) = (of("5", "T-1", rejected("fraud")), of("6", "T-1", rejected("late")));
-        assert_eq!(one, other, "the amounts and the reason of a rejection are not compared");
-        assert_eq!(one.exact, one.status_only);
+    }
+
+    #[test]
+    fn negative_amounts_and_refunded_amounts_are_refunds() {
+        let refund = |it: &Notification| match command(&source(), it, None, Status::Approved).unwrap().0 {
+            Command::Report(report) => (report.amount, report.refund),
+            other @ Command::ChangeStatus { .. } => panic!("{other:?}"),
+        };
+        let amount = |text: &str| text.parse::<Amount>().ok();
+        let part = |sale, payout| Some(Refund::Part { key: "request".into(), sale, payout, revenue: None });
+        assert_eq!(refund(&notification("-5", "", "", "")), (None, part(amount("5"), None)));
+        assert_eq!(refund(&notification("100", "-3", "", "")), (amount("100"), part(None, amount("3"))));
+        assert_eq!(refund(&notification("100", "3", "", "")), (amount("100"), None));
+        let attributes = vec![("refunded_amount".to_owned(), "30".to_owned())];
+        let total = Notification { attributes, ..notification("100", "", "", "") };
+        assert_eq!(refund(&total), (amount("100"), Some(Refund::Total("30".parse().unwrap()))));
     }
 }

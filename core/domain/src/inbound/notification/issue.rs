@@ -2,6 +2,8 @@
 
 use crate::amounts::Currency;
 
+use crate::inbound::source::IdentityMissing;
+
 use super::{Outcome, PREFIX_MIN_CHARS};
 
 /// Why a notification did not become a conversion (yet).
@@ -27,6 +29,11 @@ pub enum Issue {
         "the notification has no click id; check that the affiliate link passes the click id to the network, and that the network sends it back in the parameter that this source reads"
     )]
     ClickIdMissing,
+    /// The parameter that identifies the sale has no value; holds its name.
+    #[error(
+        "the parameter \"{0}\" identifies the sale by the settings of this source (transaction_id_parameters), but it has no value; have the network send it"
+    )]
+    IdentityMissing(String),
     /// Fields with placeholders that the network did not fill in: names and values.
     #[error(
         "the network did not fill in {}; check the spelling of its placeholders, including brackets and case", list(.0)
@@ -87,6 +94,9 @@ pub enum Issue {
         "the notification has no click id, and there is no conversion with the transaction id \"{0}\" yet; the lookup is repeated for 24 hours"
     )]
     ConversionNotThere(String),
+    /// A refund of a sale that is not known (yet); holds the sentence.
+    #[error("{0}; the lookup is repeated for 24 hours")]
+    RefundWithoutSale(String),
     /// Several conversions have this transaction id.
     #[error(
         "the notification has no click id, and several conversions have the transaction id \"{0}\"; have the network send the click id too"
@@ -112,11 +122,6 @@ pub enum Issue {
     /// The amounts have two currencies.
     #[error("the amounts are in {0} and {1}; a notification must have one currency")]
     TwoCurrencies(Currency, Currency),
-    /// The text is not a time.
-    #[error(
-        "\"{0}\" is not a time; the network must send RFC 3339, Unix seconds or milliseconds, or a form such as 2026-11-20 14:05:00"
-    )]
-    InvalidTime(String),
     /// A field is too long.
     #[error("{field} has {chars} characters; at most {max} are allowed")]
     TooLong {
@@ -138,6 +143,12 @@ pub enum Issue {
     },
 }
 
+impl From<IdentityMissing> for Issue {
+    fn from(missing: IdentityMissing) -> Self {
+        Self::IdentityMissing(missing.0)
+    }
+}
+
 impl Issue {
     /// The stable code.
     pub fn code(&self) -> &'static str {
@@ -147,6 +158,7 @@ impl Issue {
             Self::NothingReported(_) => "nothing_reported",
             Self::StatusIgnored(_) => "status_ignored",
             Self::ClickIdMissing => "no_click_id",
+            Self::IdentityMissing(_) => "no_transaction_id",
             Self::LiteralMacros(_) => "unreplaced_macro",
             Self::ForeignClickId(_) | Self::ForeignSession { .. } => "foreign_click_id",
             Self::ClickIdTooShort { .. } => "click_id_too_short",
@@ -154,12 +166,12 @@ impl Issue {
             Self::ClickOfAnother(_) => "click_of_another_affiliate",
             Self::ClickNotThere(_) => "click_not_there",
             Self::ConversionNotThere(_) => "conversion_not_there",
+            Self::RefundWithoutSale(_) => "refund_without_sale",
             Self::ConversionAmbiguous(_) => "conversion_ambiguous",
             Self::StatusUnknown(_) => "unknown_status",
             Self::InvalidAmount { .. } => "invalid_amount",
             Self::InvalidCurrency(_) => "invalid_currency",
             Self::TwoCurrencies(..) => "two_currencies",
-            Self::InvalidTime(_) => "invalid_time",
             Self::TooLong { .. } => "too_long",
             Self::GivenUp { .. } => "given_up",
         }
@@ -178,7 +190,10 @@ impl Issue {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::EmptyRequest | Self::TestPing | Self::NothingReported(_) | Self::StatusIgnored(_) => Outcome::Ignored,
-            Self::ClickNotThere(_) | Self::ConversionNotThere(_) | Self::StatusUnknown(_) => Outcome::Waiting,
+            Self::ClickNotThere(_)
+            | Self::ConversionNotThere(_)
+            | Self::RefundWithoutSale(_)
+            | Self::StatusUnknown(_) => Outcome::Waiting,
             Self::GivenUp { .. } => Outcome::Failed,
             _ => Outcome::Refused,
         }

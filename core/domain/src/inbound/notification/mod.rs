@@ -6,20 +6,24 @@
 mod amounts;
 mod command;
 mod issue;
+mod note;
 mod placeholders;
 mod reference;
 
+use postrider_sdk::marks::{is_id_name, is_unreplaced};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::amounts::Currency;
 use crate::ids::{ClickId, InboundRequestId, SourceId};
 
-use super::source::{Amounts, CommissionIs};
+use crate::tracking::transaction::{is_no_goal, is_no_id};
 
-pub use command::{Fingerprints, Matched, Target};
+use super::source::CommissionIs;
+
+pub use command::{Matched, Sale};
 pub use issue::Issue;
-pub(crate) use placeholders::is_literal_macro;
+pub use note::Note;
 pub use reference::ClickReference;
 
 use placeholders::is_test_word;
@@ -110,12 +114,12 @@ pub struct NotificationAmount {
 }
 
 impl Notification {
-    /// The notification with trimmed values and without empty ones. Placeholders that the network did not fill are an
-    /// error.
-    pub fn validated(mut self) -> Result<Self, Issue> {
-        let mut literals = Vec::new();
+    /// The notification with trimmed values and without empty ones, nor ids such as `null`, and what was left out.
+    /// Placeholders that the network did not fill are an error.
+    pub fn validated(mut self) -> Result<(Self, Vec<Note>), Issue> {
+        let (mut literals, mut notes) = (Vec::new(), Vec::new());
         for (field, word, max) in [
-            ("click_id", &mut self.click_id, 512),
+            ("click_id", &mut self.click_id, 2_048),
             ("transaction_id", &mut self.transaction_id, 200),
             ("goal", &mut self.goal, 100),
             ("status", &mut self.status, 100),
@@ -124,11 +128,32 @@ impl Notification {
         ] {
             *word = word.take().map(|text| plain(&text)).filter(|text| !text.is_empty());
             let Some(text) = word else { continue };
-            let chars = text.chars().count();
-            if chars > max {
-                return Err(Issue::TooLong { field, chars, max });
+            let stands_for_nothing = match field {
+                "click_id" | "transaction_id" => is_no_id(text),
+                "goal" => is_no_goal(text),
+                _ => false,
+            };
+            if stands_for_nothing {
+                notes.push(Note::left_out(field, format!("\"{text}\" stands for none")));
+                *word = None;
+                continue;
             }
-            if is_literal_macro(text) {
+            let chars = text.chars().count();
+            match field {
+                _ if chars <= max => {}
+                "rejection_reason" => {
+                    notes.push(Note::Shortened { field, chars, max });
+                    *text = text.chars().take(max).collect();
+                }
+                "occurred_at" => {
+                    notes.push(Note::left_out(field, format!("it has {chars} characters, and no time is that long")));
+                    *word = None;
+                    continue;
+                }
+                _ => return Err(Issue::TooLong { field, chars, max }),
+            }
+            let names_an_id = matches!(field, "click_id" | "transaction_id") && is_id_name(text);
+            if names_an_id || is_unreplaced(text) {
                 literals.push((field, text.clone()));
             }
         }
@@ -142,17 +167,17 @@ impl Notification {
             let Some(NotificationAmount { text, currency }) = amount else { continue };
             let words = [Some(&*text), currency.as_ref()];
             literals.extend(
-                words.into_iter().flatten().filter(|word| is_literal_macro(word)).map(|text| (field, text.clone())),
+                words.into_iter().flatten().filter(|word| is_unreplaced(word)).map(|text| (field, text.clone())),
             );
         }
         if !literals.is_empty() {
             return Err(Issue::LiteralMacros(literals));
         }
-        self.attributes.retain(|(_, value)| !is_literal_macro(value));
+        self.attributes.retain(|(_, value)| !is_unreplaced(value));
         match &self.click_id {
             Some(click) if is_test_word(click) => Err(Issue::TestPing),
             None if self.transaction_id.is_none() => Err(Issue::ClickIdMissing),
-            _ => Ok(self),
+            _ => Ok((self, notes)),
         }
     }
 
@@ -160,7 +185,8 @@ impl Notification {
     pub fn attribute(&self, name: &str, max: usize) -> Option<String> {
         let found = self.attributes.iter().find(|(known, _)| known == name)?;
         let text: String = plain(&found.1).chars().take(max).collect();
-        Some(text).filter(|text| !text.is_empty())
+        let is_nothing = |text: &str| if name.ends_with("_id") { is_no_id(text) } else { text.is_empty() };
+        Some(text).filter(|text| !is_nothing(text))
     }
 
     /// Moves the network's commission to the field that `what` names, unless that field has an amount of its own.
@@ -176,9 +202,9 @@ impl Notification {
         self
     }
 
-    /// The currency of the amounts; `otherwise` if neither the network nor the settings name one. Fails if the amounts
-    /// have different currencies.
-    pub fn currency(&self, amounts: &Amounts, otherwise: Currency) -> Result<Currency, Issue> {
+    /// The currency that the network names for the amounts. Fails if it can't be read, or if the amounts have different
+    /// currencies.
+    pub fn currency(&self) -> Result<Option<Currency>, Issue> {
         let mut found = None;
         for word in [&self.payout, &self.revenue, &self.sale].into_iter().flatten() {
             let Some(code) = &word.currency else { continue };
@@ -188,7 +214,7 @@ impl Notification {
                 _ => found = Some(code),
             }
         }
-        Ok(found.or(amounts.currency).unwrap_or(otherwise))
+        Ok(found)
     }
 }
 
@@ -207,6 +233,12 @@ fn plain(text: &str) -> String {
 /// The transaction id of a notification without one: the same for the same click and goal at the same source.
 pub fn derived_transaction_id(source: SourceId, click: ClickId, goal: Option<&str>) -> String {
     format!("in-{}", &fingerprint(&[&source.to_string(), &click.to_string(), goal.unwrap_or_default()])[..24])
+}
+
+/// Whether a transaction id was derived, because the network sent none.
+pub fn is_derived(transaction_id: &str) -> bool {
+    let hash = transaction_id.strip_prefix("in-").unwrap_or_default();
+    hash.len() == 24 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The transaction id of a notification without one if each notification is a sale: it differs by request and by
@@ -246,15 +278,13 @@ mod tests {
     #[test]
     fn a_report_has_one_currency() {
         let word = |text: &str, code: &str| Some(NotificationAmount { text: text.into(), currency: Some(code.into()) });
-        let usd: Currency = "USD".parse().unwrap();
         let it = Notification { payout: word("1", "eur"), ..Notification::default() };
-        assert_eq!(it.currency(&Amounts::default(), usd).unwrap().code(), "EUR");
+        assert_eq!(it.currency(), Ok("EUR".parse().ok()));
         let it = Notification { payout: word("1", "eur"), sale: word("1", "USD"), ..Notification::default() };
-        assert_eq!(it.currency(&Amounts::default(), usd).unwrap_err().code(), "two_currencies");
+        assert_eq!(it.currency().unwrap_err().code(), "two_currencies");
         let it = Notification { payout: word("1", "dollars"), ..Notification::default() };
-        assert_eq!(it.currency(&Amounts::default(), usd).unwrap_err().code(), "invalid_currency");
-        let gbp = Amounts { currency: "GBP".parse().ok(), ..Amounts::default() };
-        assert_eq!(Notification::default().currency(&gbp, usd).unwrap().code(), "GBP");
+        assert_eq!(it.currency().unwrap_err().code(), "invalid_currency");
+        assert_eq!(Notification::default().currency(), Ok(None));
     }
 
     #[test]
@@ -272,6 +302,30 @@ mod tests {
         assert_eq!(code("  ", ""), "no_click_id");
         assert_eq!(code("", "T-1"), "");
         assert_eq!(code("x", &"t".repeat(201)), "too_long");
+    }
+
+    #[test]
+    fn ids_that_stand_for_nothing_and_side_fields_that_are_too_long_do_not_refuse_a_notification() {
+        let word = |text: &str| Some(text.to_owned());
+        let it = Notification {
+            click_id: word("c1"),
+            transaction_id: word(" NULL "),
+            goal: word("undefined"),
+            rejection_reason: Some("r".repeat(150)),
+            occurred_at: Some("t".repeat(150)),
+            attributes: vec![("customer_id".into(), "0".into()), ("customer_name".into(), "Null".into())],
+            ..Notification::default()
+        };
+        let (it, notes) = it.validated().unwrap();
+        assert_eq!((&it.transaction_id, &it.goal, &it.occurred_at), (&None, &None, &None));
+        assert_eq!(it.rejection_reason, Some("r".repeat(100)));
+        assert_eq!((it.attribute("customer_id", 200), it.attribute("customer_name", 200)), (None, word("Null")));
+        let flags: Vec<_> = notes.iter().map(Note::flag).collect();
+        assert_eq!(flags, ["left_out", "left_out", "shortened", "left_out"]);
+        assert_eq!(notes[0].to_string(), "transaction_id was left out: \"NULL\" stands for none");
+        // A goal may have the number 0.
+        let it = Notification { click_id: word("c1"), goal: word("0"), ..Notification::default() };
+        assert_eq!(it.validated().unwrap().0.goal, word("0"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
-use crate::delivery::schema_budget::{self, Cost};
+use crate::delivery::adapter::schema_budget::{self, Cost};
 use crate::ids::{AffiliateId, PayoutDetailsId};
 use crate::people::masking;
 use crate::timestamp::Timestamp;

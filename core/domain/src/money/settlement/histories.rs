@@ -13,6 +13,7 @@ use crate::tracking::conversion;
 use crate::tracking::conversion::Applied;
 use crate::tracking::conversion::Figures;
 use crate::tracking::conversion::samples;
+use crate::tracking::transaction::refund::Refunds;
 
 use super::*;
 use crate::money::earning::*;
@@ -285,7 +286,7 @@ impl World {
                 }
                 let (status, figures) = (conversion.status.clone(), conversion.figures());
                 let figures = Figures { payout: Some(payout), ..figures };
-                if conversion.apply_report(&status, figures, at).is_ok_and(moved) {
+                if conversion.apply_report((&status, false), (figures, Refunds::default()), at).is_ok_and(moved) {
                     self.changed(index);
                 }
             }

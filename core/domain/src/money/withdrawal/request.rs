@@ -160,17 +160,29 @@ pub fn price(
     if amount.micros > available.micros {
         return Err(WithdrawalError::Insufficient { available, requested: amount });
     }
-    let of_method = Minimum { who: method.name.clone(), amount: terms.minimum };
-    let highest = minimums.iter().fold(&of_method, |highest, it| if it.amount > highest.amount { it } else { highest });
+    let highest = highest_minimum(method, currency, minimums)?;
     let minimum = highest.amount.of(currency);
     if amount.micros < minimum.micros {
-        return Err(WithdrawalError::BelowMinimum { who: highest.who.clone(), minimum, requested: amount });
+        return Err(WithdrawalError::BelowMinimum { who: highest.who, minimum, requested: amount });
     }
     let fee = terms.fee_of(amount);
     if fee.micros >= amount.micros {
         return Err(WithdrawalError::FeeTakesAll { fee, requested: amount });
     }
     Ok((amount, fee))
+}
+
+/// The minimum of a withdrawal: the highest of `minimums` and the method's own one.
+///
+/// # Errors
+/// The method does not pay in the currency.
+pub fn highest_minimum(
+    method: &PayoutMethod,
+    currency: Currency,
+    minimums: &[Minimum],
+) -> Result<Minimum, WithdrawalError> {
+    let of_method = Minimum { who: method.name.clone(), amount: terms(method, currency)?.minimum };
+    Ok(minimums.iter().fold(of_method, |highest, it| if it.amount > highest.amount { it.clone() } else { highest }))
 }
 
 fn terms(method: &PayoutMethod, currency: Currency) -> Result<Terms, WithdrawalError> {

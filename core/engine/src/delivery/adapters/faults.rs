@@ -1,6 +1,6 @@
 //! Faults in a row, by adapter version and call.
 //!
-//! Faults are counted in memory; `delivery/adapter_faults.rs` reviews them. Each process counts for itself. Each call
+//! Faults are counted in memory; `fault_review.rs` reviews them. Each process counts for itself. Each call
 //! is counted separately, because an adapter that decides well and always fails to render must not look healthy.
 
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::delivery::adapter::FAULTS_IN_A_ROW;
-use domain::delivery::adapter_faults::suspended_for;
+use domain::delivery::adapter::faults::suspended_for;
 use domain::delivery::postback::Postback;
 use domain::ids::AffiliateId;
 use domain::inbound::source::Source;

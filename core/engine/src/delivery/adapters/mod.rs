@@ -4,6 +4,7 @@
 //! another process are visible within [`FRESH`].
 
 mod config;
+pub(crate) mod fault_review;
 pub(super) mod faults;
 mod install;
 pub(super) mod pool;
@@ -18,10 +19,10 @@ use moka::sync::Cache;
 use sea_orm::DbErr;
 
 use crate::Error;
+use domain::delivery::adapter::return_line::ReturnLines;
 use domain::delivery::adapter::{AdapterState, AdapterVersion, Origin, compare_versions};
 use domain::delivery::delivery::Reason;
 use domain::delivery::postback::Postback;
-use domain::delivery::return_line::ReturnLines;
 use domain::ids::AffiliateId;
 use domain::timestamp::Timestamp;
 use host::{Adapter, AdapterError, BuiltIn, Host};

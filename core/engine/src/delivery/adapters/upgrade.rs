@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::delivery::plan::Plan;
-use crate::delivery::postbacks::{bind_secrets, issues};
+use crate::delivery::postbacks::{self, bind_secrets, issues};
 use crate::delivery::wire;
 use crate::{Error, FieldIssue};
-use domain::delivery::fair_queue::Urgency;
+use domain::delivery::adapter::fair_queue::Urgency;
 use domain::delivery::postback::Postback;
 use domain::ids::{AffiliateId, EventId, PostbackId};
+use domain::people::actor::Actor;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::Event;
@@ -68,6 +69,7 @@ pub struct Difference {
 /// unless this is a dry run.
 pub async fn upgrade(
     app: &App,
+    actor: Actor,
     id: &str,
     to: &str,
     only: Option<&[PostbackId]>,
@@ -94,7 +96,7 @@ pub async fn upgrade(
         let events = recent.events(app, &postback).await?;
         let mut it = check(app, &new, &postback, events).await?;
         if !dry_run && it.issues.is_empty() {
-            move_to(app, &new, postback).await?;
+            move_to(app, actor, &new, postback).await?;
             it.moved = true;
         }
         checks.push(it);
@@ -137,10 +139,7 @@ impl Recent {
             self.events = found.items.into_iter().map(Arc::new).collect();
             self.of = Some(wanted);
         }
-        let matching = self.events.iter().filter(|event| {
-            let status = event.facts.conversion.as_ref().map(|it| &it.status);
-            postback.rule.admits(event, status)
-        });
+        let matching = self.events.iter().filter(|event| postback.rule.admits(event, event.status()));
         Ok(matching.take(EVENTS).cloned().collect())
     }
 }
@@ -172,8 +171,9 @@ async fn check(
     }
     let mut moved = postback.clone();
     app.vault.seal_config(new.schema(), &mut moved.config, &postback.id.to_string());
+    let buyers = app.catalog.buyer_visibility().await?;
     let plans = [(postback.clone(), old), (moved, new.clone())]
-        .map(|(postback, adapter)| Plan::new(&app.vault, Arc::new(postback), adapter));
+        .map(|(postback, adapter)| Plan::new(&app.vault, buyers, Arc::new(postback), adapter));
     let [before, after] = plans;
     let compared = compare(app, before?, after?, events).await;
     checked.compared = compared.len();
@@ -226,7 +226,7 @@ async fn within(mut calls: Calls<Outcome>) -> Vec<Outcome> {
 /// The result of a version for an event, part by part, with masked secrets.
 fn outcome(plan: &Plan, session: &mut Session, event: &Event, now: Timestamp) -> Outcome {
     let context = wire::context(now, 1, true, event.id.to_string());
-    let seen = wire::event(event, &plan.postback);
+    let seen = plan.event(event);
     let hide = |text: &str| plan.secrets.mask(text).into_owned();
     let mut parts = ["outcome", "method", "url", "headers", "body", "signature"].map(|name| (name, String::new()));
     match session.decide(&context, &plan.binding, &seen).map(|it| it.verdict) {
@@ -262,17 +262,14 @@ fn short(text: &str) -> String {
     text.chars().take(SHOWN_CHARS).collect()
 }
 
-async fn move_to(app: &App, new: &Arc<Adapter>, mut postback: Postback) -> Result<(), Error> {
-    let (seen, id) = (postback.updated_at, postback.id);
+async fn move_to(app: &App, actor: Actor, new: &Arc<Adapter>, mut postback: Postback) -> Result<(), Error> {
+    let (before, id) = (postback.clone(), postback.id);
     postback.adapter_version = new.descriptor().version.clone();
     // The schema of the new version may mark more values as secret.
     app.vault.seal_config(new.schema(), &mut postback.config, &id.to_string());
     if postback.secret_origins.is_empty() {
         bind_secrets(app, new, &mut postback, false).await?;
     }
-    postback.updated_at = app.clock.now();
-    if !storage::delivery::postbacks::save(app.db.writer(), &postback, seen).await? {
-        return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
-    }
-    Ok(())
+    postback.updated_at = app.clock.now().after(before.updated_at);
+    postbacks::save(app, actor, &before, &mut postback).await
 }

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_path_to_error::Segment;
 
 use crate::delivery::{samples, wire as wire_types};
+use domain::program::buyer_visibility::BuyerVisibility;
 use host::wire;
 
 use super::types::{self, Convert};
@@ -145,7 +146,7 @@ fn sample(path: &str, value: &Value) -> Result<Option<wire::Event>, String> {
     let event = named.ok_or_else(|| {
         format!("at {path}: expected {{\"sample\": …}} with one of {}, found {value}", samples::NAMES.join(", "))
     })?;
-    Ok(Some(wire_types::whole_event(&event)))
+    Ok(Some(wire_types::event(BuyerVisibility::All.show(event))))
 }
 
 /// The expectation in the form in which answers are written, so that both can be compared.

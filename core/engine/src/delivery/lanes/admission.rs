@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::delivery::breaker::BreakerState;
 use domain::delivery::lane::LaneId;
+use domain::delivery::lane::breaker::BreakerState;
 use domain::ids::PostbackId;
 use domain::timestamp::Timestamp;
 use storage::delivery::waiting_deliveries::Waiting;

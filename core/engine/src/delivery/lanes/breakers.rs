@@ -4,9 +4,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use domain::delivery::breaker::{Breaker, BreakerState, Drain, Health, Outcome};
 use domain::delivery::lane::LaneId;
-use domain::delivery::places::Window;
+use domain::delivery::lane::breaker::{Breaker, BreakerState, Drain, Health, Outcome};
+use domain::delivery::lane::places::Window;
 use domain::timestamp::Timestamp;
 
 use super::Lanes;

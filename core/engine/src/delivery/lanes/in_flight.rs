@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::delivery::lane::LaneId;
-use domain::delivery::places::{InFlight, Liveness};
+use domain::delivery::lane::places::{InFlight, Liveness};
 use domain::ids::DeliveryId;
 use domain::timestamp::Timestamp;
 

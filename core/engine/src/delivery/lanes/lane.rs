@@ -2,9 +2,9 @@
 
 use crate::delivery::prepared::Prepared;
 use crate::round_robin::RoundRobin;
-use domain::delivery::breaker::{self, Breaker, BreakerState, Drain, Health};
 use domain::delivery::lane::LaneId;
-use domain::delivery::places::{Answers, Liveness, Window};
+use domain::delivery::lane::breaker::{self, Breaker, BreakerState, Drain, Health};
+use domain::delivery::lane::places::{Answers, Liveness, Window};
 use domain::ids::{DeliveryId, PostbackId};
 use domain::timestamp::Timestamp;
 use storage::delivery::waiting_deliveries::Waiting;

@@ -1,6 +1,6 @@
 //! The queues of prepared deliveries.
 
-use domain::delivery::breaker::BreakerState;
+use domain::delivery::lane::breaker::BreakerState;
 use domain::ids::DeliveryId;
 use domain::timestamp::Timestamp;
 use storage::delivery::waiting_deliveries::Waiting;

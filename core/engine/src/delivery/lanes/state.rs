@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::delivery::lane::places::Tally;
 use domain::delivery::lane::{LaneId, Owner};
-use domain::delivery::places::Tally;
 use domain::ids::{DeliveryId, PostbackId};
 use domain::timestamp::Timestamp;
 

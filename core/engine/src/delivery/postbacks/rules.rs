@@ -40,6 +40,12 @@ fn invalid_rule(path: &str, message: impl Into<String>) -> FieldIssue {
     FieldIssue::new(path, "invalid_rule", message)
 }
 
+/// The issue of a rule with too many rejection reasons.
+pub(crate) fn too_many_reasons(rule: &Rule) -> Option<FieldIssue> {
+    let message = format!("at most {REASONS_MAX} reasons are allowed");
+    (rule.rejection_reasons.len() > REASONS_MAX).then(|| invalid_rule("/rejection_reasons", message))
+}
+
 fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
     let mut issues = Vec::new();
     let action = match rule.action {
@@ -63,9 +69,7 @@ fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
             issues.push(invalid_rule("/rejection_reasons", message));
         }
     }
-    if rule.rejection_reasons.len() > REASONS_MAX {
-        issues.push(invalid_rule("/rejection_reasons", format!("at most {REASONS_MAX} reasons are allowed")));
-    }
+    issues.extend(too_many_reasons(rule));
     if let Some(delay) = rule.delay {
         let (least, most) = (Duration::from_millis(policy.min_delay), Duration::from_millis(policy.max_delay));
         if most.is_zero() {

@@ -3,6 +3,10 @@
 
 mod key;
 mod placeholders;
+pub mod rotation;
+pub(crate) mod sealed;
+pub mod sealing;
+pub mod server_keys;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +26,7 @@ pub use placeholders::{Destinations, Placeholders};
 
 /// A sealed secret is a JSON object with only this member.
 const SEALED: &str = "$sealed";
-const DOTS: &str = "••••";
+pub(crate) const DOTS: &str = "••••";
 /// Secrets with fewer characters are shown without their last characters.
 const CHARS_TO_SHOW_END: usize = 12;
 const SHOWN_END: usize = 4;

@@ -1,7 +1,7 @@
 //! Breakers in the table: stores the changes of this process for all processes, loads those of others, and notifies
 //! the owner of the lane by mail, once in all processes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbErr};
@@ -11,8 +11,8 @@ use crate::app::App;
 use crate::delivery::lanes::BreakerChange;
 use crate::people::mail::MailKind;
 use crate::people::outbox;
-use domain::delivery::breaker::{Breaker, DAY, NOTIFIED_FOR};
 use domain::delivery::lane::LaneId;
+use domain::delivery::lane::breaker::{Breaker, DAY, NOTIFIED_FOR};
 use domain::timestamp::Timestamp;
 
 /// Time between two loads of the stored breakers.
@@ -138,14 +138,16 @@ async fn refresh(app: &App, now: Timestamp) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sends a mail to the people of the lane's owner, if a live postback sends there. The people are those of the
+/// Sends a mail to those people of the lane's owner who want it, if a live postback sends there. The people are those of the
 /// affiliate, or the owners and admins of the program.
 async fn notify(app: &App, tx: &impl ConnectionTrait, kind: MailKind, lane: &LaneId) -> Result<(), Error> {
     if !storage::delivery::breakers::is_in_use(tx, lane).await? {
         return Ok(());
     }
     for user in storage::people::users::list_of_owners(tx, &[lane.owner], MAX_NOTIFIED).await? {
-        outbox::add(app, tx, kind, &user.email, &user.name, &lane.destination).await?;
+        if user.mails.failing_postbacks {
+            outbox::add_to_user(app, tx, kind, &user, lane.destination.to_string(), BTreeMap::new()).await?;
+        }
     }
     Ok(())
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::app::App;
-use crate::delivery::adapter_faults::review_faults_soon;
+use crate::delivery::adapters::fault_review::review_faults_soon;
 use crate::delivery::adapters::{Calls, Group};
 use crate::delivery::plan::Plan;
-use domain::delivery::fair_queue::Urgency;
+use domain::delivery::adapter::fair_queue::Urgency;
 
 use super::{Sent, verdict};
 

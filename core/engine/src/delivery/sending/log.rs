@@ -45,6 +45,14 @@ impl Logged {
     }
 }
 
+impl Logged {
+    /// The request with its texts changed by `hide`.
+    pub(crate) fn masked(self, hide: impl Fn(&str) -> String) -> Self {
+        let headers = self.headers.into_iter().map(|(name, value)| (name, hide(&value))).collect();
+        Self { url: hide(&self.url), headers, body: self.body.as_deref().map(&hide), ..self }
+    }
+}
+
 /// The first `bytes` bytes of a text, and whether the text was cut.
 fn kept(mut text: String, bytes: usize) -> (String, bool) {
     let cut = text.len() > bytes;

@@ -22,8 +22,8 @@ use std::time::Duration;
 use tracing::Instrument;
 
 use crate::app::App;
-use domain::delivery::breaker::{self, Failure, Outcome};
 use domain::delivery::delivery::{AdapterLine, Delivery, Reason};
+use domain::delivery::lane::breaker::{self, Failure, Outcome};
 use domain::delivery::lane::destination_of;
 use domain::delivery::sending::verdict::Verdict;
 use domain::ids::DeliveryId;

@@ -7,16 +7,16 @@ use std::time::Duration;
 use sea_orm::DbErr;
 
 use crate::app::App;
-use crate::delivery::adapter_faults::review_faults_soon;
+use crate::delivery::adapters::fault_review::review_faults_soon;
 use crate::delivery::adapters::{Calls, Group, key_of};
 use crate::delivery::plan::Plan;
 use domain::delivery::adapter::busy;
+use domain::delivery::adapter::fair_queue::Urgency;
+use domain::delivery::adapter::return_line::RETURNS_PER_SECOND;
 use domain::delivery::delivery::{Delivery, DeliveryState, EventDelivery, Reason};
-use domain::delivery::fair_queue::Urgency;
 use domain::delivery::lane::LaneId;
 use domain::delivery::lease::{Lease, Leased};
 use domain::delivery::postback::Postback;
-use domain::delivery::return_line::RETURNS_PER_SECOND;
 use domain::delivery::sending::decision::Decision;
 use domain::ids::PostbackId;
 use domain::timestamp::Timestamp;
@@ -112,8 +112,9 @@ async fn plan_all(
     postbacks: &HashMap<PostbackId, Arc<Postback>>,
 ) -> Result<HashMap<PostbackId, Result<Arc<Plan>, Reason>>, DbErr> {
     let versions = app.adapters.versions(postbacks.values().map(|it| key_of(it)).collect()).await?;
+    let buyers = app.catalog.buyer_visibility().await?;
     let plan = |postback: &Arc<Postback>| {
-        Plan::if_available(&app.vault, postback.clone(), versions.of(postback)).map(Arc::new)
+        Plan::if_available(&app.vault, buyers, postback.clone(), versions.of(postback)).map(Arc::new)
     };
     Ok(postbacks.values().map(|postback| (postback.id, plan(postback))).collect())
 }

@@ -85,7 +85,7 @@ fn request(
 ) -> Result<contract::Request, Unsent> {
     let delivery = &it.delivery;
     let context = wire::context(now, number_of(delivery).cast_unsigned(), false, delivery.id.to_string());
-    let event = wire::event(&it.event, &plan.postback);
+    let event = plan.event(&it.event);
     // The adapter was not available during routing.
     let undecided = delivery.reason.as_ref().is_some_and(|it| WAITING.contains(&it.code.as_str()));
     if undecided && delivery.attempts == 0 {

@@ -54,14 +54,22 @@ fn masked(verdict: Verdict, plan: &Plan) -> Verdict {
     verdict.masked(|text| plan.secrets.mask(&text).into_owned())
 }
 
+/// The status of an answer decides, also if its body did not arrive whole: a repetition would count a sale twice. If the
+/// configuration judges by the body, and what arrived of it is no success, the request is repeated.
 fn of_outcome(outcome: Result<contract::Outcome, AdapterError>, answer: &Answer, now: Timestamp) -> Verdict {
+    if let (Ok(contract::Outcome::Refused(_)), Some(error), 200..=299) = (&outcome, &answer.incomplete, answer.status) {
+        return Verdict::of_error(error.code().to_owned(), error.to_string(), error.retryable());
+    }
     match outcome {
         Ok(contract::Outcome::Accepted(_)) => Verdict::Accepted,
         Ok(contract::Outcome::Retry(after)) => {
             let after = after.map(Duration::from_millis).or_else(|| retry_after(answer, now));
             Verdict::retry_after_answer(answer.status, after)
         }
-        Ok(contract::Outcome::Refused(refusal)) => Verdict::Refused { code: refusal.code, sentence: refusal.message },
+        Ok(contract::Outcome::Refused(refusal)) => {
+            let sentence = with_new_address(refusal.message, answer);
+            Verdict::Refused { code: refusal.code, sentence }
+        }
         Err(error) => of_error(&SendError::Adapter(error)),
     }
 }
@@ -124,6 +132,18 @@ pub(super) fn attempt(sent: Sent, verdict: Verdict) -> Attempt {
         error_code,
         error,
         adapter_log: sent.log,
+    }
+}
+
+/// The sentence about a redirect, with the address to which it leads: the configuration needs that address.
+fn with_new_address(sentence: String, answer: &Answer) -> String {
+    let location = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
+    match location {
+        Some((_, address)) if (300..400).contains(&answer.status) => {
+            let shown: String = address.chars().take(500).collect();
+            format!("{sentence}; it says that the address is now {shown}: enter that address in the postback")
+        }
+        _ => sentence,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The changes that people make to their own accounts: password and e-mail address.
+//! The changes that people make to their own accounts: name, preferences, messages, password and e-mail address.
 
 use sea_orm::ConnectionTrait;
 
@@ -12,6 +12,9 @@ use domain::ids::{SessionId, UserId};
 use domain::people::actor::Actor;
 use domain::people::api_key;
 use domain::people::auth_error::AuthError;
+use domain::people::changes::Changed;
+use domain::people::mail::MailChoices;
+use domain::people::preferences::Preferences;
 use domain::people::user::{User, normal_email, password_fault};
 use storage::people::tokens::Purpose;
 
@@ -19,6 +22,49 @@ use super::account::{get, lock};
 use super::mail_requests::MailRequest;
 use super::step_up::{self, StepUpProof};
 use super::{Visitor, sessions};
+
+/// What people change about themselves without their password.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub name: String,
+    pub preferences: Preferences,
+    pub mails: MailChoices,
+}
+
+impl Profile {
+    pub fn of(user: &User) -> Self {
+        Self { name: user.name.clone(), preferences: user.preferences, mails: user.mails }
+    }
+}
+
+/// Changes the name, the preferences and the wanted messages. `edit` gets the user while it is locked.
+pub async fn change_profile(
+    app: &App,
+    id: UserId,
+    edit: impl FnOnce(&User) -> Result<Profile, Error>,
+) -> Result<Changed<User>, Error> {
+    let tx = app.db.begin().await?;
+    let mut user = lock(&tx, id).await?;
+    let before = user.clone();
+    let now = app.clock.now();
+    let Profile { name, preferences, mails } = edit(&user)?;
+    user.name = name;
+    user.choose(preferences, mails, now);
+    user.updated_at = now;
+    storage::people::users::save(&tx, &user).await?;
+    tx.commit().await?;
+    Ok(Changed::new(before, user))
+}
+
+/// Keeps the language and the time zone of a person's browser, as far as the person has not chosen them.
+pub async fn adopt_preferences(app: &App, user: &User, of_browser: Preferences) -> Result<(), Error> {
+    let adopted = user.preferences.or(of_browser);
+    if adopted == user.preferences {
+        return Ok(());
+    }
+    let edit = |user: &User| Ok(Profile { preferences: user.preferences.or(of_browser), ..Profile::of(user) });
+    change_profile(app, user.id, edit).await.map(drop)
+}
 
 /// Checks that a new password is strong enough.
 pub(super) fn check_password(path: &str, password: &str, email: &str) -> Result<(), Error> {

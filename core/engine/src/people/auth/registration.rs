@@ -14,7 +14,9 @@ use crate::program::affiliates;
 use domain::ids::UserId;
 use domain::people::api_key;
 use domain::people::auth_error::AuthError;
+use domain::people::mail::MailChoices;
 use domain::people::permission::Role;
+use domain::people::preferences::Preferences;
 use domain::people::user::{User, UserStatus, normal_email};
 use storage::people::tokens::Purpose;
 use storage::program::quotas;
@@ -73,6 +75,8 @@ pub async fn set_password(
     password: String,
     end_keys: bool,
 ) -> Result<User, Error> {
+    // A weak password is refused before the link is looked up, and does not count as an attempt.
+    own::check_password("/password", &password, "")?;
     // Nobody can guess a secret of 256 bits. The attempts are limited because hashing passwords is slow.
     let attempt = Attempt::of_origin(visitor.origin);
     throttling::begin(app, &attempt).await?;
@@ -101,6 +105,9 @@ pub async fn set_password(
                 password_hash: Some(password_hash),
                 totp_secret: None,
                 totp_pending: None,
+                preferences: Preferences::default(),
+                mails: MailChoices::default(),
+                summary_at: None,
                 created_at: now,
                 updated_at: now,
             };
@@ -136,6 +143,7 @@ pub async fn set_password(
             user
         }
         Purpose::SignIn { .. }
+        | Purpose::SignInPerson { .. }
         | Purpose::ConfirmEmail { .. }
         | Purpose::ConfirmPayoutDetails { .. }
         | Purpose::ConfirmPayoutRemoval { .. } => return Err(AuthError::LinkUsed.into()),

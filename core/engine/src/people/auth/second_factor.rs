@@ -4,8 +4,8 @@ use sea_orm::ConnectionTrait;
 
 use crate::Error;
 use crate::app::App;
-use crate::delivery::sealed;
 use crate::delivery::secrets;
+use crate::delivery::secrets::sealed;
 use crate::people::mail::MailKind;
 use crate::people::outbox;
 use domain::ids::UserId;

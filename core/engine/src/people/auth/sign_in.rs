@@ -19,10 +19,12 @@ use storage::people::tokens::Purpose;
 
 use super::sessions::SessionOwner;
 use super::throttling::{self, Attempt};
-use super::{Visitor, known_device, second_factor, sessions};
+use super::{Visitor, account, known_device, second_factor, sessions};
 
 /// The maximum time between the first and the second step.
 const SECOND_STEP: Duration = Duration::from_secs(300);
+/// The lifetime of a link of [`create_link`].
+const PERSON_LINK: Duration = Duration::from_secs(24 * 3_600);
 /// The purpose for which tickets are sealed.
 const TICKET: &str = "sign-in ticket";
 
@@ -139,6 +141,19 @@ fn fingerprint(user: &User) -> String {
     api_key::hash(user.password_hash.as_deref().unwrap_or_default())
 }
 
+/// Creates a link that signs a person in once, without a password. Only commands on the server itself call this: no
+/// operation of the API creates such a link. It does not sign in a person with a second factor.
+pub async fn create_link(app: &App, id: UserId) -> Result<String, Error> {
+    let tx = app.db.begin().await?;
+    let token = super::issue(app, &tx, &Purpose::SignInPerson { user: id }, PERSON_LINK).await?;
+    tx.commit().await?;
+    Ok(format!("{}/login/{token}", app.public_url))
+}
+
+fn may_sign_in_by_link(user: &User) -> bool {
+    user.status == UserStatus::Active && !user.has_second_factor()
+}
+
 /// Whether a login link is valid. The link can still be used, so that a scanner or a preview does not use it up.
 pub async fn is_link_valid(app: &App, token: &str) -> Result<bool, Error> {
     let found = storage::people::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await?;
@@ -146,6 +161,7 @@ pub async fn is_link_valid(app: &App, token: &str) -> Result<bool, Error> {
         Some(Purpose::SignIn { opened_by, opener, .. }) => {
             may_maker_open(app, opened_by.as_deref(), opener.as_deref()).await
         }
+        Some(Purpose::SignInPerson { user }) => Ok(may_sign_in_by_link(&account::get(app, user).await?)),
         _ => Ok(false),
     }
 }
@@ -165,13 +181,24 @@ pub async fn by_link(app: &App, visitor: &Visitor, token: &str) -> Result<(Strin
     }
     let tx = app.db.begin().await?;
     let taken = storage::people::tokens::redeem(&tx, &hash, app.clock.now()).await?;
-    let Some(Purpose::SignIn { affiliate, next, opened_by, opener }) = taken else {
-        return Err(AuthError::LinkUsed.into());
+    let (user, body, next);
+    let owner = match taken {
+        Some(Purpose::SignIn { affiliate, next: path, opened_by, opener }) => {
+            let opener = opener.or_else(|| opened_by.clone());
+            (body, next) = (serde_json::json!({"opened_by": opener, "read_only": opened_by.is_some()}), path);
+            let opener = opener.as_deref().and_then(Opener::from_name);
+            SessionOwner::Affiliate { id: affiliate, opened_by, opener }
+        }
+        Some(Purpose::SignInPerson { user: id }) => {
+            user = account::lock(&tx, id).await?;
+            if !may_sign_in_by_link(&user) {
+                return Err(AuthError::LinkUsed.into());
+            }
+            (body, next) = (serde_json::json!({}), "/".to_owned());
+            SessionOwner::User(&user)
+        }
+        _ => return Err(AuthError::LinkUsed.into()),
     };
-    let opener = opener.or_else(|| opened_by.clone());
-    let body = serde_json::json!({"opened_by": opener, "read_only": opened_by.is_some()});
-    let opener = opener.as_deref().and_then(Opener::from_name);
-    let owner = SessionOwner::Affiliate { id: affiliate, opened_by, opener };
     let (secret, signed_in) = sessions::begin(app, &tx, owner, visitor).await?;
     let change = RequestedChange::by(visitor, "sign_in_by_link", Some(signed_in.session.id.to_string()));
     let change = RequestedChange { body, ..change };

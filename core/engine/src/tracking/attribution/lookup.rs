@@ -64,6 +64,11 @@ struct Found {
     coupon: Option<Coupon>,
 }
 
+/// A coupon's code as it is stored, and as earlier releases stored it if it has letters beyond ASCII.
+fn stored_codes(typed: &str) -> [String; 2] {
+    [normal_code(typed), typed.trim().to_ascii_uppercase()]
+}
+
 impl EvidenceLookup {
     /// Loads the evidence that the reports need.
     pub async fn load(
@@ -74,7 +79,8 @@ impl EvidenceLookup {
     ) -> Result<Self, DbErr> {
         let db = db.reader();
         let named: HashSet<ClickId> = reports.clone().filter_map(|report| report.claims.click).collect();
-        let coupons = reports.clone().filter_map(|report| report.claims.coupon.as_deref()).map(normal_code).collect();
+        let coupons =
+            reports.clone().filter_map(|report| report.claims.coupon.as_deref()).flat_map(stored_codes).collect();
         let mut lookup = Self {
             now,
             clicks: storage::tracking::clicks::find_many(db, named).await?,
@@ -200,7 +206,7 @@ impl EvidenceLookup {
                 Some(affiliate) => return Ok(Found::affiliate(affiliate.id)),
             },
             (Evidence::Coupon, _, _, Some(code)) => {
-                let coupon = self.coupons.get(&normal_code(code));
+                let coupon = stored_codes(code).iter().find_map(|stored| self.coupons.get(stored));
                 let link = match coupon {
                     Some(coupon) => catalog.link(coupon.link_id).await?,
                     None => None,

@@ -6,6 +6,7 @@ mod lookup;
 
 use std::sync::Arc;
 
+use domain::amounts::{Amount, Money};
 use domain::ids::{ClickId, ConversionId};
 use domain::program::affiliate::Affiliate;
 use domain::program::offer::{Offer, Payout, UnknownGoal};
@@ -17,8 +18,39 @@ use domain::tracking::conversion::{Conversion, Figures, Status};
 use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::conversion_report::Report;
 use domain::tracking::evidence::Choice;
+use domain::tracking::transaction::refund::{Refund, Refunds};
+use domain::tracking::transaction::{Identity, Meant};
 
 pub use lookup::{AttributionError, EvidenceLookup};
+
+/// The amounts of a known conversion after a report.
+pub struct Corrected {
+    pub figures: Figures,
+    pub refunds: Refunds,
+    /// Whether nothing of the sale is left, so that it is rejected.
+    is_refunded: bool,
+}
+
+impl Corrected {
+    fn unchanged(known: &Conversion) -> Self {
+        Self { figures: known.figures(), refunds: known.trace.refunds.clone(), is_refunded: false }
+    }
+
+    /// The status of the conversion after the report.
+    pub fn status(&self, reported: Option<&Status>, known: &Conversion) -> Status {
+        if self.is_refunded { refunded() } else { reported.unwrap_or(&known.status).clone() }
+    }
+}
+
+/// The status of a sale that was refunded in full.
+fn refunded() -> Status {
+    Status::Rejected { reason: "refund".into() }
+}
+
+/// Whether amounts of the report lower those of the conversion, so that others do not count.
+fn is_part(refund: Option<&Refund>) -> bool {
+    matches!(refund, Some(Refund::Part { .. }))
+}
 
 /// A report with the affiliate and offer that its evidence leads to.
 pub struct Attributed<'a> {
@@ -45,34 +77,73 @@ impl Attributed<'_> {
 
     /// Whether the report names another click than the known conversion of its transaction has. A sale has one click. A
     /// click that the report does not name is not compared.
-    pub(crate) fn is_of_another_click(&self, known: &Conversion) -> bool {
+    fn is_of_another_click(&self, known: &Conversion) -> bool {
         let (Some(named), Some(click)) = (self.report.claims.click, known.click_id) else { return false };
         Some(click) != self.click_id() && !known.was_reported_with(named)
     }
 
-    /// The amounts of a known conversion after this report. Absent amounts keep their values. A percentage payout is
-    /// computed again if the sale changed. A conversion that is unpaid because of a cap stays unpaid.
-    pub fn figures(&self, known: &Conversion) -> Result<Figures, ConversionError> {
+    /// The conversion that the report means among the known ones of its offer and transaction key.
+    pub(crate) fn find<'a>(&self, known: impl IntoIterator<Item = &'a Conversion>) -> Result<Meant, ConversionError> {
+        let (transaction_id, goal) = (self.report.transaction_id.as_str(), self.report.goal.as_deref());
+        let identity = Identity { transaction_id, goal, reporter: self.report.reporter };
+        identity.find(known, |it| self.is_of_another_click(it))
+    }
+
+    /// The amounts of a known conversion after this report. Absent amounts keep their values, and amounts without a
+    /// currency their currency. A percentage payout is computed again if the sale changed. A conversion that is unpaid
+    /// because of a cap stays unpaid. A rejection changes no amounts.
+    pub fn corrected(&self, known: &Conversion) -> Result<Corrected, ConversionError> {
         let (report, offer) = (self.report, self.offer());
-        let currency = report.currency.or(known.sale.or(known.revenue).or(known.payout).map(|money| money.currency));
-        let currency = currency.unwrap_or(offer.currency);
+        let refund = report.refund.as_ref();
+        let is_rejection = report.status.as_ref().is_some_and(|status| status.reason().is_some());
+        if is_rejection || refund.is_some_and(|refund| known.trace.refunds.contains(refund)) {
+            return Ok(Corrected::unchanged(known));
+        }
+        let of = |amount: Amount, own: Option<Money>| {
+            let currency = report.currency.or(own.map(|it| it.currency)).or(known.currency());
+            amount.of(currency.or(report.default_currency).unwrap_or(offer.currency))
+        };
+        let named = report.amount.map(|amount| of(amount, known.sale));
+        let refunds = &known.trace.refunds;
+        let (sale, refunds) = match (refund, named) {
+            (Some(refund), named) => refunds.with_refund(known.sale, named, refund),
+            (None, Some(named)) => refunds.with_amount(known.sale, named),
+            (None, None) => (known.sale, refunds.clone()),
+        };
+        let (payout_part, revenue_part) = match refund {
+            Some(Refund::Part { payout, revenue, .. }) => (*payout, *revenue),
+            _ => (None, None),
+        };
+        let less = |money: Money, part: Amount| Money { micros: money.micros - part.micros(), ..money };
         let goal = known.goal.as_deref();
-        let sale = report.amount.map(|amount| amount.of(currency)).or(known.sale);
-        let payout = match report.payout {
+        let agreed = self.payout_overrides.payout_for(offer, known.affiliate_id, goal);
+        let follow = |agreed: Payout, amount: Option<Money>| match refund {
+            _ if sale == known.sale => Ok(amount),
+            Some(_) => agreed.refunded(offer.currency, known.sale, amount, sale),
+            None => agreed.corrected(known.sale, amount, sale),
+        };
+        let payout = match (report.payout, payout_part) {
             _ if known.is_unpaid() => known.payout,
-            Some(payout) => Some(payout.of(currency)),
-            None if sale != known.sale => {
-                let agreed = self.payout_overrides.payout_for(offer, known.affiliate_id, goal);
-                agreed.corrected(known.sale, known.payout, sale)?
-            }
-            None => known.payout,
+            (_, Some(part)) => known.payout.map(|payout| less(payout, part)),
+            (Some(payout), None) if !is_part(refund) => Some(of(payout, known.payout)),
+            _ => follow(agreed, known.payout)?,
         };
-        let revenue = match (report.revenue, self.agreed_revenue(goal)) {
-            (Some(revenue), _) => Some(revenue.of(currency)),
-            (None, Some(agreed)) if sale != known.sale => agreed.corrected(known.sale, known.revenue, sale)?,
-            (None, _) => known.revenue,
+        let revenue = match (report.revenue, revenue_part, self.agreed_revenue(goal)) {
+            (_, Some(part), _) => known.revenue.map(|revenue| less(revenue, part)),
+            (Some(revenue), None, _) if !is_part(refund) => Some(of(revenue, known.revenue)),
+            (_, None, Some(agreed)) => follow(agreed, known.revenue)?,
+            (_, None, None) => known.revenue,
         };
-        Ok(Figures { sale, payout, revenue })
+        // The amount that the refund lowers decides: the sale, else what the network pays.
+        let lowered = [(sale, known.sale), (revenue, known.revenue), (payout, known.payout)];
+        let lowered = lowered.into_iter().find(|(after, before)| after != before && before.is_some());
+        let is_refunded = refund.is_some() && lowered.is_some_and(|(after, _)| after.is_none_or(|it| it.micros <= 0));
+        if is_refunded {
+            return Ok(Corrected { is_refunded, ..Corrected::unchanged(known) });
+        }
+        let at_least_zero = |money: Option<Money>| money.map(|it| Money { micros: it.micros.max(0), ..it });
+        let [sale, payout, revenue] = [sale, payout, revenue].map(at_least_zero);
+        Ok(Corrected { figures: Figures { sale, payout, revenue }, refunds, is_refunded })
     }
 
     /// The revenue of the offer. `None` for a conversion that an affiliate's own source reports.
@@ -102,15 +173,32 @@ impl Attributed<'_> {
             let goal = goal.unwrap_or_default().to_owned();
             return Err(ConversionError::UnknownGoal { goal, known: known.join(", ") });
         }
-        let currency = report.currency.unwrap_or(offer.currency);
-        let sale = report.amount.map(|amount| amount.of(currency));
+        let currency = report.currency.or(report.default_currency).unwrap_or(offer.currency);
+        let named = report.amount.map(|amount| amount.of(currency));
+        let (sale, refunds) = match &report.refund {
+            Some(Refund::Part { .. }) => {
+                return Err(ConversionError::RefundWithoutSale(report.transaction_id.clone()));
+            }
+            Some(refund) => Refunds::default().with_refund(None, named, refund),
+            None => (named, Refunds::default()),
+        };
+        let is_refunded = report.refund.is_some() && sale.is_some_and(|sale| sale.micros <= 0);
+        let (sale, refunds) = if is_refunded { (named, Refunds::default()) } else { (sale, refunds) };
+        let status = match &report.status {
+            _ if is_refunded => refunded(),
+            status => status.clone().unwrap_or(Status::Pending),
+        };
         let payout = match report.payout {
-            Some(payout) => payout.of(currency),
+            Some(payout) => Some(payout.of(currency)),
             None => {
                 let payout = self.payout_overrides.payout_for(offer, self.affiliate.id, goal);
-                payout.of(offer.currency, sale).ok_or(ConversionError::AmountMissing)?
+                payout.of(offer.currency, sale)
             }
         };
+        // A rejection needs no amounts.
+        if payout.is_none() && status.reason().is_none() {
+            return Err(ConversionError::AmountMissing);
+        }
         let revenue = match report.revenue {
             Some(revenue) => Some(revenue.of(currency)),
             None => self.agreed_revenue(goal).and_then(|revenue| revenue.of(offer.currency, sale)),
@@ -120,18 +208,21 @@ impl Attributed<'_> {
             offer_id: offer.id,
             transaction_id: report.transaction_id.clone(),
             revision: 1,
-            status: report.status.clone().unwrap_or(Status::Pending),
+            status,
             affiliate_id: self.affiliate.id,
             link_id: self.choice.link_id,
             click_id: self.click_id(),
             attributed_by: self.choice.evidence,
-            trace: Trace { ruling: None, considered: self.choice.considered.clone() },
+            trace: Trace { considered: self.choice.considered.clone(), refunds, ..Trace::default() },
             goal: report.goal.clone(),
             sale,
-            payout: Some(payout),
+            payout,
             revenue,
+            rejection_note: None,
             buyer: report.buyer.clone(),
             reporter: report.reporter,
+            numbered_apart: false,
+            test: report.test,
             created_at: now,
             updated_at: now,
         };

@@ -2,27 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::check::read_component;
-use crate::cli::api::{Api, text};
-use egress::Egress;
-use engine::config::Settings;
-
-/// The list of adapters contains all descriptors with their schemas and macros, so answers are larger than usual.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
-
-#[derive(clap::Args)]
-pub struct ServerArgs {
-    /// The URL of the server
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    url: String,
-    /// An admin key; if absent, the file admin-api-key in the data folder
-    #[arg(long, env = "POSTRIDER_ADMIN_API_KEY", hide_env_values = true)]
-    key: Option<String>,
-}
+use crate::cli::api::{ServerArgs, segment, text};
 
 #[derive(clap::Args)]
 pub struct InstallArgs {
@@ -54,30 +37,6 @@ pub struct UpgradeArgs {
     apply: bool,
     #[command(flatten)]
     server: ServerArgs,
-}
-
-impl ServerArgs {
-    fn api(self, settings_file: &Path) -> anyhow::Result<Api> {
-        let key = match self.key.filter(|key| !key.is_empty()) {
-            Some(key) => key,
-            None => key_in_data_folder(settings_file)?,
-        };
-        // The operator chooses the URL, so it may lead to any network.
-        let all_networks = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
-        let client = Egress::new(all_networks.into())?.with_max_answer_bytes(MAX_ANSWER_BYTES);
-        Ok(Api::new(client, self.url.trim_end_matches('/').to_owned(), key))
-    }
-}
-
-fn key_in_data_folder(settings_file: &Path) -> anyhow::Result<String> {
-    let settings = Settings::load(settings_file)?;
-    if let Some(key) = settings.admin_api_key {
-        return Ok(key);
-    }
-    let file = settings.data_dir.join("admin-api-key");
-    let key = std::fs::read_to_string(&file)
-        .with_context(|| format!("there is no key in {}; pass one with --key", file.display()))?;
-    Ok(key.trim().to_owned())
 }
 
 pub async fn install(args: InstallArgs, settings_file: &Path) -> anyhow::Result<()> {
@@ -173,13 +132,6 @@ fn upgrade_lines(postback: &Value) -> Vec<String> {
     lines
 }
 
-/// Hyphens are not encoded: ids contain them, and messages show the path.
-const IN_SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-');
-
-fn segment(text: &str) -> String {
-    utf8_percent_encode(text, &IN_SEGMENT).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,10 +153,5 @@ mod tests {
                 "           after  https://b",
             ]
         );
-    }
-
-    #[test]
-    fn ids_stay_in_their_segment() {
-        assert_eq!(segment("../../x-1?y"), "%2E%2E%2F%2E%2E%2Fx-1%3Fy");
     }
 }

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::cli::api::ServerArgs;
 use host::Host;
 
 #[derive(clap::Args)]
@@ -38,7 +39,7 @@ enum Command {
     /// Install a component into a running server
     Install(manage::InstallArgs),
     /// List the adapters of a running server
-    List(manage::ServerArgs),
+    List(ServerArgs),
     /// Take one version out of service; its deliveries wait
     Disable(manage::VersionArgs),
     /// Put one version back into service

@@ -1,4 +1,4 @@
-//! The demo's program: two offers, three affiliates with a link each, and their postbacks.
+//! The part of the demo's program that the traffic uses: two offers, three affiliates with a link each, and new postbacks.
 //!
 //! Every postback is created from a pasted tracker URL with macros, which the API parses.
 
@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::environment::Environment;
+use super::history::{ADA, COFFEE, Cast, GRACE, KATHERINE, PRO};
 use super::in_debug;
 use super::tracker::{FLAKY, GONE};
 use crate::cli::api::{Api, text};
@@ -30,46 +31,37 @@ pub struct Affiliate {
     pub link: String,
 }
 
-pub async fn create(console: &Console, environment: &Environment) -> anyhow::Result<Program> {
+/// Takes the affiliates and links of the past, and creates the postbacks.
+pub async fn create(console: &Console, environment: &Environment, cast: &Cast) -> anyhow::Result<Program> {
     let api = &environment.api;
-    let pro = offer(api, "Pro plan", "pro", "USD", json!({"fixed": "12.50"})).await?;
     console.step("offer", "Pro plan: 12.50 USD for a sale");
-    let coffee = offer(api, "Coffee club", "coffee", "EUR", json!({"percent": "30"})).await?;
     console.step("offer", "Coffee club: 30 % of a sale, in EUR");
+    let ada = affiliate(console, environment, cast, ADA, PRO)?;
+    let grace = affiliate(console, environment, cast, GRACE, COFFEE)?;
+    let katherine = affiliate(console, environment, cast, KATHERINE, PRO)?;
 
-    let ada = affiliate(console, api, "Ada Lovelace", "ada", &pro).await?;
-    let grace = affiliate(console, api, "Grace Hopper", "grace", &coffee).await?;
-    let katherine = affiliate(console, api, "Katherine Johnson", "katherine", &pro).await?;
-
-    let key = json!({"name": "Grace's own", "role": "affiliate", "affiliate_id": grace.id});
-    let as_grace = api.with_key(text(&api.post("/api/v1/api-keys", key).await?, "key")?);
+    let as_grace = cast.api_of(GRACE, api);
     let mut destinations = HashMap::new();
-    for postback in new_postbacks(&ada, &grace, &katherine, &coffee) {
+    for postback in new_postbacks(&ada, &grace, &katherine, &cast.offers[COFFEE].id) {
         let owner = if postback.is_owned_by_grace { &as_grace } else { api };
         destinations.insert(postback.save(console, environment, owner).await?, postback.path);
     }
     Ok(Program { ada, grace, katherine, destinations })
 }
 
-async fn offer(api: &Api, name: &str, page: &str, currency: &str, payout: Value) -> anyhow::Result<String> {
-    let landing_url = format!("https://shop.example/{page}?cid={{click_id}}");
-    let offer = json!({"name": name, "landing_url": landing_url, "currency": currency, "payout": payout});
-    text(&api.post("/api/v1/offers", offer).await?, "id")
-}
-
-async fn affiliate(
+fn affiliate(
     console: &Console,
-    api: &Api,
-    name: &'static str,
-    mailbox: &str,
-    offer_id: &str,
+    environment: &Environment,
+    cast: &Cast,
+    index: usize,
+    offer: usize,
 ) -> anyhow::Result<Affiliate> {
-    let body = json!({"name": name, "email": format!("{mailbox}@example.com")});
-    let created = api.post("/api/v1/affiliates", body).await?;
-    let id = text(&created, "id")?;
-    let link = api.post("/api/v1/links", json!({"affiliate_id": id, "offer_id": offer_id})).await?;
-    let affiliate = Affiliate { name, id, referral_code: text(&created, "referral_code")?, link: text(&link, "url")? };
-    console.step("affiliate", &format!("{name}, {}, {}", affiliate.referral_code, affiliate.link));
+    let member = cast.member(index);
+    // The address of this server; the link was created by an earlier one.
+    let link = format!("{}{}", environment.url, cast.link_of(index, offer)?.path);
+    let affiliate =
+        Affiliate { name: member.name, id: member.id.clone(), referral_code: member.referral_code.clone(), link };
+    console.step("affiliate", &format!("{}, {}, {}", affiliate.name, affiliate.referral_code, affiliate.link));
     Ok(affiliate)
 }
 

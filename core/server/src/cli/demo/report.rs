@@ -73,21 +73,25 @@ fn print_undelivered(console: &Console, undelivered: &[Undelivered], expected: &
     console.table(["sale", "destination", "state", "reason"], &rows);
 }
 
+/// The deliveries of the traffic that did not succeed. The past has other orders, and other postbacks.
 async fn undelivered(environment: &Environment, expected: &Expectations) -> anyhow::Result<Vec<Undelivered>> {
-    let deliveries = environment.api.list("/api/v1/deliveries").await?;
-    let unaccepted = deliveries.iter().filter(|delivery| delivery["status"] != "success");
-    unaccepted
-        .map(|delivery| {
-            let order = delivery["conversion_id"].as_str().and_then(|id| expected.orders.get(id));
-            let path = delivery["postback_id"].as_str().and_then(|id| expected.destinations.get(id));
-            Ok(Undelivered {
-                order: order.map_or("a click", |order| order).to_owned(),
-                path: path.map_or("unknown", |path| path).to_owned(),
+    let mut undelivered = Vec::new();
+    for (postback, path) in &expected.destinations {
+        let deliveries = environment.api.list(&format!("/api/v1/deliveries?postback_id={postback}")).await?;
+        for delivery in deliveries.iter().filter(|delivery| delivery["status"] != "success") {
+            let order = delivery["conversion_id"].as_str().map(|id| expected.orders.get(id));
+            // A late sale of the past, as the clock goes on.
+            let Some(order) = order.map_or(Some("a click"), |order| order.copied()) else { continue };
+            undelivered.push(Undelivered {
+                order: order.to_owned(),
+                path: (*path).to_owned(),
                 state: text(delivery, "status")?,
                 reason: delivery["reason"].as_str().unwrap_or("the API gives no reason").to_owned(),
-            })
-        })
-        .collect()
+            });
+        }
+    }
+    undelivered.sort_by(|a, b| (&a.order, &a.path).cmp(&(&b.order, &b.path)));
+    Ok(undelivered)
 }
 
 /// Each expected request must arrive exactly once, and no other request.
@@ -163,16 +167,17 @@ fn compare_absences(expected: &[Absence], undelivered: &[Undelivered]) -> Vec<St
     differences
 }
 
-/// Prints the addresses, the admin key and sample commands for the running demo server.
-pub fn print_next_steps(console: &Console, environment: &Environment, program: &Program) {
+/// Prints the admin key and sample commands for the running demo server.
+pub fn print_next_steps(console: &Console, environment: &Environment, program: Option<&Program>) {
     let Environment { url, admin_key, .. } = environment;
-    let sale = json!({
-        "referral_code": program.ada.referral_code, "transaction_id": "mine-1", "status": "approved", "amount": "99.00",
-    });
     console.heading("Next steps");
     console.line(&format!("  The API    {url}/api/docs"));
     console.line(&format!("  Metrics    {url}/metrics"));
     console.line(&format!("  Admin key  {admin_key}"));
+    let Some(program) = program else { return };
+    let sale = json!({
+        "referral_code": program.ada.referral_code, "transaction_id": "mine-1", "status": "approved", "amount": "99.00",
+    });
     console
         .line("\n  Run these commands in another terminal; the requests that the tracker receives are shown here:\n");
     console.line(&format!("  KEY={admin_key}"));
@@ -183,5 +188,18 @@ pub fn print_next_steps(console: &Console, environment: &Environment, program: &
     console.line(&format!("    -H 'Content-Type: application/json' \\\n    -d '{sale}'"));
     console.line("  # List the deliveries with their attempts");
     console.line(&format!("  curl -s -H \"Authorization: Bearer $KEY\" '{url}/api/v1/deliveries?limit=5'"));
-    console.line("\n  The server runs until Ctrl-C; then its data is removed.\n");
+}
+
+/// Prints the address, a one-time link for each role, and how to stop.
+pub async fn print_doors(console: &Console, environment: &Environment, is_kept: bool) -> anyhow::Result<()> {
+    let doors = environment.doors().await?;
+    console.heading("Open it in a browser");
+    console.line(&format!("  {}", console.paint(Colour::Bold, &environment.url)));
+    console.line("\n  Each link signs in once:");
+    console.line(&format!("  Affiliate  {}", doors.affiliate));
+    console.line(&format!("  Admin      {}", doors.admin));
+    console.line(&format!("\n  Later, sign in as ada@example.com or margaret@example.com: {}", doors.password));
+    let end = if is_kept { "its data stays in the folder" } else { "then its data is removed" };
+    console.line(&format!("\n  The server runs until Ctrl-C; {end}.\n"));
+    Ok(())
 }

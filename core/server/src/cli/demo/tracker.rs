@@ -2,6 +2,7 @@
 //!
 //! It accepts all requests, except at two paths that demonstrate a retry and a permanent refusal.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -34,35 +35,52 @@ pub struct ReceivedRequest {
 pub struct Tracker {
     receiver: Receiver,
     log: Arc<Mutex<RequestLog>>,
+    /// The paths that do not answer 200.
+    refusing: Mutex<Vec<PathAnswers>>,
 }
 
 #[derive(Default)]
 struct RequestLog {
-    /// False while postbacks are created: their test requests are not recorded.
-    is_recording: bool,
+    /// The paths whose requests are recorded. None while postbacks are created: their test requests are not recorded.
+    recorded_paths: HashSet<&'static str>,
     received: Vec<ReceivedRequest>,
 }
 
 impl Tracker {
-    pub async fn start(console: Console) -> anyhow::Result<Self> {
-        let listener =
-            TcpListener::bind("127.0.0.1:0").await.context("there is no free port for the demo's tracker")?;
+    /// Listens on `port` if it is free, otherwise on any free port.
+    pub async fn start(console: Console, port: u16) -> anyhow::Result<Self> {
+        let listener = match TcpListener::bind(("127.0.0.1", port)).await {
+            Ok(listener) => listener,
+            Err(_) => TcpListener::bind("127.0.0.1:0").await.context("there is no free port for the demo's tracker")?,
+        };
         let log = Arc::<Mutex<RequestLog>>::default();
         let shared = log.clone();
         let accepting = Answers::new(Answer::status(200), []);
         let receiver = Receiver::start(listener, accepting, move |request| record(&shared, &console, request))?;
-        Ok(Self { receiver, log })
+        Ok(Self { receiver, log, refusing: Mutex::default() })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.receiver.address().port()
     }
 
     pub fn url(&self, path_and_query: &str) -> String {
         format!("http://{}{path_and_query}", self.receiver.address())
     }
 
-    /// From now on, requests are recorded and shown, and two paths refuse requests.
-    pub fn start_recording(&self) {
-        let refusing = [PathAnswers::of(FLAKY, &[503, 200]), PathAnswers::of(GONE, &[410])];
-        self.receiver.set_answers(Answers::new(Answer::status(200), refusing));
-        lock(&self.log).is_recording = true;
+    /// From now on, requests to these paths are recorded and shown, and two of them refuse requests. Postbacks of the past
+    /// have other paths.
+    pub fn start_recording(&self, paths: impl Iterator<Item = &'static str>) {
+        self.refuse(FLAKY, &[503, 200]);
+        self.refuse(GONE, &[410]);
+        lock(&self.log).recorded_paths = paths.collect();
+    }
+
+    /// From now on, a path answers with these statuses; the last one repeats.
+    pub fn refuse(&self, path: &str, statuses: &[u16]) {
+        let mut refusing = self.refusing.lock().expect("nothing panics while it holds this lock");
+        refusing.push(PathAnswers::of(path, statuses));
+        self.receiver.set_answers(Answers::new(Answer::status(200), refusing.clone()));
     }
 
     /// The recorded requests, in the order of arrival.
@@ -77,7 +95,7 @@ fn lock(log: &Mutex<RequestLog>) -> MutexGuard<'_, RequestLog> {
 
 fn record(log: &Mutex<RequestLog>, console: &Console, received: &Received) {
     let mut log = lock(log);
-    if !log.is_recording {
+    if !log.recorded_paths.contains(received.path.as_str()) {
         return;
     }
     let Received { query, body, .. } = received;

@@ -129,7 +129,7 @@ impl Traffic<'_> {
         let returned = self.sale(&click, "order-3002", "approved").await?;
         self.expect("/sales", "cid=kat-2&order=order-3002&pay=12.50&cur=USD");
         self.wait_for("/sales", "order-3002").await?;
-        self.reject(&returned, "returned").await?;
+        self.reject(&returned, "refund").await?;
         self.expect_absent("order-3002", "/delayed", AbsenceKind::Ended("cancelled"));
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Traffic<'_> {
 
     /// Waits until the order arrived at the path, because the next step depends on it.
     async fn wait_for(&self, path: &str, order: &str) -> anyhow::Result<()> {
-        for _ in 0..50 * in_debug(6) {
+        for _ in 0..50 * in_debug(20) {
             let mut received = self.environment.tracker.received().into_iter().filter(|request| request.path == path);
             if received.any(|request| request.parameters.iter().any(|(_, value)| value == order)) {
                 return Ok(());

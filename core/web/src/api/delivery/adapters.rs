@@ -414,7 +414,7 @@ pub async fn upgrade_adapter(
     // An upgrade reads many events and renders each one twice.
     let _place = app.heavy.place(actor).await?;
     let Upgrade { postbacks, more } =
-        adapters::upgrade(&app, &id, &body.to, body.postbacks.as_deref(), body.dry_run).await?;
+        adapters::upgrade(&app, actor, &id, &body.to, body.postbacks.as_deref(), body.dry_run).await?;
     let moved = postbacks.iter().filter(|it| it.moved);
     let changed = moved.filter_map(|it| changes::of_word(format!("{}.adapter_version", it.id), &it.from, &body.to));
     let changes = AuditedChanges::many(changed);

@@ -10,9 +10,11 @@ use crate::audit::AuditedChanges;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
-use crate::filters::{Period, PeriodIn};
+use crate::filters::{Period, PeriodIn, TestFilter};
+use domain::delivery::answer::AnswerFilter;
 use domain::delivery::delivery::{AdapterLine, Attempt, AttemptOutcome, DeliveryState};
-use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, OfferId, PostbackId};
+use domain::ids::{AffiliateId, ClickId, ConversionId, DeliveryId, EventId, OfferId, PostbackId};
+use domain::people::changes::Changed;
 use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::delivery::deliveries::{self, LoggedDelivery};
@@ -33,8 +35,8 @@ pub fn headers(pairs: Vec<(String, String)>) -> Vec<HeaderOut> {
 
 /// One request of a delivery, with its response.
 ///
-/// Secrets are replaced by `***`. For callers without the permission `read_buyers`, the buyer's name and e-mail address
-/// are masked; if the event was deleted, they see neither URL nor headers nor bodies.
+/// Secrets, and the data of the buyer that the caller may not see, are replaced by `***`. If the event was deleted, a
+/// caller who may not see all data of buyers sees neither URL nor headers nor bodies.
 #[derive(Serialize, ToSchema)]
 pub struct AttemptOut {
     /// The number of the attempt, counted from 1.
@@ -102,6 +104,8 @@ pub struct DeliveryOut {
     conversion_id: Option<ConversionId>,
     /// The affiliate of the event.
     affiliate_id: AffiliateId,
+    /// Whether it belongs to a test conversion.
+    test: bool,
     status: DeliveryState,
     /// Why the delivery has its status, as a sentence; null if there is nothing to explain.
     reason: Option<String>,
@@ -121,7 +125,7 @@ pub struct DeliveryOut {
 }
 
 impl DeliveryOut {
-    pub(crate) fn of(now: Timestamp, LoggedDelivery { delivery, attempts }: LoggedDelivery) -> Self {
+    pub(crate) fn of(now: Timestamp, LoggedDelivery { delivery, is_test, attempts }: LoggedDelivery) -> Self {
         let in_flight = delivery.in_flight(now);
         let (reason_code, reason) = delivery.reason.map(|reason| (reason.code, reason.sentence)).unzip();
         Self {
@@ -130,6 +134,7 @@ impl DeliveryOut {
             postback_id: delivery.postback_id,
             conversion_id: delivery.conversion_id,
             affiliate_id: delivery.affiliate_id,
+            test: is_test,
             status: delivery.state,
             reason,
             reason_code,
@@ -163,20 +168,31 @@ pub struct DeliveryFilter {
     offer_id: Option<OfferId>,
     /// Only deliveries of conversions with this transaction id.
     transaction_id: Option<String>,
+    /// Only deliveries of this click and its conversions.
+    click_id: Option<ClickId>,
+    /// Only deliveries with this answer to their last attempt.
+    http_status: Option<AnswerFilter>,
+    /// Only deliveries that ended without an attempt (`true`): they were cancelled or superseded before, or could not be
+    /// sent. All if absent.
+    not_sent: Option<bool>,
     /// Only deliveries whose reason has this code.
     #[param(example = "destination_paused")]
     reason_code: Option<String>,
     /// Only deliveries whose reason contains this text, with A to Z in any case.
     reason: Option<String>,
+    /// Without deliveries of test conversions (`false`), only these (`true`), or all (`any`); `any` if absent, because
+    /// they were really sent.
+    #[param(inline)]
+    test: Option<TestFilter>,
 }
 
 /// List deliveries with their attempts, newest first.
 ///
 /// Affiliates see the deliveries of their own postbacks. The period is that of the events. A page can be short or empty
-/// although more deliveries match: a filter by status, affiliate, offer or reason examines at most 20,000 deliveries for
+/// although more deliveries match: a filter by status, answer, affiliate, offer or reason examines at most 20,000 deliveries for
 /// each page. Continue with `next` until it is null.
 #[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", params(DeliveryFilter, PeriodIn),
-    security(("api_key" = ["read_program"])),
+    security(("api_key" = ["read_program"]), ("api_key" = ["read_program", "read_buyers"])),
     responses((status = 200, body = PageOut<DeliveryOut>), (status = "default", body = Problem)))]
 pub async fn list_deliveries(
     State(app): State<App>,
@@ -195,8 +211,12 @@ pub async fn list_deliveries(
         affiliate_id: params.affiliate_id,
         offer_id: params.offer_id,
         transaction_id: given(params.transaction_id),
+        click_id: params.click_id,
+        http_status: params.http_status,
+        not_sent: params.not_sent.unwrap_or_default(),
         reason_code: given(params.reason_code),
         reason: given(params.reason),
+        test: params.test.and_then(TestFilter::condition),
     };
     let page = deliveries::list(&app, actor, filter, page).await?;
     let now = app.clock.now();
@@ -205,7 +225,7 @@ pub async fn list_deliveries(
 
 /// Read a delivery with its attempts.
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "deliveries", params(("id" = DeliveryId, Path)),
-    security(("api_key" = ["read_program"])),
+    security(("api_key" = ["read_program"]), ("api_key" = ["read_program", "read_buyers"])),
     responses((status = 200, body = DeliveryOut), (status = "default", body = Problem)))]
 pub async fn get_delivery(
     State(app): State<App>,
@@ -229,9 +249,15 @@ pub async fn retry_delivery(
     PathId(id): PathId<DeliveryId>,
 ) -> ApiResult<(StatusCode, Extension<AuditedChanges>, Json<DeliveryOut>)> {
     let changed = deliveries::retry(&app, actor, id).await?;
-    let now = app.clock.now();
+    let (changed, audited) = audited(app.clock.now(), changed);
+    Ok((StatusCode::ACCEPTED, audited, Json(changed.now)))
+}
+
+/// The delivery before and after a retry, and its changes for the audit log. They have no reason: it is a text of the
+/// adapter, which can contain personal data.
+pub fn audited(now: Timestamp, changed: Changed<LoggedDelivery>) -> (Changed<DeliveryOut>, Extension<AuditedChanges>) {
     let changed = changed.map(|it| DeliveryOut::of(now, it));
-    // The audit log gets no reason: it is a text of the adapter, which can contain personal data.
-    let audited = changed.fields().into_iter().filter(|it| ["status", "due_at", "reason_code"].contains(&&*it.field));
-    Ok((StatusCode::ACCEPTED, AuditedChanges::many(audited), Json(changed.now)))
+    let fields = changed.fields().into_iter().filter(|it| ["status", "due_at", "reason_code"].contains(&&*it.field));
+    let audited = AuditedChanges::many(fields);
+    (changed, audited)
 }

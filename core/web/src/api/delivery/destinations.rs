@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::PageOut;
-use domain::delivery::breaker::BreakerState;
+use domain::delivery::lane::breaker::BreakerState;
 use domain::ids::{AffiliateId, PostbackId};
 use domain::people::masking::hide_address;
 use domain::timestamp::Timestamp;

@@ -6,16 +6,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::Issues;
+use crate::api::{Issues, NO_CONFIG};
 use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
 use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
-use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-use crate::filters;
+use crate::extract::{ApiJson, ApiQuery, PathId};
 use crate::verification::VerificationOut;
+use domain::delivery::approval::Approval;
 use domain::delivery::pasted::ClickIdMeaning;
 use domain::delivery::postback::{Ordering, Postback};
 use domain::delivery::rules::{Delay, FiringStatus, Rule, Scope};
@@ -24,14 +25,14 @@ use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use engine::Error;
 use engine::app::App;
-use engine::delivery::postbacks::{self, NewPostback, PostbackData};
+use engine::delivery::postbacks::{self, Acceptance, NewPostback, Parsed, PostbackData, TestClick, TestTerms};
 use engine::delivery::templates;
 
-fn default_action() -> Action {
+pub(super) fn default_action() -> Action {
     Action::Conversion
 }
 
-fn default_firing_status() -> FiringStatus {
+pub(super) fn default_firing_status() -> FiringStatus {
     FiringStatus::Any
 }
 
@@ -40,7 +41,7 @@ fn default_firing_status() -> FiringStatus {
 #[serde(deny_unknown_fields)]
 pub struct PostbackIn {
     /// A name for people.
-    #[schema(example = "Voluum", max_length = 200)]
+    #[schema(example = "Voluum", min_length = 1, max_length = 200)]
     name: String,
     /// The id of the adapter that builds the requests; its latest version is used. Requires `config`. It cannot be
     /// changed.
@@ -86,9 +87,28 @@ pub struct PostbackIn {
     /// postbacks. Null: the program owns it. It cannot be changed.
     #[serde(default)]
     owner_affiliate_id: Option<AffiliateId>,
+    /// Whether the postback is saved even if its destination does not accept the test request, and a disabled one
+    /// without a test request; false if absent. `verified_at` is then null until the first successful delivery.
+    #[serde(default)]
+    allow_unverified: bool,
+    /// The tracker's click id that the test request carries, because many trackers refuse a click id that they did not
+    /// give out: an id that the tracker knows, or `newest` for that of the newest click; a sample if absent. It is not
+    /// saved.
+    #[serde(default)]
+    #[schema(example = "newest", max_length = 2048)]
+    test_click_id: Option<String>,
 }
 
 impl PostbackIn {
+    fn terms(&self) -> TestTerms {
+        terms(self.allow_unverified, self.test_click_id.as_deref())
+    }
+
+    /// The click id of the test request.
+    pub(super) fn test_click(&self) -> TestClick {
+        TestClick::of(self.test_click_id.as_deref())
+    }
+
     /// The body that would create this postback, with masked secrets.
     fn of(postback: &Postback) -> Self {
         let rule = postback.rule.clone();
@@ -106,10 +126,13 @@ impl PostbackIn {
             ordering: postback.ordering,
             enabled: postback.enabled,
             owner_affiliate_id: postback.owner,
+            allow_unverified: false,
+            test_click_id: None,
         }
     }
 
-    fn patched(postback: &Postback, patch: &Patch) -> Result<PostbackData, Error> {
+    /// The data of a changed postback.
+    pub(super) fn patched(postback: &Postback, patch: &Patch) -> Result<PostbackData, Error> {
         let mut patch = patch.clone();
         let mut present = Self::of(postback);
         if let (Some(fields), Some(config)) = (crate::api::changed_fields(&mut patch)?, &mut present.config) {
@@ -125,17 +148,28 @@ impl PostbackIn {
                 return Err(Error::invalid(field, "cannot be changed; create another postback"));
             }
         }
-        let config = body.config.clone().ok_or_else(|| Error::invalid("/config", "cannot be cleared"))?;
+        let config = body.config.clone().ok_or_else(|| Error::invalid("/config", NO_CONFIG))?;
         let (name, rule) = body.name_and_rule()?;
         Ok(PostbackData { name, config, rule, ordering: body.ordering, enabled: body.enabled })
+    }
+
+    /// The data of a new postback.
+    pub(super) fn into_new(self) -> Result<NewPostback, Error> {
+        let (name, rule) = self.name_and_rule()?;
+        Ok(NewPostback {
+            name,
+            adapter_choice: crate::api::adapter_choice(self.adapter, self.config, self.template, self.fields)?,
+            rule,
+            ordering: self.ordering,
+            enabled: self.enabled,
+            owner: self.owner_affiliate_id,
+        })
     }
 
     fn name_and_rule(&self) -> Result<(String, Rule), Error> {
         let mut issues = Issues::default();
         let name = issues.text("/name", &self.name, 200);
-        let reasons = self.rejection_reasons.iter().enumerate();
-        let rejection_reasons =
-            reasons.map(|(index, reason)| issues.text(&format!("/rejection_reasons/{index}"), reason, 100)).collect();
+        let rejection_reasons = reasons(&self.rejection_reasons, &mut issues);
         issues.result()?;
         let rule = Rule {
             scope: self.scope,
@@ -146,6 +180,23 @@ impl PostbackIn {
         };
         Ok((name, rule))
     }
+}
+
+fn terms(is_unverified_allowed: bool, click_id: Option<&str>) -> TestTerms {
+    let acceptance = if is_unverified_allowed { Acceptance::Optional } else { Acceptance::Required };
+    TestTerms { acceptance, click: TestClick::of(click_id) }
+}
+
+/// Checks the rejection reasons of a rule, and trims them.
+pub fn valid_reasons(given: &[String]) -> Result<Vec<String>, Error> {
+    let mut issues = Issues::default();
+    let reasons = reasons(given, &mut issues);
+    issues.result().map(|()| reasons)
+}
+
+pub(super) fn reasons(given: &[String], issues: &mut Issues) -> Vec<String> {
+    let given = given.iter().enumerate();
+    given.map(|(index, reason)| issues.text(&format!("/rejection_reasons/{index}"), reason, 100)).collect()
 }
 
 /// A postback: a request that is sent when an event matches its rule.
@@ -175,11 +226,22 @@ pub struct PostbackOut {
     delay: Option<Delay>,
     /// How several states of one conversion are sent.
     ordering: Ordering,
+    /// The rule as one sentence.
+    #[schema(example = "A request is sent 2 minutes after a conversion of any affiliate for any offer is approved.")]
+    summary: String,
     /// Whether requests are sent.
     enabled: bool,
     /// The affiliate that owns the postback and sees its log; null if the program owns it.
     owner_affiliate_id: Option<AffiliateId>,
-    /// When the destination last accepted a test request with the current configuration; null if it did not.
+    approval: Approval,
+    /// Why the program refused the postback; null if it did not.
+    #[schema(example = json!(null))]
+    refusal_reason: Option<String>,
+    /// The number of the present version. Each change increases it.
+    #[schema(example = 3)]
+    version: i32,
+    /// When the destination last accepted a test request with the current configuration, or the first delivery if no test
+    /// request was accepted; null if the postback is unverified.
     verified_at: Option<Timestamp>,
     /// When the postback was created.
     created_at: Timestamp,
@@ -196,6 +258,7 @@ impl From<Postback> for PostbackOut {
             adapter: postback.adapter,
             adapter_version: postback.adapter_version,
             config: postback.config,
+            summary: postback.rule.sentence(),
             action: postback.rule.action,
             scope: postback.rule.scope,
             firing_status: postback.rule.firing_status,
@@ -204,6 +267,9 @@ impl From<Postback> for PostbackOut {
             ordering: postback.ordering,
             enabled: postback.enabled,
             owner_affiliate_id: postback.owner,
+            approval: postback.approval,
+            refusal_reason: postback.refusal_reason,
+            version: postback.version,
             verified_at: postback.verified_at,
             created_at: postback.created_at,
             updated_at: postback.updated_at,
@@ -214,7 +280,7 @@ impl From<Postback> for PostbackOut {
 /// Create a postback after its destination accepted a test request.
 ///
 /// If the destination does not accept the test request, nothing is saved, and the error shows the response in
-/// `verification`.
+/// `verification`; `allow_unverified` saves it nevertheless.
 #[utoipa::path(post, path = "/api/v1/postbacks", tag = "postbacks", request_body = PostbackIn,
     security(("api_key" = ["manage_postbacks"])),
     responses((status = 201, body = PostbackOut), (status = "default", body = Problem)))]
@@ -223,41 +289,9 @@ pub async fn create_postback(
     Caller(actor): Caller,
     ApiJson(body): ApiJson<PostbackIn>,
 ) -> ApiResult<(StatusCode, Json<PostbackOut>)> {
-    let (name, rule) = body.name_and_rule()?;
-    let new_postback = NewPostback {
-        name,
-        adapter_choice: crate::api::adapter_choice(body.adapter, body.config, body.template, body.fields)?,
-        rule,
-        ordering: body.ordering,
-        enabled: body.enabled,
-        owner: body.owner_affiliate_id,
-    };
-    Ok((StatusCode::CREATED, Json(postbacks::create(&app, actor, new_postback).await?.into())))
-}
-
-#[derive(Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct PostbackFilter {
-    /// The maximum number of items on the page, 1 to 200; 50 if absent.
-    limit: Option<u64>,
-    /// `next` of the previous page; absent for the first page.
-    cursor: Option<String>,
-    /// Only postbacks whose name, id, or destination of a sent request (scheme and host) begins with this text.
-    search: Option<String>,
-}
-
-/// List postbacks, newest first. Affiliates see their own.
-#[utoipa::path(get, path = "/api/v1/postbacks", tag = "postbacks", params(PostbackFilter),
-    security(("api_key" = ["read_program"])),
-    responses((status = 200, body = PageOut<PostbackOut>), (status = "default", body = Problem)))]
-pub async fn list_postbacks(
-    State(app): State<App>,
-    Caller(actor): Caller,
-    ApiQuery(params): ApiQuery<PostbackFilter>,
-) -> ApiResult<Json<PageOut<PostbackOut>>> {
-    let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
-    let search = filters::search(params.search.as_deref())?;
-    Ok(Json(PageOut::of(postbacks::list(&app, actor, search, page).await?, PostbackOut::from)))
+    let terms = body.terms();
+    let created = postbacks::create_with(&app, actor, body.into_new()?, &terms).await?;
+    Ok((StatusCode::CREATED, Json(created.into())))
 }
 
 /// Read a postback.
@@ -275,8 +309,8 @@ pub async fn get_postback(
 /// Change a postback.
 ///
 /// The body is a merge patch (RFC 7396). `fields` changes values of the template from which the postback was made. A
-/// changed configuration is saved after the destination accepted a test request. Staff can change a disabled postback
-/// without a test request. Deliveries that wait for a paused destination are sent to the new destination.
+/// changed configuration is saved after the destination accepted a test request, or with `allow_unverified`. Staff can
+/// change a disabled postback without a test request. Deliveries that wait for a paused destination are sent to the new destination.
 #[utoipa::path(patch, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
     request_body = PostbackIn,
     security(("api_key" = ["manage_postbacks"])),
@@ -287,8 +321,26 @@ pub async fn change_postback(
     PathId(id): PathId<PostbackId>,
     patch: Patch,
 ) -> ApiResult<Audited<PostbackOut>> {
-    let changed = postbacks::change(&app, actor, id, |it| PostbackIn::patched(it, &patch)).await?;
+    let is_unverified_allowed = patch.get("allow_unverified").is_some_and(|it| it == &Value::Bool(true));
+    let edit = |it: &Postback| PostbackIn::patched(it, &patch);
+    let click_id = patch.get("test_click_id").and_then(Value::as_str);
+    let changed = postbacks::change_with(&app, actor, id, edit, &terms(is_unverified_allowed, click_id)).await?;
     Ok(Audited(changed.map(Into::into)))
+}
+
+/// Copy a postback.
+///
+/// The copy has the same configuration, secrets and rule. It is disabled, and its destination is tested when it is
+/// enabled.
+#[utoipa::path(post, path = "/api/v1/postbacks/{id}/duplicate", tag = "postbacks", params(("id" = PostbackId, Path)),
+    security(("api_key" = ["manage_postbacks"])),
+    responses((status = 201, body = PostbackOut), (status = "default", body = Problem)))]
+pub async fn duplicate_postback(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<PostbackId>,
+) -> ApiResult<(StatusCode, Json<PostbackOut>)> {
+    Ok((StatusCode::CREATED, Json(postbacks::duplicate(&app, actor, id).await?.into())))
 }
 
 /// Delete a postback. Its deliveries remain in the log, and its pending deliveries are cancelled when they are due.
@@ -303,18 +355,29 @@ pub async fn archive_postback(
     Ok(Deleted(postbacks::archive(&app, actor, id).await?.into()))
 }
 
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct TestIn {
+    /// The tracker's click id that the request carries: an id that the tracker knows, or `newest` for that of the newest
+    /// click; a sample if absent.
+    test_click_id: Option<String>,
+}
+
 /// Send a test request with sample values, and show the response.
 ///
 /// The postback is not changed, and nothing is logged as a delivery.
-#[utoipa::path(post, path = "/api/v1/postbacks/{id}/test", tag = "postbacks", params(("id" = PostbackId, Path)),
+#[utoipa::path(post, path = "/api/v1/postbacks/{id}/test", tag = "postbacks",
+    params(("id" = PostbackId, Path), TestIn),
     security(("api_key" = ["manage_postbacks"])),
     responses((status = 200, body = VerificationOut), (status = "default", body = Problem)))]
 pub async fn test_postback(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<PostbackId>,
+    ApiQuery(params): ApiQuery<TestIn>,
 ) -> ApiResult<Json<VerificationOut>> {
-    Ok(Json(postbacks::test(&app, actor, id).await?.into()))
+    let click = TestClick::of(params.test_click_id.as_deref());
+    Ok(Json(postbacks::test(&app, actor, id, &click).await?.into()))
 }
 
 /// A postback URL that was copied from a tracker.
@@ -345,13 +408,37 @@ pub struct MacroParameterOut {
     r#macro: String,
 }
 
-/// A parameter with a fixed value, or with a token that is not a macro.
+/// A parameter with a fixed value.
 #[derive(Serialize, ToSchema)]
 pub struct FixedParameterOut {
     /// The name of the parameter.
     name: String,
     /// The value.
     value: String,
+}
+
+/// A parameter with a token that is not a macro.
+#[derive(Serialize, ToSchema)]
+pub struct UnknownParameterOut {
+    /// The name of the parameter; `base_url` for the address itself.
+    name: String,
+    /// The value.
+    #[schema(example = "{plan_nam}")]
+    value: String,
+    /// The macro that was probably meant; null if none is similar.
+    #[schema(example = "plan_name")]
+    suggestion: Option<String>,
+}
+
+/// An adapter for the tokens of one network.
+#[derive(Serialize, ToSchema)]
+pub struct NetworkWordsOut {
+    /// The id of the adapter. Its configuration takes the pasted URL as it is, in `url`.
+    #[schema(example = "mylead")]
+    adapter: String,
+    /// The name of the network.
+    #[schema(example = "MyLead")]
+    title: String,
 }
 
 /// A remark about one parameter of a pasted URL.
@@ -365,7 +452,7 @@ pub struct PastedNoteOut {
     note: String,
 }
 
-/// The parts of a pasted URL. All fields except `unknown` and `notes` are a configuration of the adapter `macro-url`.
+/// The parts of a pasted URL. All fields except `unknown`, `networks` and `notes` are a configuration of the adapter `macro-url`.
 #[derive(Serialize, ToSchema)]
 pub struct PastedUrlOut {
     /// The URL without the parameters that are in the other fields.
@@ -381,7 +468,10 @@ pub struct PastedUrlOut {
     secrets: BTreeMap<String, String>,
     /// Parameters with a token that is not a macro. Choose a macro or a fixed value for each. A token in the address
     /// itself has the name `base_url`.
-    unknown: Vec<FixedParameterOut>,
+    unknown: Vec<UnknownParameterOut>,
+    /// Adapters of networks whose own tokens all tokens of the URL are. They keep the network's meaning, such as an amount in
+    /// pennies, which the fields above may not.
+    networks: Vec<NetworkWordsOut>,
     /// Remarks about parameters that can be understood in two ways.
     notes: Vec<PastedNoteOut>,
 }
@@ -401,7 +491,9 @@ pub async fn parse_postback(
     _: Caller,
     ApiJson(body): ApiJson<PastedUrlIn>,
 ) -> ApiResult<Json<PastedUrlOut>> {
-    let pasted = postbacks::parse(&app, &body.url, body.click_id, body.seal_keys).await?;
+    let Parsed { pasted, suggestions, networks } =
+        postbacks::parse(&app, &body.url, body.click_id, body.seal_keys).await?;
+    let unknown = pasted.unknown.into_iter().zip(suggestions);
     let values = |pairs: Vec<(String, String)>| {
         pairs.into_iter().map(|(name, value)| FixedParameterOut { name, value }).collect()
     };
@@ -415,7 +507,8 @@ pub async fn parse_postback(
             .collect(),
         custom: values(pasted.custom),
         secrets: pasted.secrets,
-        unknown: values(pasted.unknown),
+        unknown: unknown.map(|((name, value), suggestion)| UnknownParameterOut { name, value, suggestion }).collect(),
+        networks: networks.into_iter().map(|it| NetworkWordsOut { adapter: it.adapter, title: it.title }).collect(),
         notes: pasted
             .tracker_click_ids
             .into_iter()

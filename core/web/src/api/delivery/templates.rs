@@ -71,6 +71,8 @@ pub struct TemplateOut {
     /// The name of the connected system.
     #[schema(example = "Voluum")]
     name: &'static str,
+    /// Other names under which people look for it.
+    aliases: &'static [String],
     /// The kind of the connected system.
     kind: Kind,
     /// The direction of the requests: `outbound` is for postbacks, `inbound` for sources.
@@ -108,6 +110,7 @@ impl From<&'static Template> for TemplateOut {
         Self {
             id: &template.id,
             name: &template.name,
+            aliases: &template.aliases,
             kind: template.kind,
             direction: template.direction,
             verified: template.verified,
@@ -132,7 +135,7 @@ pub struct TemplateFilter {
     limit: Option<u64>,
     /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
-    /// Words of the name or id, in any case; all templates if absent.
+    /// Words of the name, of another name or of the id, or the domain of the system, in any case; all templates if absent.
     q: Option<String>,
     /// Only templates of this kind of system.
     kind: Option<Kind>,

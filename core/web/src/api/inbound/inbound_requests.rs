@@ -17,13 +17,13 @@ use domain::inbound::inbound_request::{Item, OutcomeDetails, RawRequest};
 use domain::inbound::notification::Outcome;
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_word};
-use domain::people::permission::Permission;
 use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::inbound::requests;
 
 /// An HTTP request as it was received. The key of the source and the secrets of its guards are masked. Personal data is
-/// masked for callers without the permission `read_buyers`.
+/// masked for callers without the permission `read_buyers`, and for affiliates unless the setting `affiliates_see` is
+/// `all`.
 #[derive(Serialize, ToSchema)]
 pub struct RawRequestOut {
     /// The HTTP method.
@@ -51,8 +51,13 @@ pub struct NotificationOut {
     reason_code: Option<String>,
     /// The reason of the outcome, as a sentence; null if the notification was accepted without a remark.
     reason: Option<String>,
-    /// `truncated_id`: the click was found by the beginning of its id.
+    /// What was not used as the network sent it. `truncated_id`: the click was found by the beginning of its id.
+    /// `left_out`: a field could not be read or stands for nothing. `shortened`: a text was too long. `rounded`: an
+    /// amount had more than six decimals. `unmatched_rejection`: a rejection names no known sale, and other sales of its
+    /// click stay approved.
     flags: Vec<String>,
+    /// What was not used as the network sent it, and why: a sentence for each case.
+    notes: Vec<String>,
     /// The transaction id of the conversion. If the network sends none, it is derived from the click; null if the
     /// notification was not processed so far.
     transaction_id: Option<String>,
@@ -71,6 +76,7 @@ impl From<Item> for NotificationOut {
             reason_code: item.result.code,
             reason: item.result.sentence,
             flags: item.flags,
+            notes: item.notes,
             transaction_id: item.transaction_id,
             status: item.status,
             click_id: item.click_id,
@@ -93,7 +99,7 @@ pub struct InboundRequestOut {
     reason_code: Option<String>,
     /// The reason of the outcome, as a sentence that says what to do.
     reason: Option<String>,
-    /// The flags of all items. `truncated_id`: a click was found by the beginning of its id.
+    /// The flags of all items.
     flags: Vec<String>,
     /// The conversions that the request created or changed, or that it reports again.
     conversion_ids: Vec<ConversionId>,
@@ -117,7 +123,7 @@ pub struct InboundRequestOut {
 impl InboundRequestOut {
     fn of(actor: Actor, shown: requests::RequestWithSecrets, with_body: bool) -> Self {
         let requests::RequestWithSecrets { request, secrets } = shown;
-        let request = request.shown(&secrets, !actor.may(Permission::ReadBuyers));
+        let request = request.shown(&secrets, actor.buyers().hides());
         Self {
             id: request.id,
             source_id: request.source_id,
@@ -164,11 +170,13 @@ pub struct InboundRequestFilter {
     /// Only requests whose reason has this code.
     #[param(example = "unknown_status")]
     reason_code: Option<String>,
+    /// Only requests that report this transaction id, or that have it as a parameter of the query.
+    transaction_id: Option<String>,
 }
 
 /// List the requests to sources, newest first, without bodies. Affiliates see the requests to their own sources.
 #[utoipa::path(get, path = "/api/v1/inbound-requests", tag = "sources", params(InboundRequestFilter, PeriodIn),
-    security(("api_key" = ["read_program"])),
+    security(("api_key" = ["read_program"]), ("api_key" = ["read_program", "read_buyers"])),
     responses((status = 200, body = PageOut<InboundRequestOut>), (status = "default", body = Problem)))]
 pub async fn list_inbound_requests(
     State(app): State<App>,
@@ -182,6 +190,8 @@ pub async fn list_inbound_requests(
         source_id: params.source_id,
         outcome: params.outcome,
         code: params.reason_code,
+        transaction_id: params.transaction_id.filter(|id| !id.is_empty()),
+        is_replayable: false,
     };
     let page = requests::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| InboundRequestOut::of(actor, it, false))))
@@ -189,7 +199,7 @@ pub async fn list_inbound_requests(
 
 /// Read a request to a source with its body.
 #[utoipa::path(get, path = "/api/v1/inbound-requests/{id}", tag = "sources", params(("id" = InboundRequestId, Path)),
-    security(("api_key" = ["read_program"])),
+    security(("api_key" = ["read_program"]), ("api_key" = ["read_program", "read_buyers"])),
     responses((status = 200, body = InboundRequestOut), (status = "default", body = Problem)))]
 pub async fn get_inbound_request(
     State(app): State<App>,

@@ -1,4 +1,6 @@
 //! Operations on sources and the requests that they received.
 
 pub mod inbound_requests;
+pub mod replays;
+pub mod source_activity;
 pub mod sources;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::Issues;
+use crate::api::{Issues, NO_CONFIG};
 use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
 use crate::body::{self, Patch};
@@ -30,7 +30,7 @@ use engine::inbound::visible_source::{VisibleSource, address, paste_urls};
 #[serde(deny_unknown_fields)]
 pub struct SourceIn {
     /// A name for people.
-    #[schema(example = "MyLead", max_length = 200)]
+    #[schema(example = "MyLead", min_length = 1, max_length = 200)]
     name: String,
     /// The id of the adapter that reads the notifications; its latest version is used. Requires `config`.
     /// It cannot be changed.
@@ -99,7 +99,7 @@ impl SourceIn {
         let mut issues = Issues::default();
         let name = issues.text("/name", &body.name, 200);
         if body.config.is_none() {
-            issues.add("/config", "invalid_field", "cannot be cleared");
+            issues.add("/config", "invalid_field", NO_CONFIG);
         }
         issues.result()?;
         let is_configured = fields.is_some() || patch.get("config").is_some();
@@ -153,7 +153,8 @@ pub struct SourceOut {
     affiliate_id: Option<AffiliateId>,
     /// The settings. Secrets are masked.
     settings: SourceSettings,
-    /// Whether the adapter adds parameters to the landing page URLs of clicks.
+    /// Whether it adds parameters to the landing page URLs of clicks. An AffRank source adds the id of the click as
+    /// `affrank_sid`, unless its configuration has `"append": false` or the offer `"source_parameters": false`.
     decorates_clicks: bool,
     /// Whether the source accepts notifications.
     enabled: bool,
@@ -169,6 +170,7 @@ impl SourceOut {
         let (paste_url, also) = paste.map_or((None, Vec::new()), |it| (Some(it.url), it.also));
         let url = address(app, &visible);
         let VisibleSource { source, key } = visible;
+        let decorates_clicks = source.decorates_clicks();
         Self {
             url,
             url_masked: key.is_none(),
@@ -182,7 +184,7 @@ impl SourceOut {
             config: source.config,
             affiliate_id: source.affiliate_id,
             settings: source.settings.masked(),
-            decorates_clicks: source.decorates,
+            decorates_clicks,
             enabled: source.enabled,
             created_at: source.created_at,
             updated_at: source.updated_at,

@@ -28,11 +28,11 @@ pub struct AdjustmentIn {
     affiliate_id: AffiliateId,
     /// A positive amount is a credit, a negative one a debit. A debit beyond the available balance becomes a debt,
     /// which later earnings settle first.
-    #[schema(example = "25.00")]
+    #[schema(example = "25.00", pattern = r"^-?[0-9]{1,20}(\.[0-9]{1,6})?$")]
     amount: String,
     currency: Currency,
     /// Shown to the affiliate.
-    #[schema(example = "Bonus for March", max_length = 500)]
+    #[schema(example = "Bonus for March", min_length = 1, max_length = 500)]
     reason: String,
     /// Days for which a credit stays pending; 0 if absent.
     #[serde(default)]

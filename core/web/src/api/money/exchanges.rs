@@ -26,7 +26,7 @@ pub struct ExchangeRateIn {
     from: Currency,
     to: Currency,
     /// The price of one unit of `from` in `to`, as text with at most twelve decimals.
-    #[schema(example = "1.0842")]
+    #[schema(example = "1.0842", pattern = r"^[0-9]{1,6}(\.[0-9]{1,12})?$")]
     rate: String,
     /// Now if absent. A rate is valid until a later one begins.
     valid_from: Option<Timestamp>,

@@ -38,6 +38,18 @@ pub struct PayoutDetailsIn {
     code: Option<String>,
 }
 
+/// Payout details to be checked.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PayoutDetailsCheckIn {
+    /// The id of a payout method.
+    #[schema(example = "sepa")]
+    method: String,
+    /// The fields of the method's schema. All values are text.
+    #[schema(value_type = BTreeMap<String, String>)]
+    details: Fields,
+}
+
 /// The payout details of an affiliate for one method, masked.
 #[derive(Serialize, ToSchema)]
 pub struct PayoutDetailsOut {
@@ -95,6 +107,20 @@ pub async fn set_payout_details(
         ChangeOutcome::Done(changed) => Audited(changed.map(PayoutDetailsOut::from)).into_response(),
         ChangeOutcome::Mailed => confirm_by_email(),
     })
+}
+
+/// Check payout details without storing them, such as while a person types. Nothing is recorded.
+///
+/// Details that are not valid are answered with the same errors as when they are set.
+#[utoipa::path(post, path = "/api/v1/payout-details/check", tag = "withdrawals", request_body = PayoutDetailsCheckIn,
+    security(("api_key" = ["request_withdrawals"])),
+    responses((status = 204, description = "The details are valid."), (status = "default", body = Problem)))]
+pub async fn check_payout_details(
+    State(app): State<App>,
+    ApiJson(body): ApiJson<PayoutDetailsCheckIn>,
+) -> ApiResult<StatusCode> {
+    payout_details::check(&app, &body.method, &body.details).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// List payout details, newest first.

@@ -27,12 +27,12 @@ use engine::money::payout_methods::{self, PayoutMethodData};
 #[serde(deny_unknown_fields)]
 pub struct PayoutMethodIn {
     /// Lower-case letters, digits and hyphens. It cannot be changed.
-    #[schema(example = "revolut", max_length = 40)]
+    #[schema(example = "revolut", min_length = 1, max_length = 40)]
     id: String,
-    #[schema(example = "Revolut", max_length = 100)]
+    #[schema(example = "Revolut", min_length = 1, max_length = 100)]
     name: String,
     /// The processing time, for affiliates.
-    #[schema(example = "1 to 2 working days after approval", max_length = 200)]
+    #[schema(example = "1 to 2 working days after approval", min_length = 1, max_length = 200)]
     processing_time: String,
     /// A JSON Schema of the details: an object of texts, each with a title. Additional formats: iban, sepa-iban, bic,
     /// email, country, bitcoin-address, ethereum-address, tron-address. Built-in methods keep their schema.

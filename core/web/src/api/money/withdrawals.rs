@@ -39,7 +39,7 @@ pub struct WithdrawalIn {
     #[schema(example = "sepa")]
     method: String,
     /// An amount, or `all` for the available balance. The fee is deducted from it.
-    #[schema(value_type = String, example = "100.00")]
+    #[schema(value_type = String, example = "100.00", pattern = r"^(all|[0-9]{1,20}(\.[0-9]{1,6})?)$")]
     amount: AmountIn,
     currency: Currency,
 }
@@ -227,7 +227,7 @@ pub async fn get_withdrawal(
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalPaymentIn {
     /// The reference of the payment at the bank or PayPal.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     reference: String,
     /// Accepts the present debt of the affiliate.
     #[serde(default)]
@@ -249,7 +249,7 @@ pub struct WithdrawalApprovalIn {
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalReasonIn {
     /// Shown to the affiliate.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     reason: String,
 }
 

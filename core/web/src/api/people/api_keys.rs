@@ -25,7 +25,7 @@ use engine::people::auth::step_up::StepUpProof;
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyIn {
     /// A name for lists, 1 to 200 characters.
-    #[schema(example = "checkout server", max_length = 200)]
+    #[schema(example = "checkout server", min_length = 1, max_length = 200)]
     name: String,
     /// Determines the permissions of the key.
     role: Role,
@@ -46,7 +46,7 @@ pub struct ApiKeyIn {
 #[serde(deny_unknown_fields)]
 pub struct OwnApiKeyIn {
     /// A name for lists, 1 to 200 characters.
-    #[schema(example = "my spreadsheet", max_length = 200)]
+    #[schema(example = "my spreadsheet", min_length = 1, max_length = 200)]
     name: String,
     /// Limits the key to these permissions of your role; all permissions of the role if absent.
     scopes: Option<Vec<Permission>>,

@@ -133,8 +133,8 @@ pub async fn list_audit(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditPruningIn {
-    /// The minimum age of deleted records, in days; at least 30.
-    #[schema(example = 400, minimum = 30)]
+    /// The minimum age of deleted records, in days: 30 to 36,500.
+    #[schema(example = 400, minimum = 30, maximum = 36_500)]
     older_than_days: u32,
 }
 

@@ -3,5 +3,6 @@
 pub mod api_keys;
 pub mod audit;
 pub mod auth;
+pub mod saved_views;
 pub mod users;
 pub mod warnings;

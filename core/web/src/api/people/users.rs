@@ -26,9 +26,9 @@ use engine::people::users::{self, NewUser, UserData};
 #[serde(deny_unknown_fields)]
 pub struct UserIn {
     /// The invitation is sent to this address. It must not belong to another user.
-    #[schema(example = "grace@example.com", max_length = 254)]
+    #[schema(example = "grace@example.com", min_length = 1, max_length = 254)]
     email: String,
-    #[schema(example = "Grace Hopper", max_length = 200)]
+    #[schema(example = "Grace Hopper", min_length = 1, max_length = 200)]
     name: String,
     role: Role,
     /// Required for the role `affiliate`, not allowed for other roles.
@@ -40,8 +40,13 @@ pub struct UserIn {
 #[serde(deny_unknown_fields)]
 pub struct UserChangesIn {
     /// 1 to 200 characters.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
+    /// The new address must not belong to another user. It is valid immediately, the user's sessions and links end, and
+    /// the former address gets a message; a person who has not accepted the invitation gets it again. For your own
+    /// address, use the operation `change_email`.
+    #[schema(example = "grace@example.com", max_length = 254)]
+    email: String,
     /// A role of staff cannot become `affiliate`, and the reverse.
     role: Role,
     /// `active` or `disabled`. Approve a registration with the operation `approve_user`.
@@ -51,13 +56,13 @@ pub struct UserChangesIn {
 impl UserChangesIn {
     fn data(self) -> Result<UserData, Error> {
         let mut issues = Issues::default();
-        let name = issues.text("/name", &self.name, 200);
+        let (name, email) = (issues.text("/name", &self.name, 200), email(&mut issues, &self.email));
         issues.result()?;
-        Ok(UserData { name, role: self.role, status: self.status })
+        Ok(UserData { name, email, role: self.role, status: self.status })
     }
 
     fn of(user: &User) -> Self {
-        Self { name: user.name.clone(), role: user.role, status: user.status }
+        Self { name: user.name.clone(), email: user.email.clone(), role: user.role, status: user.status }
     }
 }
 
@@ -136,6 +141,20 @@ pub async fn invite_user(
     Ok((StatusCode::CREATED, Json(InvitedUserOut { about: user.into(), invitation_url: link })))
 }
 
+/// Invite a user again, with a new link: earlier links of the invitation stop working. The same rules apply as to
+/// `invite_user`. A person who has accepted the invitation cannot be invited again (409).
+#[utoipa::path(post, path = "/api/v1/users/{id}/invite", tag = "users", params(("id" = UserId, Path)),
+    security(("api_key" = ["manage_users"])),
+    responses((status = 200, body = InvitedUserOut), (status = "default", body = Problem)))]
+pub async fn invite_user_again(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<UserId>,
+) -> ApiResult<Json<InvitedUserOut>> {
+    let (user, link) = users::invite_again(&app, actor, id).await?;
+    Ok(Json(InvitedUserOut { about: user.into(), invitation_url: link }))
+}
+
 /// List users, newest first.
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", params(UserFilter),
     security(("api_key" = ["manage_users"])),
@@ -157,11 +176,11 @@ pub async fn get_user(State(app): State<App>, PathId(id): PathId<UserId>) -> Api
     Ok(Json(users::get(&app, id).await?.into()))
 }
 
-/// Change the name, role or status of a user.
+/// Change the name, e-mail address, role or status of a user.
 ///
-/// The body is a merge patch (RFC 7396). You need all permissions of the user's former and new role. Disabling a
-/// user ends the user's sessions, and the user's API keys stop working. The last active owner cannot be disabled or get
-/// another role.
+/// The body is a merge patch (RFC 7396). You need all permissions of the user's former and new role; the address of an
+/// affiliate's people can be changed by callers who may invite them at the new address. Disabling a user ends the
+/// user's sessions, and the user's API keys stop working. The last active owner cannot be disabled or get another role.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = UserId, Path)),
     request_body = UserChangesIn,
     security(("api_key" = ["manage_users"])),

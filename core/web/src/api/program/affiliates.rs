@@ -14,6 +14,7 @@ use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::filters;
+use domain::archive::ArchivedFilter;
 use domain::ids::AffiliateId;
 use domain::program::affiliate::{Affiliate, AffiliateStatus};
 use domain::timestamp::Timestamp;
@@ -28,10 +29,10 @@ use engine::program::sub_affiliates;
 #[serde(deny_unknown_fields)]
 pub struct AffiliateIn {
     /// The name of the affiliate.
-    #[schema(example = "Ada Lovelace", max_length = 200)]
+    #[schema(example = "Ada Lovelace", min_length = 1, max_length = 200)]
     name: String,
     /// The e-mail address of the affiliate. After a change the former address gets a message.
-    #[schema(example = "ada@example.com", max_length = 254)]
+    #[schema(example = "ada@example.com", min_length = 1, max_length = 254)]
     email: String,
     /// `active` if absent.
     #[serde(default)]
@@ -94,6 +95,8 @@ pub struct AffiliateOut {
     created_at: Timestamp,
     /// When the affiliate last changed.
     updated_at: Timestamp,
+    /// When the affiliate was archived; null while it is in use.
+    archived_at: Option<Timestamp>,
 }
 
 impl AffiliateOut {
@@ -108,6 +111,7 @@ impl AffiliateOut {
             parent_affiliate_id: affiliate.parent_affiliate_id,
             created_at: affiliate.created_at,
             updated_at: affiliate.updated_at,
+            archived_at: affiliate.archived_at,
         }
     }
 }
@@ -135,6 +139,9 @@ pub struct AffiliateFilter {
     cursor: Option<String>,
     /// Only affiliates whose name, e-mail address, referral code or id begins with this text.
     search: Option<String>,
+    /// Which affiliates the list has: `false` (the default) those in use, `true` archived ones, `any` both.
+    #[param(inline)]
+    archived: Option<ArchivedFilter>,
 }
 
 /// List affiliates, newest first. An affiliate sees only itself.
@@ -148,7 +155,7 @@ pub async fn list_affiliates(
 ) -> ApiResult<Json<PageOut<AffiliateOut>>> {
     let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
     let search = filters::search(params.search.as_deref())?;
-    let page = affiliates::list(&app, actor, search, page).await?;
+    let page = affiliates::list(&app, actor, search, params.archived.unwrap_or_default(), page).await?;
     Ok(Json(PageOut::of(page, |it| AffiliateOut::of(&app, it))))
 }
 
@@ -183,6 +190,36 @@ pub async fn change_affiliate(
     }
     let changed = affiliates::change(&app, id, |it| patch.apply(&AffiliateIn::of(it))?.data()).await?;
     Ok(Audited(changed.map(|it| AffiliateOut::of(&app, it))))
+}
+
+/// Archive an affiliate.
+///
+/// It stays for statistics and the books, and is not in lists by default. Its links and codes lead to a "not found"
+/// page, and it gets no new links, approvals and second-tier commissions. Its people can still sign in, conversions of
+/// its earlier clicks are recorded and paid, and its money can be withdrawn. Archiving it again has no effect.
+#[utoipa::path(post, path = "/api/v1/affiliates/{id}/archive", tag = "affiliates", params(("id" = AffiliateId, Path)),
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 200, body = AffiliateOut), (status = "default", body = Problem)))]
+pub async fn archive_affiliate(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<AffiliateId>,
+) -> ApiResult<Audited<AffiliateOut>> {
+    Ok(Audited(affiliates::archive(&app, id).await?.map(|it| AffiliateOut::of(&app, it))))
+}
+
+/// Restore an archived affiliate.
+///
+/// Its links and codes work again, unless it is suspended. Restoring an affiliate that is in use has no effect.
+#[utoipa::path(post, path = "/api/v1/affiliates/{id}/restore", tag = "affiliates", params(("id" = AffiliateId, Path)),
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 200, body = AffiliateOut), (status = "default", body = Problem)))]
+pub async fn restore_affiliate(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<AffiliateId>,
+) -> ApiResult<Audited<AffiliateOut>> {
+    Ok(Audited(affiliates::restore(&app, id).await?.map(|it| AffiliateOut::of(&app, it))))
 }
 
 /// The result of ending sessions.

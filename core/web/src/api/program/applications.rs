@@ -149,7 +149,7 @@ pub async fn approve_application(
 #[serde(deny_unknown_fields)]
 pub struct ApplicationRefusalIn {
     /// The reason. It is shown to the affiliate.
-    #[schema(example = "no coupon sites", max_length = 500)]
+    #[schema(example = "no coupon sites", min_length = 1, max_length = 500)]
     reason: String,
 }
 

@@ -30,13 +30,13 @@ use engine::program::customers::{self, CustomerData, Done, LoginLink};
 #[serde(deny_unknown_fields)]
 pub struct CustomerIn {
     /// The id of the customer in your system. It cannot be changed.
-    #[schema(example = "user-4711", max_length = 200)]
+    #[schema(example = "user-4711", min_length = 1, max_length = 200)]
     external_id: String,
     /// The name of the customer and its affiliate.
-    #[schema(example = "Ada Lovelace", max_length = 200)]
+    #[schema(example = "Ada Lovelace", min_length = 1, max_length = 200)]
     name: String,
     /// The e-mail address of the customer and its affiliate.
-    #[schema(example = "ada@example.com", max_length = 254)]
+    #[schema(example = "ada@example.com", min_length = 1, max_length = 254)]
     email: String,
 }
 

@@ -2,7 +2,9 @@
 
 pub mod affiliates;
 pub mod applications;
+pub mod buyers;
 pub mod customers;
 pub mod offers;
 pub mod payout_overrides;
+pub mod rejection_reasons;
 pub mod sub_affiliates;

@@ -14,6 +14,7 @@ use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::filters;
 use domain::amounts::{Amount, Currency, Percent};
+use domain::archive::ArchivedFilter;
 use domain::ids::OfferId;
 use domain::program::application::ApplicationStatus;
 use domain::program::cap::Caps;
@@ -58,7 +59,7 @@ impl From<Payout> for PayoutIn {
 #[serde(deny_unknown_fields)]
 pub struct OfferIn {
     /// The name of the offer.
-    #[schema(example = "Pro plan", max_length = 200)]
+    #[schema(example = "Pro plan", min_length = 1, max_length = 200)]
     name: String,
     /// The landing page. The URL can contain the macros {click_id}, {affiliate_id}, {offer_id} and {sub1} to {sub10} in
     /// path, query or fragment.
@@ -80,6 +81,7 @@ pub struct OfferIn {
     revenue: Option<PayoutIn>,
     /// Goals with their own payout or revenue, at most 100.
     #[serde(default)]
+    #[schema(max_items = 100)]
     goals: Vec<Goal>,
     /// How conversions with a goal that is not in `goals` are handled, if there are any `goals`; `hold` if absent.
     #[serde(default)]
@@ -91,11 +93,17 @@ pub struct OfferIn {
     /// Landing pages besides `landing_url`, at most 50. A link, or its parameter `lp`, selects one by name; other
     /// visitors are distributed by weight.
     #[serde(default)]
+    #[schema(max_items = 50)]
     landing_pages: Vec<LandingPage>,
     /// Hosts of pages to which links may lead by `deep_url` or their parameter `url`, at most 100. No deep links if
     /// empty.
     #[serde(default)]
+    #[schema(max_items = 100)]
     deep_link_hosts: Vec<HostPattern>,
+    /// Whether sources add parameters to landing page URLs, such as `affrank_sid`; true if absent. Send false if the
+    /// landing page refuses parameters that it does not know.
+    #[serde(default = "crate::api::default_true")]
+    source_parameters: bool,
     /// How conversions are attributed.
     #[serde(default)]
     attribution: AttributionTerms,
@@ -131,6 +139,7 @@ impl OfferIn {
             fallback_url: self.fallback_url.and_then(|text| self::landing_url(&mut issues, "/fallback_url", &text)),
             landing_pages: self.landing_pages,
             deep_link_hosts: self.deep_link_hosts,
+            without_source_parameters: !self.source_parameters,
             attribution: self.attribution,
             caps: self.caps,
         };
@@ -169,6 +178,7 @@ impl OfferIn {
             fallback_url: terms.fallback_url.map(|url| url.as_str().to_owned()),
             landing_pages: terms.landing_pages,
             deep_link_hosts: terms.deep_link_hosts,
+            source_parameters: !terms.without_source_parameters,
             attribution: terms.attribution,
             caps: terms.caps,
             default: offer.is_default,
@@ -210,7 +220,7 @@ pub struct OfferOut {
     /// How conversions with a goal that is not in `goals` are handled, if there are any `goals`.
     unknown_goal: UnknownGoal,
     visibility: Visibility,
-    /// Whether the calling affiliate may promote the offer; always true for staff.
+    /// Whether the calling affiliate may promote the offer; true for staff. False while the offer is archived.
     may_promote: bool,
     /// The status of the calling affiliate's application; null without one, and for staff.
     application: Option<ApplicationStatus>,
@@ -220,6 +230,8 @@ pub struct OfferOut {
     landing_pages: Vec<LandingPage>,
     /// Hosts of pages to which links may lead; no deep links if empty.
     deep_link_hosts: Vec<HostPattern>,
+    /// Whether sources add parameters to landing page URLs, such as `affrank_sid`.
+    source_parameters: bool,
     attribution: AttributionTerms,
     /// The maximum number or payout of conversions. Affiliates see only the limits per affiliate that apply to them.
     caps: Caps,
@@ -235,11 +247,13 @@ pub struct OfferOut {
     created_at: Timestamp,
     /// When the offer last changed.
     updated_at: Timestamp,
+    /// When the offer was archived; null while it is in use.
+    archived_at: Option<Timestamp>,
 }
 
 impl From<OfferWithEligibility> for OfferOut {
     fn from(offer: OfferWithEligibility) -> Self {
-        let may_promote = offer.may_promote();
+        let may_promote = offer.may_promote() && offer.offer.archived_at.is_none();
         let OfferWithEligibility { mut offer, eligibility } = offer;
         let application = eligibility.as_ref().and_then(|it| it.application);
         if let Some(own) = eligibility {
@@ -269,6 +283,7 @@ impl From<OfferWithEligibility> for OfferOut {
             fallback_url: terms.fallback_url,
             landing_pages: terms.landing_pages,
             deep_link_hosts: terms.deep_link_hosts,
+            source_parameters: !terms.without_source_parameters,
             attribution: terms.attribution,
             caps: terms.caps,
             default: offer.is_default,
@@ -277,6 +292,7 @@ impl From<OfferWithEligibility> for OfferOut {
             status: offer.status,
             created_at: offer.created_at,
             updated_at: offer.updated_at,
+            archived_at: offer.archived_at,
         }
     }
 }
@@ -339,6 +355,9 @@ pub struct OfferFilter {
     cursor: Option<String>,
     /// Only offers whose name, landing page (with or without `https://`) or id begins with this text.
     search: Option<String>,
+    /// Which offers the list has: `false` (the default) those in use, `true` archived ones, `any` both.
+    #[param(inline)]
+    archived: Option<ArchivedFilter>,
 }
 
 /// List offers, newest first. Affiliates see the offers that they may promote or apply for, with their own payout.
@@ -352,7 +371,8 @@ pub async fn list_offers(
 ) -> ApiResult<Json<PageOut<OfferOut>>> {
     let page = PageIn { limit: params.limit, cursor: params.cursor }.request()?;
     let search = filters::search(params.search.as_deref())?;
-    Ok(Json(PageOut::of(offers::list(&app, actor, search, page).await?, OfferOut::from)))
+    let archived = params.archived.unwrap_or_default();
+    Ok(Json(PageOut::of(offers::list(&app, actor, search, archived, page).await?, OfferOut::from)))
 }
 
 /// Read an offer.
@@ -382,4 +402,34 @@ pub async fn change_offer(
 ) -> ApiResult<Audited<OfferOut>> {
     let changed = offers::change(&app, id, |offer| OfferIn::patched(offer, &patch)?.data()).await?;
     Ok(Audited(changed.map(|it| OfferWithEligibility::for_staff(it).into())))
+}
+
+/// Archive an offer.
+///
+/// It stays for statistics and the books, and is not in lists by default. Its links lead to the fallback URL or a "not
+/// found" page, as those of a paused offer, and it takes no new links and applications. Conversions of earlier clicks
+/// are recorded and paid. Archiving it again has no effect. The default offer cannot be archived (409).
+#[utoipa::path(post, path = "/api/v1/offers/{id}/archive", tag = "offers", params(("id" = OfferId, Path)),
+    security(("api_key" = ["manage_offers"])),
+    responses((status = 200, body = OfferOut), (status = "default", body = Problem)))]
+pub async fn archive_offer(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<OfferId>,
+) -> ApiResult<Audited<OfferOut>> {
+    Ok(Audited(offers::archive(&app, id).await?.map(|it| OfferWithEligibility::for_staff(it).into())))
+}
+
+/// Restore an archived offer.
+///
+/// Its links lead to it again, unless it is paused. Restoring an offer that is in use has no effect.
+#[utoipa::path(post, path = "/api/v1/offers/{id}/restore", tag = "offers", params(("id" = OfferId, Path)),
+    security(("api_key" = ["manage_offers"])),
+    responses((status = 200, body = OfferOut), (status = "default", body = Problem)))]
+pub async fn restore_offer(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<OfferId>,
+) -> ApiResult<Audited<OfferOut>> {
+    Ok(Audited(offers::restore(&app, id).await?.map(|it| OfferWithEligibility::for_staff(it).into())))
 }

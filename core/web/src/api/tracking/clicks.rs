@@ -10,13 +10,15 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
-use crate::filters::{Period, PeriodIn};
+use crate::filters::{Period, PeriodIn, SubIds, SubIdsIn};
 use domain::ids::{AffiliateId, ClickId, LinkId, OfferId};
+use domain::people::actor::Actor;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::click::{Click, stored_text};
 use engine::app::App;
 use engine::tracking::clicks;
+use storage::tracking::clicks::{Filter, VisitFilter};
 
 /// A click or an impression.
 #[derive(Serialize, ToSchema)]
@@ -36,15 +38,21 @@ pub struct ClickOut {
     external_click_id: Option<String>,
     /// The sub ids of the link, `sub1` to `sub10`, and their values.
     sub_ids: BTreeMap<String, String>,
+    /// The parameters of the link, `click_id` among them, whose macro the tracker or network did not replace, such as
+    /// `{clickid}`. Such a click counts as one without an external click id.
+    #[schema(example = json!([]))]
+    unreplaced_macros: Vec<String>,
     /// All other parameters of the link, with their values.
     parameters: BTreeMap<String, String>,
     /// The URL of the landing page to which the visitor was redirected.
     landing_url: String,
     /// The page from which the visitor came, at most 512 characters; null if the browser did not send it.
     referrer: Option<String>,
-    /// The visitor's IP address; null if it is not known.
+    /// The visitor's IP address; null if it is not known. Callers without the permission `read_buyers` see its network.
+    /// Affiliates see what the setting `affiliates_see` allows.
     ip: Option<String>,
-    /// The visitor's user agent, at most 512 characters; null if the browser did not send it.
+    /// The visitor's user agent, at most 512 characters; null if the browser did not send it, and for affiliates if the
+    /// setting `affiliates_see` is `nothing`.
     user_agent: Option<String>,
     /// The country of the IP address, ISO 3166-1 with two letters; null if it is not known, or if the server has no
     /// database of countries.
@@ -64,8 +72,10 @@ pub struct ClickOut {
     unique: bool,
 }
 
-impl From<Click> for ClickOut {
-    fn from(click: Click) -> Self {
+impl ClickOut {
+    pub(crate) fn of(actor: Actor, click: Click) -> Self {
+        let click = actor.buyers().show(click).into_inner();
+        let unreplaced_macros = click.unreplaced().map(str::to_owned).collect();
         Self {
             id: click.id,
             action: click.action,
@@ -75,6 +85,7 @@ impl From<Click> for ClickOut {
             offer_id: click.offer_id,
             external_click_id: click.external_id,
             sub_ids: click.sub_ids.into_iter().collect(),
+            unreplaced_macros,
             parameters: click.params.into_iter().collect(),
             landing_url: click.landing_url,
             referrer: click.referrer,
@@ -107,18 +118,17 @@ pub struct ClickFilter {
     action: Option<Action>,
     /// Only clicks with this id of the tracker, from the parameter `click_id` of the link.
     external_click_id: Option<String>,
-    /// Only clicks with this value of the sub id. The same applies to the other sub ids. They are found faster together
-    /// with `affiliate_id`, `link_id` or a period.
-    sub1: Option<String>,
-    sub2: Option<String>,
-    sub3: Option<String>,
-    sub4: Option<String>,
-    sub5: Option<String>,
-    sub6: Option<String>,
-    sub7: Option<String>,
-    sub8: Option<String>,
-    sub9: Option<String>,
-    sub10: Option<String>,
+    /// Only clicks from this country, ISO 3166-1 with two letters.
+    #[param(example = "DE")]
+    country: Option<String>,
+    /// Only clicks with this kind of device: desktop, mobile, tablet or appliance.
+    device: Option<String>,
+    /// Only clicks of visitors that are probably bots (`true`) or are not (`false`).
+    likely_bot: Option<bool>,
+    /// Only the first clicks of a visitor on a link on a day (`true`) or only the others (`false`).
+    unique: Option<bool>,
+    /// Only clicks to which a conversion is attributed (`true`) or none (`false`).
+    converted: Option<bool>,
 }
 
 /// The value of a parameter, cut as clicks store it.
@@ -128,50 +138,52 @@ fn given(text: &str) -> Option<String> {
 
 /// List clicks and impressions, newest first. Affiliates see their own.
 ///
-/// A page can be short or empty although more clicks match: a filter by offer, link, action or sub id examines at most
-/// 20,000 clicks for each page. Continue with `next` until it is null.
-#[utoipa::path(get, path = "/api/v1/clicks", tag = "clicks", params(ClickFilter, PeriodIn),
-    security(("api_key" = ["read_program"])),
+/// A page can be short or empty although more clicks match: a filter other than the period, affiliate and tracker's id examines
+/// at most 20,000 clicks for each page. Continue with `next` until it is null. Clicks are found faster by sub id together with
+/// `affiliate_id`, `link_id` or a period.
+#[utoipa::path(get, path = "/api/v1/clicks", tag = "clicks", params(ClickFilter, SubIdsIn, PeriodIn),
+    security(("api_key" = ["read_program"]), ("api_key" = ["read_program", "read_buyers"])),
     responses((status = 200, body = PageOut<ClickOut>), (status = "default", body = Problem)))]
 pub async fn list_clicks(
     State(app): State<App>,
     Caller(actor): Caller,
     period: Period,
+    sub_ids: SubIds,
     ApiQuery(params): ApiQuery<ClickFilter>,
 ) -> ApiResult<Json<PageOut<ClickOut>>> {
     let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
-    let sub_ids = [
-        ("sub1", params.sub1),
-        ("sub2", params.sub2),
-        ("sub3", params.sub3),
-        ("sub4", params.sub4),
-        ("sub5", params.sub5),
-        ("sub6", params.sub6),
-        ("sub7", params.sub7),
-        ("sub8", params.sub8),
-        ("sub9", params.sub9),
-        ("sub10", params.sub10),
-    ];
-    let sub_ids = sub_ids.into_iter().filter_map(|(name, value)| Some((name, given(&value?)?))).collect();
-    let filter = storage::tracking::clicks::Filter {
+    let sub_ids = sub_ids
+        .0
+        .into_iter()
+        .filter_map(|(sub_id, value)| Some((sub_id.as_str(), Some(value).filter(|it| !it.is_empty())?)))
+        .collect();
+    let filter = Filter {
         affiliate_id: params.affiliate_id,
         offer_id: params.offer_id,
         link_id: params.link_id,
         action: params.action,
-        external_id: params.external_click_id.as_deref().and_then(given),
+        external_id: params.external_click_id.filter(|text| !text.is_empty()),
         sub_ids,
     };
-    Ok(Json(PageOut::of(clicks::list(&app, actor, filter, page).await?, ClickOut::from)))
+    let visit = VisitFilter {
+        country: params.country.as_deref().and_then(given).map(|country| country.to_uppercase()),
+        device: params.device.as_deref().and_then(given),
+        likely_bot: params.likely_bot,
+        unique: params.unique,
+        converted: params.converted,
+        ..VisitFilter::default()
+    };
+    Ok(Json(PageOut::of(clicks::list(&app, actor, filter, visit, page).await?, |it| ClickOut::of(actor, it))))
 }
 
 /// Read a click or an impression.
 #[utoipa::path(get, path = "/api/v1/clicks/{id}", tag = "clicks", params(("id" = ClickId, Path)),
-    security(("api_key" = ["read_program"])),
+    security(("api_key" = ["read_program"]), ("api_key" = ["read_program", "read_buyers"])),
     responses((status = 200, body = ClickOut), (status = "default", body = Problem)))]
 pub async fn get_click(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<ClickId>,
 ) -> ApiResult<Json<ClickOut>> {
-    Ok(Json(clicks::get(&app, actor, id).await?.into()))
+    Ok(Json(ClickOut::of(actor, clicks::get(&app, actor, id).await?)))
 }

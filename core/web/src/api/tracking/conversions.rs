@@ -12,28 +12,30 @@ use crate::auth::Caller;
 use crate::body;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId};
-use crate::filters::{Period, PeriodIn};
+use crate::filters::{Period, PeriodIn, TestFilter};
 use domain::amounts::{Amount, Currency, Money};
 use domain::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use domain::people::actor::Actor;
-use domain::people::masking::{mask_email, mask_name};
-use domain::people::permission::Permission;
 use domain::timestamp::Timestamp;
 use domain::tracking::attribution::{Considered, Evidence, Ruling, Trace, Verdict};
-use domain::tracking::conversion::{Buyer, Conversion, Status};
+use domain::tracking::conversion::{Buyer, Conversion, Status, Tester};
 use domain::tracking::conversion_report::Claims;
 use domain::tracking::conversion_report::Report;
 use domain::tracking::email_hash::EmailHash;
+use domain::tracking::transaction::refund::Refund;
+use domain::tracking::transaction::{is_no_goal, is_no_id, without_no_id};
 use engine::Error;
 use engine::app::App;
 use engine::tracking::conversions;
 use engine::tracking::record_conversions::Change;
 
+use super::conversion_decisions::rejection;
+
 /// The maximum number of conversions in one request.
 pub(crate) const BATCH_MAX: usize = 1_000;
 
 /// The status of a conversion. `pending`: it waits for a decision. `approved`: the affiliate earns its payout.
-/// `rejected`: the affiliate earns nothing; this is final.
+/// `rejected`: the affiliate earns nothing; only `approve_conversion` changes this.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ConversionStatus)]
@@ -46,8 +48,8 @@ pub enum StatusWord {
 /// A conversion as an advertiser reports it.
 ///
 /// It is attributed by the first of `click_id`, `referral_code` and `coupon` that is present. Without any of them, an
-/// earlier conversion of the same customer (`customer_id`, or else `customer_email`) decides. Empty texts count as
-/// absent.
+/// earlier conversion of the same customer (`customer_id`, or else `customer_email`) decides. Empty texts, and ids such as
+/// `null`, `undefined` or `0`, count as absent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConversionIn {
@@ -60,15 +62,21 @@ pub struct ConversionIn {
     /// A coupon of a link, in any case.
     #[schema(example = "SAVE10")]
     coupon: Option<String>,
-    /// The advertiser's own id of the conversion. The same offer and transaction id are the same conversion.
-    #[schema(example = "T-1001", max_length = 200)]
+    /// The advertiser's own id of the sale. The same offer, transaction id and goal are the same conversion.
+    #[schema(example = "T-1001", min_length = 1, max_length = 200)]
     transaction_id: String,
     /// The offer. If absent: the offer of the click or coupon, or else the default offer. It is an error to name
     /// another offer than that of the click or coupon.
     offer_id: Option<OfferId>,
-    /// The goal: the name of one of the offer's goals, or any other text; null for none.
+    /// The goal: the name of one of the offer's goals, or any other text. Each goal of a transaction is a conversion of
+    /// its own. Without a goal, it is the conversion of the transaction that exists, if there is only one.
     #[schema(example = "sale", max_length = 100)]
     goal: Option<String>,
+    /// Whether it is a test conversion: it is attributed and sent to postbacks like a real one, is marked everywhere and
+    /// counts nowhere. Test conversions have transaction ids of their own, so a test never blocks or changes a real
+    /// conversion. They are deleted seven days after their last change. False if absent.
+    #[serde(default)]
+    test: bool,
     /// The status. If absent, a new conversion is pending, and a known one keeps its status.
     status: Option<StatusWord>,
     /// The reason of a rejection; required for the status `rejected`, and not allowed for others.
@@ -76,7 +84,10 @@ pub struct ConversionIn {
     reason: Option<String>,
     /// The amount that the customer paid. Required if the offer pays a percentage and there is no `payout`.
     amount: Option<AmountIn>,
-    /// The currency of all amounts; the offer's currency if absent.
+    /// How much of the amount was refunded to the customer so far. It lowers the amount, and a percentage payout with
+    /// it. A refund of the whole amount rejects the conversion, with the reason `refund`.
+    refunded_amount: Option<AmountIn>,
+    /// The currency of all amounts. If absent, the offer's currency, or that of a known conversion.
     currency: Option<Currency>,
     /// The amount that the affiliate earns; the payout of the goal or offer if absent.
     payout: Option<AmountIn>,
@@ -110,20 +121,11 @@ impl ConversionIn {
         let mut issues = Issues::default();
         let claims = self.claims(&mut issues);
         let transaction_id = issues.text("/transaction_id", &self.transaction_id, 200);
-        let status = match (self.status, issues.optional_text("/reason", self.reason, 100)) {
-            (Some(StatusWord::Rejected), Some(reason)) => Some(Status::Rejected { reason }),
-            (Some(StatusWord::Rejected), None) => {
-                issues.add("/reason", "invalid_field", "a rejected conversion needs a reason, such as \"fraud\"");
-                None
-            }
-            (_, Some(_)) => {
-                issues.add("/reason", "invalid_field", "only the status rejected can have a reason");
-                None
-            }
-            (Some(StatusWord::Pending), None) => Some(Status::Pending),
-            (Some(StatusWord::Approved), None) => Some(Status::Approved),
-            (None, None) => None,
-        };
+        if !transaction_id.is_empty() && is_no_id(&transaction_id) {
+            let sentence = "this word stands for no id; send the id of the sale, because each sale needs its own";
+            issues.add("/transaction_id", "invalid_field", sentence);
+        }
+        let status = reported_status(&mut issues, self.status, self.reason);
         let purchase_date = self.purchase_date.filter(|text| !text.trim().is_empty()).and_then(|text| {
             let parsed = Timestamp::parse(text.trim());
             if parsed.is_none() {
@@ -135,22 +137,26 @@ impl ConversionIn {
             claims,
             offer_id: self.offer_id,
             transaction_id,
-            goal: issues.optional_text("/goal", self.goal, 100),
+            goal: issues.optional_text("/goal", self.goal, 100).filter(|goal| !is_no_goal(goal)),
             status,
             amount: AmountIn::read(self.amount, "/amount", &mut issues),
             currency: self.currency,
+            default_currency: None,
+            may_reopen: false,
+            refund: AmountIn::read(self.refunded_amount, "/refunded_amount", &mut issues).map(Refund::Total),
             payout: AmountIn::read(self.payout, "/payout", &mut issues),
             revenue: AmountIn::read(self.revenue, "/revenue", &mut issues),
             buyer: Buyer {
-                customer_id: issues.optional_text("/customer_id", self.customer_id, 200),
+                customer_id: without_no_id(issues.optional_text("/customer_id", self.customer_id, 200)),
                 customer_name: issues.optional_text("/customer_name", self.customer_name, 200),
                 customer_email: customer_email(&mut issues, self.customer_email),
                 plan_name: issues.optional_text("/plan_name", self.plan_name, 200),
                 plan_price: AmountIn::read(self.plan_price, "/plan_price", &mut issues),
-                purchase_id: issues.optional_text("/purchase_id", self.purchase_id, 200),
+                purchase_id: without_no_id(issues.optional_text("/purchase_id", self.purchase_id, 200)),
                 purchase_date,
             },
             reporter: None,
+            test: self.test.then_some(Tester::Program),
         };
         issues.result()?;
         Ok(report)
@@ -160,13 +166,15 @@ impl ConversionIn {
     fn claims(&self, issues: &mut Issues) -> Claims {
         let trimmed =
             |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-        let click = trimmed(&self.click_id).and_then(|text| {
+        let id = |text: &Option<String>| without_no_id(trimmed(text));
+        let click_id = id(&self.click_id);
+        let click = click_id.as_deref().and_then(|text| {
             let parsed = text.parse::<ClickId>();
             parsed.map_err(|error| issues.add("/click_id", "unknown_click", error.to_string())).ok()
         });
-        let claims = Claims { click, referral_code: trimmed(&self.referral_code), coupon: trimmed(&self.coupon) };
-        let knows_customer = trimmed(&self.customer_id).or(trimmed(&self.customer_email)).is_some();
-        if claims.is_empty() && !knows_customer && trimmed(&self.click_id).is_none() {
+        let claims = Claims { click, referral_code: id(&self.referral_code), coupon: id(&self.coupon) };
+        let knows_customer = id(&self.customer_id).or(trimmed(&self.customer_email)).is_some();
+        if claims.is_empty() && !knows_customer && click_id.is_none() {
             issues.add(
                 "/click_id",
                 "attribution_missing",
@@ -174,6 +182,28 @@ impl ConversionIn {
             );
         }
         claims
+    }
+}
+
+/// The status of the fields `status` and `reason`.
+pub(super) fn reported_status(
+    issues: &mut Issues,
+    status: Option<StatusWord>,
+    reason: Option<String>,
+) -> Option<Status> {
+    match (status, issues.optional_text("/reason", reason, 100)) {
+        (Some(StatusWord::Rejected), Some(reason)) => Some(Status::Rejected { reason }),
+        (Some(StatusWord::Rejected), None) => {
+            issues.add("/reason", "invalid_field", "a rejected conversion needs a reason, such as \"fraud\"");
+            None
+        }
+        (_, Some(_)) => {
+            issues.add("/reason", "invalid_field", "only the status rejected can have a reason");
+            None
+        }
+        (Some(StatusWord::Pending), None) => Some(Status::Pending),
+        (Some(StatusWord::Approved), None) => Some(Status::Approved),
+        (None, None) => None,
     }
 }
 
@@ -194,8 +224,11 @@ pub struct ConversionOut {
     /// 1 for a new conversion, and 1 more for each change of its status or amounts.
     revision: i32,
     status: StatusWord,
-    /// The reason of the rejection; null unless the conversion is rejected.
+    /// The reason of the rejection; null unless the conversion is rejected. It is a code of the catalogue, or the word
+    /// of the network or program that reported the rejection.
     rejection_reason: Option<String>,
+    /// What a person added to the reason, for the affiliate; null if nothing.
+    rejection_note: Option<String>,
     /// The affiliate that gets the conversion. It never changes.
     affiliate_id: AffiliateId,
     offer_id: OfferId,
@@ -217,11 +250,14 @@ pub struct ConversionOut {
     payout: Option<Money>,
     /// The amount that the advertiser pays to the program; null if it is not known. Not shown to affiliates.
     revenue: Option<Money>,
-    /// The advertiser's own id of the customer. Shown only to callers with the permission `read_buyers`.
+    /// The advertiser's own id of the customer. Shown to callers with the permission `read_buyers`, and to affiliates if
+    /// the setting `affiliates_see` is `all`.
     customer_id: Option<String>,
-    /// The customer's name. Masked for callers without the permission `read_buyers`.
+    /// The customer's name. Masked for callers without the permission `read_buyers`. Affiliates see what the setting
+    /// `affiliates_see` allows.
     customer_name: Option<String>,
-    /// The customer's e-mail address. Masked for callers without the permission `read_buyers`.
+    /// The customer's e-mail address. Masked for callers without the permission `read_buyers`. Affiliates see what the
+    /// setting `affiliates_see` allows.
     customer_email: Option<String>,
     /// The name of the plan or product.
     plan_name: Option<String>,
@@ -235,6 +271,9 @@ pub struct ConversionOut {
     source_id: Option<SourceId>,
     /// Whether an affiliate's own source reported it. The network then pays the affiliate, and the program does not.
     self_reported: bool,
+    /// Whether it is a test conversion: it counts in no report, cap, balance or commission, and is deleted seven days
+    /// after its last change. It never changes.
+    test: bool,
     /// When the conversion was recorded.
     created_at: Timestamp,
     /// When the conversion last changed.
@@ -285,11 +324,7 @@ impl AttributionOut {
 
 impl ConversionOut {
     pub(crate) fn of(actor: Actor, conversion: Conversion) -> Self {
-        let (mut name, mut email) = (conversion.buyer.customer_name, conversion.buyer.customer_email);
-        if !actor.may(Permission::ReadBuyers) {
-            name = name.map(|name| mask_name(&name));
-            email = email.map(|email| mask_email(&email));
-        }
+        let conversion = actor.buyers().show(conversion).into_inner();
         Self {
             id: conversion.id,
             transaction_id: conversion.transaction_id,
@@ -300,6 +335,7 @@ impl ConversionOut {
                 Status::Rejected { .. } => StatusWord::Rejected,
             },
             rejection_reason: conversion.status.reason().map(str::to_owned),
+            rejection_note: conversion.rejection_note,
             affiliate_id: conversion.affiliate_id,
             offer_id: conversion.offer_id,
             link_id: conversion.link_id,
@@ -311,15 +347,16 @@ impl ConversionOut {
             currency: conversion.sale.or(conversion.payout).map(|money| money.currency),
             payout: conversion.payout,
             revenue: conversion.revenue.filter(|_| actor.is_staff()),
-            customer_id: conversion.buyer.customer_id.filter(|_| actor.may(Permission::ReadBuyers)),
-            customer_name: name,
-            customer_email: email,
+            customer_id: conversion.buyer.customer_id,
+            customer_name: conversion.buyer.customer_name,
+            customer_email: conversion.buyer.customer_email,
             plan_name: conversion.buyer.plan_name,
             plan_price: conversion.buyer.plan_price,
             purchase_id: conversion.buyer.purchase_id,
             purchase_date: conversion.buyer.purchase_date,
             source_id: conversion.reporter.map(|reporter| reporter.source_id),
             self_reported: conversion.reporter.is_some_and(|reporter| reporter.is_affiliate),
+            test: conversion.test.is_some(),
             created_at: conversion.created_at,
             updated_at: conversion.updated_at,
         }
@@ -363,15 +400,15 @@ pub enum ConversionsOut {
     Many(ConversionResultsOut),
 }
 
-fn status_of(change: Change) -> StatusCode {
+pub(super) fn status_of(change: Change) -> StatusCode {
     if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK }
 }
 
 /// Report one conversion, or an array of up to 1,000 conversions.
 ///
 /// Reporting the same transaction again has no effect; another status or other amounts change the conversion. An
-/// approved conversion can become rejected, but not pending again. A rejection is final. Each conversion
-/// of an array has its own result: an error of one does not affect the others.
+/// approved conversion can become rejected, but not pending again. A report does not change a rejected conversion; only
+/// `approve_conversion` does. Each conversion of an array has its own result: an error of one does not affect the others.
 #[utoipa::path(post, path = "/api/v1/conversions", tag = "conversions", request_body = ConversionsIn,
     security(("api_key" = ["manage_conversions"])),
     responses((status = 201, description = "One conversion, which is recorded.", body = ConversionOut),
@@ -438,20 +475,27 @@ pub struct ConversionFilter {
     status: Option<StatusWord>,
     /// Only conversions with this transaction id, also those of affiliates' own sources.
     transaction_id: Option<String>,
-    /// Only conversions with this id of the customer. It requires the permission `read_buyers`.
+    /// Only conversions with this id of the customer. It requires the permission `read_buyers`, or for affiliates the
+    /// setting `affiliates_see` with the value `all`.
     customer_id: Option<String>,
     /// Only conversions of the customer with this e-mail address: the SHA-256 of the address, trimmed and in lower case,
-    /// as 64 hexadecimal digits. It requires the permission `read_buyers`.
-    #[param(example = "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514")]
+    /// as 64 hexadecimal digits. It requires the same as `customer_id`.
+    #[param(
+        example = "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514",
+        pattern = "^[0-9A-Fa-f]{64}$"
+    )]
     customer_email_sha256: Option<String>,
+    /// Only real conversions (`false`), only test conversions (`true`), or both (`any`); `false` if absent.
+    #[param(inline)]
+    test: Option<TestFilter>,
 }
 
-/// List conversions, newest first. Affiliates see their own.
+/// List conversions, newest first. Affiliates see their own. Test conversions are left out unless `test` asks for them.
 ///
 /// A page can be short or empty although more conversions match: a filter by offer or status examines at most 20,000
 /// conversions for each page. Continue with `next` until it is null.
 #[utoipa::path(get, path = "/api/v1/conversions", tag = "conversions", params(ConversionFilter, PeriodIn),
-    security(("api_key" = ["read_program"])),
+    security(("api_key" = ["read_program"]), ("api_key" = ["read_program", "read_buyers"])),
     responses((status = 200, body = PageOut<ConversionOut>), (status = "default", body = Problem)))]
 pub async fn list_conversions(
     State(app): State<App>,
@@ -477,6 +521,7 @@ pub async fn list_conversions(
         transaction_id: given(params.transaction_id),
         customer_id: given(params.customer_id),
         customer_email,
+        test: params.test.unwrap_or_default().condition(),
     };
     let page = conversions::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| ConversionOut::of(actor, it))))
@@ -484,7 +529,7 @@ pub async fn list_conversions(
 
 /// Read a conversion.
 #[utoipa::path(get, path = "/api/v1/conversions/{id}", tag = "conversions", params(("id" = ConversionId, Path)),
-    security(("api_key" = ["read_program"])),
+    security(("api_key" = ["read_program"]), ("api_key" = ["read_program", "read_buyers"])),
     responses((status = 200, body = ConversionOut), (status = "default", body = Problem)))]
 pub async fn get_conversion(
     State(app): State<App>,
@@ -494,10 +539,11 @@ pub async fn get_conversion(
     Ok(Json(ConversionOut::of(actor, conversions::get(&app, actor, id).await?)))
 }
 
-/// Approve a pending conversion.
+/// Approve a pending conversion, or a rejected one after all.
 ///
 /// The affiliate earns its payout: after the offer's hold, or immediately if it has none. Approving an approved
-/// conversion again has no effect. A rejected conversion cannot be approved (409).
+/// conversion again has no effect. The approval overrules a rejection: if the same rejection is reported again, it has
+/// no effect.
 #[utoipa::path(post, path = "/api/v1/conversions/{id}/approve", tag = "conversions", params(("id" = ConversionId, Path)),
     security(("api_key" = ["manage_conversions"])),
     responses((status = 200, body = ConversionOut), (status = "default", body = Problem)))]
@@ -513,14 +559,17 @@ pub async fn approve_conversion(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConversionRejectionIn {
-    /// The reason. It is shown to the affiliate and can be sent in postbacks.
-    #[schema(example = "fraud", max_length = 100)]
+    /// The code of a reason of the catalogue, in any case. The affiliate reads its text, and it can be sent in postbacks.
+    #[schema(example = "fraud", min_length = 1, max_length = 100)]
     reason: String,
+    /// What the affiliate reads besides the text of the reason.
+    #[schema(example = "Three orders from the same card.", max_length = 500)]
+    note: Option<String>,
 }
 
 /// Reject a pending conversion, or an approved one as a chargeback.
 ///
-/// The earnings of an approved conversion are reversed. A rejection is final.
+/// The earnings of an approved conversion are reversed. Reports do not change a rejection; `approve_conversion` does.
 #[utoipa::path(post, path = "/api/v1/conversions/{id}/reject", tag = "conversions", params(("id" = ConversionId, Path)),
     request_body = ConversionRejectionIn,
     security(("api_key" = ["manage_conversions"])),
@@ -531,8 +580,6 @@ pub async fn reject_conversion(
     PathId(id): PathId<ConversionId>,
     ApiJson(body): ApiJson<ConversionRejectionIn>,
 ) -> ApiResult<Audited<ConversionOut>> {
-    let mut issues = Issues::default();
-    let reason = issues.text("/reason", &body.reason, 100);
-    issues.result()?;
-    Ok(Audited(conversions::reject(&app, id, reason).await?.map(|it| ConversionOut::of(actor, it))))
+    let rejection = rejection(&body.reason, body.note)?;
+    Ok(Audited(conversions::reject(&app, id, rejection).await?.map(|it| ConversionOut::of(actor, it))))
 }

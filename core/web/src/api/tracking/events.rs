@@ -12,11 +12,9 @@ use crate::api::Issues;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-use crate::filters::{Period, PeriodIn};
+use crate::filters::{Period, PeriodIn, TestFilter};
 use domain::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
 use domain::people::actor::Actor;
-use domain::people::masking::{mask_email, mask_name};
-use domain::people::permission::Permission;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::{Event, Facts};
@@ -24,9 +22,9 @@ use engine::app::App;
 use engine::tracking::events;
 
 /// The maximum number of attributes of one event.
-const ATTRIBUTES_MAX: usize = 20;
+pub(crate) const ATTRIBUTES_MAX: usize = 20;
 /// The maximum number of characters of an attribute's value.
-const ATTRIBUTE_MAX_CHARS: usize = 500;
+pub(crate) const ATTRIBUTE_MAX_CHARS: usize = 500;
 
 /// A custom event: something that happened after a conversion.
 #[derive(Deserialize, ToSchema)]
@@ -35,7 +33,7 @@ pub struct EventIn {
     /// The conversion after which it happened.
     conversion_id: ConversionId,
     /// The name of the event.
-    #[schema(example = "renewal", max_length = 100)]
+    #[schema(example = "renewal", min_length = 1, max_length = 100)]
     name: String,
     /// Further data for postbacks, at most 20 attributes. Names have 1 to 100 characters, and values at most 500.
     #[serde(default)]
@@ -60,22 +58,22 @@ pub struct EventOut {
     conversion_id: Option<ConversionId>,
     /// The revision of the conversion; 0 for clicks and impressions.
     revision: i32,
-    /// The data that adapters get. Name and e-mail address of the buyer are masked for callers without the permission
-    /// `read_buyers`. Affiliates do not see the revenue.
+    /// Whether it belongs to a test conversion.
+    test: bool,
+    /// The data that adapters get. The data of the buyer is masked for callers without the permission `read_buyers`;
+    /// affiliates see what the setting `affiliates_see` allows, and no revenue.
     facts: Facts,
 }
 
 impl EventOut {
     pub(crate) fn of(actor: Actor, event: Event) -> Self {
+        let test = event.is_test();
+        let event = actor.buyers().show(event).into_inner();
         let mut facts = event.facts;
-        if let Some(conversion) = &mut facts.conversion {
-            if !actor.may(Permission::ReadBuyers) {
-                conversion.customer_name = conversion.customer_name.take().map(|name| mask_name(&name));
-                conversion.customer_email = conversion.customer_email.take().map(|email| mask_email(&email));
-            }
-            if !actor.is_staff() {
-                conversion.revenue = None;
-            }
+        if let Some(conversion) = &mut facts.conversion
+            && !actor.is_staff()
+        {
+            conversion.revenue = None;
         }
         Self {
             id: event.id,
@@ -86,6 +84,7 @@ impl EventOut {
             click_id: event.click_id,
             conversion_id: event.conversion_id,
             revision: event.revision,
+            test,
             facts,
         }
     }
@@ -106,6 +105,10 @@ pub struct EventFilter {
     offer_id: Option<OfferId>,
     /// Only events of this kind.
     action: Option<Action>,
+    /// Without events of test conversions (`false`), only these (`true`), or all (`any`). If absent: `any` together with
+    /// `conversion_id`, and otherwise `false`.
+    #[param(inline)]
+    test: Option<TestFilter>,
 }
 
 /// Record a custom event of a conversion, such as a renewal.
@@ -146,7 +149,7 @@ pub async fn create_event(
 /// page can be short or empty although more events match: a filter by offer or action examines at most 20,000 events
 /// for each page. Continue with `next` until it is null.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventFilter, PeriodIn),
-    security(("api_key" = ["read_program"])),
+    security(("api_key" = ["read_program"]), ("api_key" = ["read_program", "read_buyers"])),
     responses((status = 200, body = PageOut<EventOut>), (status = "default", body = Problem)))]
 pub async fn list_events(
     State(app): State<App>,
@@ -155,11 +158,13 @@ pub async fn list_events(
     ApiQuery(params): ApiQuery<EventFilter>,
 ) -> ApiResult<Json<PageOut<EventOut>>> {
     let page = period.of(&PageIn { limit: params.limit, cursor: params.cursor })?;
+    let default = if params.conversion_id.is_some() { TestFilter::Any } else { TestFilter::False };
     let filter = storage::tracking::events::Filter {
         affiliate_id: params.affiliate_id,
         conversion_id: params.conversion_id,
         offer_id: params.offer_id,
         action: params.action,
+        test: params.test.unwrap_or(default).condition(),
     };
     let page = events::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| EventOut::of(actor, it))))
@@ -167,7 +172,7 @@ pub async fn list_events(
 
 /// Read an event.
 #[utoipa::path(get, path = "/api/v1/events/{id}", tag = "events", params(("id" = EventId, Path)),
-    security(("api_key" = ["read_program"])),
+    security(("api_key" = ["read_program"]), ("api_key" = ["read_program", "read_buyers"])),
     responses((status = 200, body = EventOut), (status = "default", body = Problem)))]
 pub async fn get_event(
     State(app): State<App>,

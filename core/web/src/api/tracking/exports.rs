@@ -17,7 +17,7 @@ use crate::api::delivery::deliveries::DeliveryOut;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::ApiQuery;
-use crate::filters::{self, Period, PeriodIn};
+use crate::filters::{self, Period, PeriodIn, TestFilter};
 use crate::streaming;
 use domain::ids::{AffiliateId, OfferId, floor_uuid};
 use domain::money::csv;
@@ -51,6 +51,10 @@ pub struct ExportQuery {
     affiliate_id: Option<AffiliateId>,
     /// Only rows of this offer. Not allowed for deliveries.
     offer_id: Option<OfferId>,
+    /// Without rows of test conversions (`false`), only these (`true`), or all (`any`). If absent: `false` for
+    /// conversions and events, and `any` for deliveries, which were really sent. Not allowed for clicks.
+    #[param(inline)]
+    test: Option<TestFilter>,
 }
 
 /// The columns of a CSV file, as paths into the JSON of a row. A list or object is written as JSON.
@@ -114,6 +118,7 @@ fn columns(subject: Subject) -> &'static [&'static str] {
             "purchase_date",
             "source_id",
             "self_reported",
+            "test",
             "created_at",
             "updated_at",
         ],
@@ -126,6 +131,7 @@ fn columns(subject: Subject) -> &'static [&'static str] {
             "click_id",
             "conversion_id",
             "revision",
+            "test",
             "facts",
         ],
         Subject::Deliveries => &[
@@ -134,6 +140,7 @@ fn columns(subject: Subject) -> &'static [&'static str] {
             "postback_id",
             "conversion_id",
             "affiliate_id",
+            "test",
             "status",
             "reason_code",
             "reason",
@@ -150,8 +157,9 @@ fn columns(subject: Subject) -> &'static [&'static str] {
 /// The rows have the fields of the lists in this API. They are sent while they are read: after an error the connection
 /// is closed before the end of the body, so that a part is not mistaken for the whole. Without `from` they begin with the
 /// oldest row, and without `until` they end now. The body is compressed if
-/// `Accept-Encoding` allows gzip. Affiliates export their own rows. Personal data of buyers is masked for callers
-/// without the permission `read_buyers`. Each export is recorded in the audit log.
+/// `Accept-Encoding` allows gzip. Affiliates export their own rows. The data of buyers is masked for callers
+/// without the permission `read_buyers`; affiliates get what the setting `affiliates_see` allows. Each export is
+/// recorded in the audit log.
 #[utoipa::path(get, path = "/api/v1/exports/{subject}", tag = "reports",
     params(("subject" = String, Path, description = "clicks, conversions, events or deliveries", example = "conversions"),
         ExportQuery, PeriodIn),
@@ -176,8 +184,13 @@ pub async fn export(
     if subject == Subject::Deliveries && params.offer_id.is_some() {
         return Err(Problem::bad_request("invalid_parameter", "deliveries cannot be filtered by offer_id; remove it"));
     }
+    if subject == Subject::Clicks && params.test.is_some() {
+        return Err(Problem::bad_request("invalid_parameter", "there are no test clicks; remove test"));
+    }
     let mut range = ExportRange::new(floor_uuid(from), floor_uuid(until));
     (range.affiliate_id, range.offer_id) = (params.affiliate_id, params.offer_id);
+    let default = if subject == Subject::Deliveries { TestFilter::Any } else { TestFilter::False };
+    range.test = params.test.unwrap_or(default).condition();
     let export = exports::begin(&app, actor, subject, range)?;
     let place = app.heavy.stream(actor).await?;
     let gzip = accepts_gzip(&headers);
@@ -266,7 +279,7 @@ impl Writer {
     fn write(&self, rows: Rows, text: &mut String) {
         let (actor, now) = (self.actor, self.now);
         match rows {
-            Rows::Clicks(items) => items.into_iter().for_each(|it| self.line(&ClickOut::from(it), text)),
+            Rows::Clicks(items) => items.into_iter().for_each(|it| self.line(&ClickOut::of(actor, it), text)),
             Rows::Conversions(items) => {
                 items.into_iter().for_each(|it| self.line(&ConversionOut::of(actor, it), text));
             }

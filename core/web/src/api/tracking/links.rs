@@ -13,6 +13,7 @@ use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::filters;
+use domain::archive::ArchivedFilter;
 use domain::ids::{AffiliateId, LinkId, OfferId};
 use domain::people::actor::Actor;
 use domain::program::affiliate::normal_code;
@@ -90,7 +91,7 @@ impl LinkIn {
 #[serde(deny_unknown_fields)]
 pub struct CouponIn {
     /// The code, in any case. A coupon belongs to only one link.
-    #[schema(example = "SAVE10", max_length = 64)]
+    #[schema(example = "SAVE10", min_length = 1, max_length = 64)]
     code: String,
     /// The coupon is valid for purchases from this time; without a start if absent or null.
     #[serde(default)]
@@ -167,6 +168,8 @@ pub struct LinkOut {
     created_at: Timestamp,
     /// When the link last changed.
     updated_at: Timestamp,
+    /// When the link was archived; null while it is in use.
+    archived_at: Option<Timestamp>,
 }
 
 impl LinkOut {
@@ -190,6 +193,7 @@ impl LinkOut {
             status: link.status,
             created_at: link.created_at,
             updated_at: link.updated_at,
+            archived_at: link.archived_at,
         }
     }
 }
@@ -207,6 +211,9 @@ pub struct LinkFilter {
     offer_id: Option<OfferId>,
     /// Only links whose coupon, deep link, published URL or id begins with this text.
     search: Option<String>,
+    /// Which links the list has: `false` (the default) those in use, `true` archived ones, `any` both.
+    #[param(inline)]
+    archived: Option<ArchivedFilter>,
 }
 
 /// Create a link, with which an affiliate promotes an offer.
@@ -233,8 +240,12 @@ pub async fn list_links(
 ) -> ApiResult<Json<PageOut<LinkOut>>> {
     let page = PageIn { limit: filter.limit, cursor: filter.cursor }.request()?;
     let search = filters::search(filter.search.as_deref())?;
-    let filter =
-        storage::tracking::links::Filter { affiliate_id: filter.affiliate_id, offer_id: filter.offer_id, search };
+    let filter = storage::tracking::links::Filter {
+        affiliate_id: filter.affiliate_id,
+        offer_id: filter.offer_id,
+        search,
+        archived: filter.archived.unwrap_or_default(),
+    };
     let page = links::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| LinkOut::of(&app, it))))
 }
@@ -267,4 +278,34 @@ pub async fn change_link(
 ) -> ApiResult<Audited<LinkOut>> {
     let changed = links::change(&app, actor, id, |it| LinkIn::patched(it, &patch)?.data(actor)).await?;
     Ok(Audited(changed.map(|it| LinkOut::of(&app, it))))
+}
+
+/// Archive a link.
+///
+/// It stays for statistics and the conversions of its earlier clicks, and is not in lists by default. Its visitors get a
+/// "not found" page, and it does not count for the quota of links. Its coupons remain its own; to use a code for another
+/// link, remove it first. Archiving it again has no effect.
+#[utoipa::path(post, path = "/api/v1/links/{id}/archive", tag = "links", params(("id" = LinkId, Path)),
+    security(("api_key" = ["manage_links"])),
+    responses((status = 200, body = LinkOut), (status = "default", body = Problem)))]
+pub async fn archive_link(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<LinkId>,
+) -> ApiResult<Audited<LinkOut>> {
+    Ok(Audited(links::archive(&app, actor, id).await?.map(|it| LinkOut::of(&app, it))))
+}
+
+/// Restore an archived link.
+///
+/// Its visitors are redirected again, unless it is paused. Restoring a link that is in use has no effect.
+#[utoipa::path(post, path = "/api/v1/links/{id}/restore", tag = "links", params(("id" = LinkId, Path)),
+    security(("api_key" = ["manage_links"])),
+    responses((status = 200, body = LinkOut), (status = "default", body = Problem)))]
+pub async fn restore_link(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<LinkId>,
+) -> ApiResult<Audited<LinkOut>> {
+    Ok(Audited(links::restore(&app, actor, id).await?.map(|it| LinkOut::of(&app, it))))
 }

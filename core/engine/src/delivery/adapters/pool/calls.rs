@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use domain::delivery::fair_queue::Urgency;
+use domain::delivery::adapter::fair_queue::Urgency;
 use host::{Adapter, Session};
 
 use super::super::faults::Subject;

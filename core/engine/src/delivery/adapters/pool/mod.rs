@@ -1,9 +1,9 @@
 //! The threads on which adapters run, shared fairly.
 //!
 //! Calls queue by owner and adapter version, and each such [`CallLine`] gets the same share of the time
-//! (`domain/delivery/fair_queue`). A thread works for a turn of about two milliseconds on one line and then queues the
+//! (`domain/delivery/adapter/fair_queue`). A thread works for a turn of about two milliseconds on one line and then queues the
 //! rest again, so that a group of thousands of calls delays no other line. A call is not interrupted before its
-//! limits: lines that have made slow calls (`domain/delivery/pace`) get one thread at a time, and one thread never
+//! limits: lines that have made slow calls (`domain/delivery/adapter/pace`) get one thread at a time, and one thread never
 //! takes their work. Callers of many calls ([`Calls`]) do not wait for a line whose queued calls would take long in total, and such a line takes
 //! no more calls, even if each call is quick.
 //!
@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use domain::delivery::fair_queue::{FairQueue, Urgency, WorkerKind};
-use domain::delivery::pace::{self, Pace};
+use domain::delivery::adapter::fair_queue::{FairQueue, Urgency, WorkerKind};
+use domain::delivery::adapter::pace::{self, Pace};
 use domain::ids::AffiliateId;
 use host::{Adapter, AdapterError};
 

@@ -3,8 +3,8 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use domain::delivery::fair_queue::WorkerKind;
-use domain::delivery::pace::PaceVerdict;
+use domain::delivery::adapter::fair_queue::WorkerKind;
+use domain::delivery::adapter::pace::PaceVerdict;
 
 use super::{CallLine, Job, Progress, Shared, Speed, Turn};
 

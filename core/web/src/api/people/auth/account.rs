@@ -6,18 +6,83 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::{Issues, email};
+use crate::api::{Issues, email, valid_name};
+use crate::audit::Audited;
 use crate::auth::{Person, RequestClient};
+use crate::body::Patch;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, PageOut, PathId};
 use domain::ids::SessionId;
+use domain::people::mail::MailChoices;
+use domain::people::preferences::{Language, Preferences, Theme};
 use domain::people::session::Session;
+use domain::people::user::User;
+use domain::reports::zone::Zone;
 use domain::timestamp::Timestamp;
+use engine::Error;
 use engine::app::App;
+use engine::people::auth::own::Profile;
 use engine::people::auth::step_up::StepUpProof;
 use engine::people::auth::{own, sessions};
 
-use super::{EMAIL_SENT, EmailSentOut};
+use super::{CallerOut, EMAIL_SENT, EmailSentOut};
+
+/// What a person can change about itself without its password.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileIn {
+    /// 1 to 200 characters.
+    #[schema(max_length = 200)]
+    name: String,
+    /// The language of the pages. Null: that of the browser.
+    language: Option<Language>,
+    /// The time zone of the pages. Null: that of the browser at the next sign-in.
+    time_zone: Option<Zone>,
+    /// The colours of the pages. Null: as the device.
+    theme: Option<Theme>,
+    /// The messages that the person wants.
+    notifications: NotificationsIn,
+}
+
+/// The messages that a person wants, besides those about its account.
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotificationsIn {
+    /// When a postback starts to fail: at most one message per postback and day.
+    failing_postbacks: bool,
+    /// When a withdrawal is approved, paid, refused, failed or returned.
+    withdrawals: bool,
+    /// Clicks, conversions and earnings of each week against the week before, on Mondays.
+    weekly_summary: bool,
+}
+
+impl From<MailChoices> for NotificationsIn {
+    fn from(choices: MailChoices) -> Self {
+        let MailChoices { failing_postbacks, withdrawals, weekly_summary } = choices;
+        Self { failing_postbacks, withdrawals, weekly_summary }
+    }
+}
+
+impl From<NotificationsIn> for MailChoices {
+    fn from(choices: NotificationsIn) -> Self {
+        let NotificationsIn { failing_postbacks, withdrawals, weekly_summary } = choices;
+        Self { failing_postbacks, withdrawals, weekly_summary }
+    }
+}
+
+impl ProfileIn {
+    /// The present state, for a patch and for the audit log.
+    pub fn of(user: &User) -> Self {
+        let Preferences { language, time_zone, theme } = user.preferences;
+        Self { name: user.name.clone(), language, time_zone, theme, notifications: user.mails.into() }
+    }
+
+    fn profile(self) -> Result<Profile, Error> {
+        let Self { name, language, time_zone, theme, notifications } = self;
+        let preferences = Preferences { language, time_zone, theme };
+        Ok(Profile { name: valid_name(&name)?, preferences, mails: notifications.into() })
+    }
+}
 
 /// A change of the signed-in person's password.
 #[derive(Deserialize, ToSchema)]
@@ -28,7 +93,7 @@ pub struct PasswordChangeIn {
     /// A code of the second factor, or a recovery code. Required if there is a second factor.
     code: Option<String>,
     /// The new password.
-    #[schema(min_length = 10)]
+    #[schema(min_length = 10, max_length = 200)]
     new: String,
     /// Whether the person's API keys are revoked too.
     #[serde(default)]
@@ -40,7 +105,7 @@ pub struct PasswordChangeIn {
 #[serde(deny_unknown_fields)]
 pub struct EmailChangeIn {
     /// The new address.
-    #[schema(example = "ada@example.com", max_length = 254)]
+    #[schema(example = "ada@example.com", min_length = 1, max_length = 254)]
     email: String,
     password: String,
     /// A code of the second factor, or a recovery code. Required if there is a second factor.
@@ -83,6 +148,18 @@ impl SessionOut {
             expires_at: session.expires_at,
         }
     }
+}
+
+/// Change the signed-in person's name, language, time zone, theme or messages.
+///
+/// The body is a merge patch (RFC 7396).
+#[utoipa::path(patch, path = "/api/v1/auth/me", tag = "sign-in", request_body = ProfileIn,
+    security(("session" = [])),
+    responses((status = 200, body = CallerOut), (status = "default", body = Problem)))]
+pub async fn change_me(State(app): State<App>, person: Person, patch: Patch) -> ApiResult<Audited<CallerOut>> {
+    let edit = |user: &User| patch.apply(&ProfileIn::of(user))?.profile();
+    let changed = own::change_profile(&app, person.user, edit).await?;
+    Ok(Audited(changed.map(|user| CallerOut::of(person.actor, Some(user)))))
 }
 
 /// Change the signed-in person's password. Ends all other sessions. With `end_keys`, the person's API keys are revoked

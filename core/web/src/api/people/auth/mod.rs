@@ -17,20 +17,24 @@ use crate::extract::ApiJson;
 use domain::ids::{AffiliateId, UserId};
 use domain::people::actor::{Actor, Proof, Restriction};
 use domain::people::permission::{Permission, Role};
+use domain::people::preferences::{Language, Theme};
 use domain::people::user::{User, UserStatus};
+use domain::reports::zone::Zone;
 use engine::app::App;
 use engine::money::payout_details;
 use engine::people::auth::sign_in::{Credentials, Evidence};
 use engine::people::auth::{known_device, registration, sessions, sign_in};
 use engine::people::users;
 
+use account::NotificationsIn;
+
 /// A person who registers as an affiliate.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationIn {
-    #[schema(example = "Ada Lovelace", max_length = 200)]
+    #[schema(example = "Ada Lovelace", min_length = 1, max_length = 200)]
     name: String,
-    #[schema(example = "ada@example.com", max_length = 254)]
+    #[schema(example = "ada@example.com", min_length = 1, max_length = 254)]
     email: String,
 }
 
@@ -39,7 +43,7 @@ pub struct RegistrationIn {
 #[serde(deny_unknown_fields)]
 pub struct PasswordResetIn {
     /// The address of the account.
-    #[schema(example = "ada@example.com", max_length = 254)]
+    #[schema(example = "ada@example.com", min_length = 1, max_length = 254)]
     email: String,
 }
 
@@ -48,7 +52,7 @@ pub struct PasswordResetIn {
 #[serde(deny_unknown_fields)]
 pub struct NewPasswordIn {
     /// The token of the link in the e-mail.
-    #[schema(max_length = 200)]
+    #[schema(min_length = 1, max_length = 200)]
     token: String,
     #[schema(min_length = 10, max_length = 200)]
     password: String,
@@ -106,6 +110,14 @@ pub struct CallerOut {
     email: Option<String>,
     /// Whether the person has a second factor.
     second_factor: bool,
+    /// The language of the pages; null if the person has not chosen one. The language of the browser counts then.
+    language: Option<Language>,
+    /// The time zone of the pages; null if the person has not chosen one.
+    time_zone: Option<Zone>,
+    /// The colours of the pages; null if the person has not chosen them.
+    theme: Option<Theme>,
+    /// The messages that the person wants; null for callers that are no person.
+    notifications: Option<NotificationsIn>,
     /// Whether the caller can read but not change anything.
     read_only: bool,
     /// Why the caller is read-only; null if it is not.
@@ -114,7 +126,12 @@ pub struct CallerOut {
 
 impl CallerOut {
     fn of(actor: Actor, user: Option<User>) -> Self {
+        let preferences = user.as_ref().map(|user| user.preferences).unwrap_or_default();
         Self {
+            language: preferences.language,
+            time_zone: preferences.time_zone,
+            theme: preferences.theme,
+            notifications: user.as_ref().map(|user| user.mails.into()),
             role: actor.role,
             permissions: actor.permissions().iter().collect(),
             signed_in_by: match actor.proof {

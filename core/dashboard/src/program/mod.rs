@@ -1,0 +1,6 @@
+//! Pages about affiliates, offers and rejection reasons.
+
+pub mod dashboard;
+pub mod offer;
+pub mod offers;
+pub mod rejection_reasons;
