@@ -379,6 +379,7 @@ async fn deliveries_are_found_by_affiliate_offer_transaction_and_reason(db: Data
     t.conversion(&one).transaction("T-1").send().await;
     t.tick();
     t.conversion(&other).transaction("T-2").send().await;
+    t.deliver_all().await;
     let refusing = t.postback("/refusing").firing("any").scope(Some(&other.link.affiliate), None).save().await;
     t.deliver_all().await;
     t.receiver.always("/refusing", Reply::status(400));

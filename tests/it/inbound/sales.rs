@@ -107,7 +107,10 @@ async fn a_changed_amount_corrects_the_sale_its_money_and_its_postbacks(db: Data
     let source = source(&t).save().await;
     let report = async |sum: &str| {
         t.tick();
-        source.report(&[("sub", &click.id), ("tid", "N-1"), ("st", "approved"), ("sum", sum)]).await
+        let answer = source.report(&[("sub", &click.id), ("tid", "N-1"), ("st", "approved"), ("sum", sum)]).await;
+        // Otherwise a newer state could take the place of one that is not sent yet.
+        t.deliver_all().await;
+        answer
     };
     let pending = async |amount: &str| {
         assert_eq!(t.balance(&owner, "USD").await, [amount, "0.00", "0.00", "0.00", "0.00"]);
