@@ -3,12 +3,14 @@
 mod activity;
 mod identity;
 mod logs;
+mod payments;
 mod replays;
 mod reversals;
 mod sales;
 mod sessions;
 mod set_up;
 mod side_fields;
+mod unusual;
 
 use std::time::Duration;
 

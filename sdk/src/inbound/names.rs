@@ -41,6 +41,15 @@ pub struct Names {
     /// The parameter with the time of the conversion.
     #[schemars(title = "Time")]
     pub occurred_at: Option<String>,
+    /// The parameter with how much of the sale was refunded so far.
+    #[schemars(title = "Refunded amount")]
+    pub refunded_amount: Option<String>,
+    /// The parameter with the id of the customer.
+    #[schemars(title = "Customer id")]
+    pub customer_id: Option<String>,
+    /// The parameter with the e-mail address of the customer.
+    #[schemars(title = "Customer's e-mail address")]
+    pub customer_email: Option<String>,
 }
 
 impl Names {
@@ -105,12 +114,22 @@ impl Names {
             goal: optional(&self.goal),
             rejection_reason: optional(&self.rejection_reason),
             occurred_at: optional(&self.occurred_at),
-            attributes: Vec::new(),
+            attributes: self.attributes(parameters),
         };
         if conversion.click_id.is_none() && conversion.transaction_id.is_none() {
             return Err(self.without_ids(parameters));
         }
         Ok(conversion)
+    }
+
+    fn attributes(&self, parameters: &Parameters) -> Vec<Field> {
+        let named = [
+            ("refunded_amount", &self.refunded_amount),
+            ("customer_id", &self.customer_id),
+            ("customer_email", &self.customer_email),
+        ];
+        let value = |name: &Option<String>| optional(parameters, name.as_deref());
+        named.into_iter().filter_map(|(field, name)| Some(Field { name: field.into(), value: value(name)? })).collect()
     }
 
     /// Fails if the network did not replace the macro of a required value. The message names all unreplaced macros, so that

@@ -52,10 +52,14 @@ fn second_query(value: &str) -> Option<(&str, &str, &str)> {
     (is_name && !first.contains(['/', ':'])).then_some((first, name, other))
 }
 
+/// The beginning of a name that means a header, such as `header.X-Shopify-Topic`.
+const HEADER: &str = "header.";
+
 /// All parameters of one request: those of the query first, then those of the body.
 #[derive(Debug, Default)]
 pub struct Parameters {
     pairs: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
     unreadable: Option<&'static str>,
 }
 
@@ -93,20 +97,35 @@ impl Parameters {
             read.read_json(body);
         } else if lower_kind.contains("multipart") {
             match multipart::fields(&kind, body) {
-                Some(fields) => read.pairs.extend(fields.into_iter().take(MAX_PARAMETERS)),
+                Some(fields) => read.add_form(fields),
                 None => read.unreadable = Some("the body is called multipart/form-data, but its parts cannot be found"),
             }
         } else if lower_kind.contains("xml") || body.starts_with('<') {
             read.unreadable = Some("the body is neither a form (application/x-www-form-urlencoded) nor a JSON object");
         } else {
-            read.pairs.extend(pairs(body).into_iter().take(MAX_PARAMETERS));
+            read.add_form(pairs(body));
         }
         vec![read]
     }
 
     fn of_query(request: &InboundRequest) -> Self {
-        let query = request.query.iter().map(|field| (field.name.clone(), field.value.clone()));
-        Self { pairs: query.take(MAX_PARAMETERS).collect(), unreadable: None }
+        let pair = |field: &Field| (field.name.clone(), field.value.clone());
+        let headers = request.headers.iter().map(pair).collect();
+        let mut read = Self { headers, ..Self::default() };
+        read.add_form(request.query.iter().map(pair).collect());
+        read
+    }
+
+    /// Adds the pairs of a query or form. Some networks send JSON in one of its fields; its values are added with the name
+    /// of the field before theirs.
+    fn add_form(&mut self, fields: Vec<(String, String)>) {
+        for (name, value) in fields.into_iter().take(MAX_PARAMETERS) {
+            let json = serde_json::from_str::<&RawValue>(&value).ok().filter(|json| json.get().starts_with(['{', '[']));
+            if let Some(json) = json {
+                self.flatten(&name, json, 0);
+            }
+            self.pairs.push((name, value));
+        }
     }
 
     /// The reports of an array of objects.
@@ -165,8 +184,38 @@ impl Parameters {
 
     /// The first value with this name that is not empty, the query before the body. If the exact name does not occur, upper
     /// and lower case are equal.
+    ///
+    /// `header.X-Shopify-Topic` is the value of a header. `items[kind=sale].id` is a value of the first element of a list
+    /// whose `kind` is `sale`. `paid|price` is the first of these parameters that has a value.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.among(|it| it == name).or_else(|| self.among(|it| it.eq_ignore_ascii_case(name)))
+        self.among(|it| it == name)
+            .or_else(|| self.among(|it| it.eq_ignore_ascii_case(name)))
+            .or_else(|| self.header(name))
+            .or_else(|| self.alternative(name))
+            .or_else(|| self.element(name))
+    }
+
+    fn alternative(&self, names: &str) -> Option<&str> {
+        let mut names = names.split('|').filter(|_| names.contains('|'));
+        names.find_map(|name| self.get(name).filter(|value| !value.trim().is_empty()))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let name = name.get(HEADER.len()..).filter(|_| name[..HEADER.len()].eq_ignore_ascii_case(HEADER))?;
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn element(&self, name: &str) -> Option<&str> {
+        let (list, rest) = name.split_once('[')?;
+        let (condition, member) = rest.split_once(']')?;
+        let (field, wanted) = condition.split_once('=')?;
+        let index = self.pairs.iter().find_map(|(name, value)| {
+            let (index, found) = name.strip_prefix(list)?.strip_prefix('.')?.split_once('.')?;
+            (found == field && value == wanted).then_some(index)
+        })?;
+        let name = format!("{list}.{index}{member}");
+        self.among(|it| it == name)
     }
 
     fn among(&self, is_it: impl Fn(&str) -> bool) -> Option<&str> {
@@ -347,6 +396,31 @@ mod tests {
         let many = (0..10_000).map(|n| format!("a{n}=1")).collect::<Vec<_>>().join("&");
         assert_eq!(read(&[], "", &many).iter().count(), MAX_PARAMETERS);
         assert_eq!(read(&[], "", "a=%ff&%=1").get("a"), Some("\u{fffd}"));
+    }
+
+    #[test]
+    fn headers_elements_of_lists_and_json_in_a_field_have_names() {
+        let json =
+            r#"{"notes":[{"name":"a","value":"1"},{"name":"click","value":"c1","deep":{"id":"7"}}],"header.x":"own"}"#;
+        let of_json = read(&[], "application/json", json);
+        let form = format!("push={}&b=2", crate::url::encode(json));
+        let of_form = read(&[], "", &form);
+        let of_query = read(&[("push", json)], "", "");
+        for (read, prefix) in [(&of_json, ""), (&of_form, "push."), (&of_query, "push.")] {
+            let get = |name: &str| read.get(&format!("{prefix}{name}"));
+            assert_eq!(get("notes[name=click].value"), Some("c1"), "{prefix}");
+            assert_eq!(get("notes[name=click].deep.id"), Some("7"), "{prefix}");
+            for absent in ["notes[name=b].value", "notes[name=click].other", "notes[name]", "notes[", "other[a=b].c"] {
+                assert_eq!(get(absent), None, "{absent}");
+            }
+        }
+        assert_eq!((of_form.get("push"), of_form.get("b")), (Some(json), Some("2")), "the field itself stays");
+        assert_eq!(of_form.get("Header.content-TYPE"), Some(""));
+        assert_eq!(of_json.get("header.Content-Type"), Some("application/json"));
+        assert_eq!(of_json.get("header.x"), Some("own"), "a parameter comes first");
+        assert_eq!(of_form.get("a|b|push"), Some("2"), "the first that has a value");
+        assert_eq!(of_form.get("a|"), None);
+        assert_eq!((of_json.get("header."), of_json.get("header.y"), of_json.get("häader")), (None, None, None));
     }
 
     #[test]

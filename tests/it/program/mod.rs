@@ -5,3 +5,4 @@ mod buyers;
 mod caps;
 mod customers;
 mod offers;
+mod recurring;

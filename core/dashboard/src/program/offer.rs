@@ -8,7 +8,7 @@ use domain::people::actor::Actor;
 use domain::people::permission::Permission::ManageLinks;
 use domain::program::application::ApplicationStatus;
 use domain::program::cap::{Cap, Period};
-use domain::program::offer::{Offer, Visibility};
+use domain::program::offer::{Offer, Recurring, Visibility};
 use engine::Error;
 use engine::app::App;
 use engine::program::applications;
@@ -36,6 +36,8 @@ pub struct OfferPage {
     id: String,
     status: ShownStatus,
     pays: Text,
+    /// What later payments of a customer pay, if they pay differently.
+    later: Option<Text>,
     hold: Text,
     minimum_withdrawal: Option<Text>,
     /// How long after the click a conversion counts.
@@ -82,6 +84,16 @@ fn cap_sentence(cap: &Cap, offer: &Offer) -> Option<Text> {
     Some(sentence.inner("most", most).inner("period", text(period)))
 }
 
+/// What later payments of a customer pay: "3.00 USD for each conversion, for the first 12 payments of a customer".
+fn later(recurring: Recurring, it: &OfferWithEligibility) -> Text {
+    let pays = pays(recurring.payout.unwrap_or_else(|| payout_of(it, None)), it.offer.currency);
+    match recurring.paid_payments {
+        Some(1) => text("offers.later_none"),
+        Some(paid) => text("offers.later_limited").inner("pays", pays).with("count", paid.to_string()),
+        None => pays,
+    }
+}
+
 fn application_form(message: &str) -> Form {
     let field = Field::text("message", "offers.message").value(message).length(None, MESSAGE_MAX);
     Form::new([field.help("offers.message_help")])
@@ -107,6 +119,7 @@ impl OfferPage {
             id: offer.id.to_string(),
             status: shown_status(it),
             pays: pays(payout_of(it, None), offer.currency),
+            later: offer.terms.recurring.map(|recurring| later(recurring, it)),
             hold: hold(offer.hold_days),
             minimum_withdrawal: offer
                 .minimum_withdrawal
@@ -166,6 +179,7 @@ impl Page for OfferPage {
             .into();
         let mut simple = OfferWithEligibility::for_staff(offer(Visibility::Public, None).offer);
         simple.offer.terms.attribution.window_days = Some(30);
+        simple.offer.terms.recurring = Some(Recurring::default());
         pages.push(Self::new(actor, &simple, None));
         simple.offer.terms = Default::default();
         simple.offer.minimum_withdrawal = None;

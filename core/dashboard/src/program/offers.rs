@@ -154,7 +154,7 @@ pub async fn show(
 #[cfg(test)]
 pub(super) mod samples {
     use domain::ids::{AffiliateId, OfferId};
-    use domain::program::offer::{Goal, LandingPage, Offer, Terms};
+    use domain::program::offer::{Goal, LandingPage, Offer, Recurring, Terms};
     use domain::program::payout_override::PayoutOverrides;
     use domain::timestamp::Timestamp;
     use domain::tracking::landing::LandingUrl;
@@ -178,6 +178,7 @@ pub(super) mod samples {
             landing_pages: vec![LandingPage { name: "spring <b>".into(), url: url.clone(), weight: 0 }],
             deep_link_hosts: vec!["*.shop.example".parse().expect("a host")],
             caps: serde_json::from_value(caps).expect("caps"),
+            recurring: Some(Recurring { payout: Some(fixed), paid_payments: Some(12) }),
             ..Terms::default()
         };
         let offer = Offer {

@@ -64,6 +64,9 @@ pub fn rejection(source: &Source, guards: &Guards, raw: &RawRequest, at: Timesta
     if names.peek().is_none() && (raw.body.is_empty() || parameters.iter().next().is_some()) {
         return Some(Issue::EmptyRequest.into());
     }
+    if let Some(name) = source.settings.ignoring_parameter(|name| parameters.get(name).map(str::to_owned)) {
+        return Some(Issue::IgnoredBySettings(name.to_owned()).into());
+    }
     let is_test = |name: &str| ["test", "ping"].iter().any(|word| name.eq_ignore_ascii_case(word));
     (names.peek().is_some() && names.all(is_test)).then(|| Issue::TestPing.into())
 }
@@ -92,17 +95,12 @@ fn admit<'a>(
     })
 }
 
-/// The parameters of a request with one report.
-pub fn parameter_pairs(raw: &RawRequest) -> Vec<(String, String)> {
-    pairs(&parameters(raw))
-}
-
 fn pairs(parameters: &Parameters) -> Vec<(String, String)> {
     parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The parameters of the query, then those of the body; of the first report, if there are several.
-fn parameters(raw: &RawRequest) -> Parameters {
+pub fn parameters(raw: &RawRequest) -> Parameters {
     let field = |(name, value): (String, String)| Field { name, value };
     let request = postrider_sdk::InboundRequest {
         method: HttpMethod::Post,

@@ -10,7 +10,7 @@ use crate::people::api_key;
 use crate::reports::zone::Zone;
 use crate::timestamp::Timestamp;
 use crate::tracking::conversion::Status;
-use crate::tracking::transaction::is_no_id;
+use crate::tracking::transaction::without_no_id;
 
 use super::guards::Guards;
 
@@ -185,6 +185,12 @@ pub struct SourceSettings {
     pub default_status: Option<Meaning>,
     /// The reply to a status word without a meaning; `accept` if absent.
     pub unknown_status_reply: UnknownReply,
+    /// The requests that report no sale: the names of parameters, and the values with which the request is ignored, in any
+    /// case. Without values, any value but an empty one. At most 20 parameters with 50 values each.
+    #[schema(example = json!({"is_event": ["Y"], "event": ["ping", "subscription_created"]}))]
+    pub ignore_if: BTreeMap<String, Vec<String>>,
+    /// The reply to a notification that is refused although the guards admit it; `error` if absent.
+    pub refused_reply: RefusedReply,
     /// How the network writes amounts.
     pub amounts: Amounts,
     /// What the network's commission means: the amount that the adapter reads as `payout`. The default is `revenue` for
@@ -192,6 +198,8 @@ pub struct SourceSettings {
     pub commission_is: Option<CommissionIs>,
     /// How notifications without a transaction id are counted; `one_per_click` if absent.
     pub without_transaction_id: WithoutTransactionId,
+    /// What a transaction id means that was reported before; `same_sale` if absent.
+    pub repeated_transaction_id: RepeatedTransactionId,
     /// The parameters of the request that identify a sale together, such as the ids of the order and of the instalment: at
     /// most 5. Empty ones are skipped, but the first must have a value. If there are none, the adapter reads the
     /// transaction id.
@@ -322,6 +330,18 @@ pub enum UnknownReply {
     Refuse,
 }
 
+/// The reply to a notification that cannot be used. `error`: status 422, so that the network's own log shows it. `accept`: as
+/// if it was accepted, for networks that switch an address off, or send again for days, after an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedReply {
+    /// With an error.
+    #[default]
+    Error,
+    /// As if it had been accepted.
+    Accept,
+}
+
 /// What a network's commission means. `payout`: the affiliate earns it, instead of the offer's payout. `revenue`: the
 /// network pays it to the program, and the affiliate earns the offer's payout. `sale`: it is the amount of the sale, of
 /// which the offer pays a percentage.
@@ -347,6 +367,20 @@ pub enum WithoutTransactionId {
     OnePerClick,
     /// One sale for each notification, except if the same request is repeated within ten minutes.
     EachReport,
+}
+
+/// What a transaction id means that the source reported before. `same_sale`: the same sale, whose status and amounts it
+/// changes. `new_payment`: an approved or pending notification is the next payment of a subscription, a sale of its own
+/// with the transaction id `T1~2`, `T1~3`; an approval means a pending payment if there is one, a rejection or refund the
+/// newest payment. The same request that arrives again within ten minutes is no new payment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RepeatedTransactionId {
+    /// The same sale, whose status and amounts it changes.
+    #[default]
+    SameSale,
+    /// The next payment of a subscription, as a sale of its own.
+    NewPayment,
 }
 
 /// Whether the network may take a rejection back. `final`: an approval of a rejected conversion is refused. `reversible`:
@@ -491,6 +525,13 @@ impl SourceSettings {
         if self.transaction_id_parameters.len() > 5 || !self.transaction_id_parameters.iter().all(is_name) {
             add("/transaction_id_parameters", "at most 5 names of parameters, each with 1 to 100 characters");
         }
+        if self.ignore_if.len() > 20 || self.ignore_if.values().any(|values| values.len() > 50) {
+            add("/ignore_if", "at most 20 parameters with 50 values each");
+        }
+        let is_text = |text: &String| text.chars().count() <= 200;
+        if !self.ignore_if.iter().all(|(name, values)| is_name(name) && values.iter().all(is_text)) {
+            add("/ignore_if", "a name must have 1 to 100 characters, a value at most 200");
+        }
         if self.reply.as_ref().is_some_and(|reply| !(200..300).contains(&reply.status)) {
             add("/reply/status", "must be 200 to 299, because it is the reply to accepted notifications");
         }
@@ -508,6 +549,15 @@ impl SourceSettings {
         mapped.map(|(_, meaning)| meaning.clone()).or_else(|| common_meaning(word).map(Meaning::Word))
     }
 
+    /// The parameter by which a request is ignored.
+    pub fn ignoring_parameter(&self, value: impl Fn(&str) -> Option<String>) -> Option<&str> {
+        let is_ignored = |name: &str, values: &[String]| {
+            let found = value(name).map(|it| it.trim().to_lowercase()).filter(|it| !it.is_empty());
+            found.is_some_and(|found| values.is_empty() || values.iter().any(|it| it.trim().to_lowercase() == found))
+        };
+        self.ignore_if.iter().find(|(name, values)| is_ignored(name, values)).map(|(name, _)| name.as_str())
+    }
+
     /// Whether [`Self::transaction_id`] can find one.
     pub fn names_parameters(&self) -> bool {
         self.reversal_parameter.is_some() || !self.transaction_id_parameters.is_empty()
@@ -520,15 +570,12 @@ impl SourceSettings {
     /// The first parameter of the identity has no value.
     pub fn transaction_id(
         &self,
-        parameters: &[(String, String)],
+        parameter: impl Fn(&str) -> Option<String>,
         is_rejection: bool,
     ) -> Result<Option<String>, IdentityMissing> {
-        let value = |name: &str| {
-            let found = parameters.iter().find(|(known, value)| known == name && !is_no_id(value));
-            found.map(|(_, value)| value.trim())
-        };
+        let value = |name: &str| without_no_id(parameter(name)).map(|value| value.trim().to_owned());
         if let Some(id) = self.reversal_parameter.as_deref().filter(|_| is_rejection).and_then(value) {
-            return Ok(Some(id.to_owned()));
+            return Ok(Some(id));
         }
         let Some((first, others)) = self.transaction_id_parameters.split_first() else { return Ok(None) };
         let first = value(first).ok_or_else(|| IdentityMissing(first.clone()))?;
@@ -641,7 +688,8 @@ mod tests {
         }));
         let of = |query: &str, is_rejection| {
             let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-            it.transaction_id(&parameters, is_rejection).map_err(|error| error.0)
+            let value = |name: &str| parameters.iter().find(|it| it.0 == name).map(|it| it.1.clone());
+            it.transaction_id(value, is_rejection).map_err(|error| error.0)
         };
         for (query, is_rejection, wanted) in [
             ("order=7&instalment=2", false, Ok(Some("7-2"))),
@@ -655,7 +703,24 @@ mod tests {
             let wanted = wanted.map(|id: Option<&str>| id.map(str::to_owned)).map_err(str::to_owned);
             assert_eq!(of(query, is_rejection), wanted, "{query}");
         }
-        assert_eq!(settings(serde_json::json!({})).transaction_id(&[], true), Ok(None));
+        assert_eq!(settings(serde_json::json!({})).transaction_id(|_| None, true), Ok(None));
+    }
+
+    #[test]
+    fn parameters_tell_that_a_request_is_ignored() {
+        let it = settings(serde_json::json!({"ignore_if": {"is_event": ["Y", "1"], "ping": []}}));
+        for (query, wanted) in [
+            ("is_event=y", Some("is_event")),
+            ("is_event= 1", Some("is_event")),
+            ("is_event=N", None),
+            ("other=Y", None),
+            ("is_event=N&ping=anything", Some("ping")),
+            ("ping=+", None),
+        ] {
+            let parameters: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+            let value = |name: &str| parameters.iter().find(|it| it.0 == name).map(|it| it.1.clone());
+            assert_eq!(it.ignoring_parameter(value), wanted, "{query}");
+        }
     }
 
     #[test]
@@ -664,6 +729,8 @@ mod tests {
             (serde_json::json!({"statuses": {"x": {"status": "approved", "reason": "why"}}}), "/statuses/x"),
             (serde_json::json!({"statuses": {" ": "approved"}}), "/statuses/ "),
             (serde_json::json!({"reversal_parameter": " "}), "/reversal_parameter"),
+            (serde_json::json!({"ignore_if": {"": []}}), "/ignore_if"),
+            (serde_json::json!({"ignore_if": {"a": vec!["x"; 51]}}), "/ignore_if"),
             (serde_json::json!({"transaction_id_parameters": ["a", ""]}), "/transaction_id_parameters"),
             (serde_json::json!({"reply": {"status": 500, "body": ""}}), "/reply/status"),
             (serde_json::json!({"guards": {"token": {"parameter": "t", "value": "abc"}}}), "/guards/token/value"),

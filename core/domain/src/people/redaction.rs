@@ -76,6 +76,7 @@ const SHOWN: &[&str] = &[
     "over",
     "owner_affiliate_id",
     "paid_from",
+    "paid_payments",
     "parent_affiliate",
     "payer",
     "payout",
@@ -88,9 +89,12 @@ const SHOWN: &[&str] = &[
     "read_only",
     "reason",
     "reference",
+    "recurring",
     "refunded_amount",
+    "refused_reply",
     "rejection_reasons",
     "rejections",
+    "repeated_transaction_id",
     "reply",
     "retired",
     "revenue",
@@ -122,8 +126,8 @@ const SHOWN: &[&str] = &[
     "without_transaction_id",
 ];
 
-/// Objects whose keys are currencies or status words, not fields.
-const MAPS: [&str; 3] = ["currencies", "minimums", "statuses"];
+/// Objects whose keys are currencies, status words or parameters, not fields.
+const MAPS: [&str; 4] = ["currencies", "ignore_if", "minimums", "statuses"];
 
 /// The fields of a request for the audit log: only values of known harmless fields, no personal data, and long text is
 /// cut. Names of changed fields stay visible; their new values only if they are harmless.

@@ -98,6 +98,8 @@ pub struct Terms {
     pub revenue: Option<Payout>,
     /// Goals that pay differently.
     pub goals: Vec<Goal>,
+    /// What the payments of a customer after the first one pay; as the first one if absent.
+    pub recurring: Option<Recurring>,
     /// Where links lead while the offer is paused.
     pub fallback_url: Option<LandingUrl>,
     /// Further landing pages.
@@ -113,6 +115,34 @@ pub struct Terms {
     /// How conversions with a goal that is not listed are handled. Offers of an older release accept them.
     #[serde(default = "UnknownGoal::of_older_release")]
     pub unknown_goal: UnknownGoal,
+}
+
+/// What the payments of a customer after the first one pay. They are counted by customer, or by the transaction id of a
+/// source that reports each payment under it, and for each goal; rejected ones are not counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recurring {
+    /// What the affiliate earns for each payment after the first one, instead of what the first one pays, also by a
+    /// payout override; the same as for the first one if absent.
+    pub payout: Option<Payout>,
+    /// How many payments of a customer pay, with the first one; all if absent. Later ones are recorded with a payout of
+    /// zero.
+    #[schema(minimum = 1, maximum = 1000, example = 12)]
+    pub paid_payments: Option<u32>,
+}
+
+/// The most payments that [`Recurring`] can limit.
+const PAID_PAYMENTS_MAX: u32 = 1_000;
+
+impl Recurring {
+    /// What the payment with this number pays, where the first one pays `first`.
+    pub fn payout_of(&self, payment: u32, first: Payout) -> Payout {
+        match payment {
+            0 | 1 => first,
+            number if self.paid_payments.is_some_and(|paid| number > paid) => Payout::Fixed(Amount::ZERO),
+            _ => self.payout.unwrap_or(first),
+        }
+    }
 }
 
 /// How a conversion with an unknown goal is handled, if the offer lists goals. `hold`: it is pending until a person
@@ -335,6 +365,10 @@ impl Terms {
         }
         names(&mut issues, "goals", self.goals.iter().map(|goal| goal.name.as_str()));
         names(&mut issues, "landing_pages", self.landing_pages.iter().map(|page| page.name.as_str()));
+        if self.recurring.and_then(|it| it.paid_payments).is_some_and(|it| !(1..=PAID_PAYMENTS_MAX).contains(&it)) {
+            let sentence = format!("choose 1 to {PAID_PAYMENTS_MAX} payments, or null for all");
+            issues.push(("/recurring/paid_payments".into(), sentence));
+        }
         if self.attribution.window_days.is_some_and(|days| !(1..=WINDOW_MAX_DAYS).contains(&days)) {
             let sentence = format!("choose 1 to {WINDOW_MAX_DAYS} days, or null for no limit");
             issues.push(("/attribution/window_days".into(), sentence));
@@ -453,6 +487,24 @@ mod tests {
     }
 
     #[test]
+    fn later_payments_of_a_customer_pay_as_agreed() {
+        let first = fixed("10");
+        let terms = |payout: Option<&str>, paid_payments| Recurring { payout: payout.map(fixed), paid_payments };
+        for (terms, payment, wanted) in [
+            (Recurring::default(), 1, "10"),
+            (Recurring::default(), 900, "10"),
+            (terms(Some("4"), None), 1, "10"),
+            (terms(Some("4"), None), 2, "4"),
+            (terms(Some("4"), Some(3)), 3, "4"),
+            (terms(Some("4"), Some(3)), 4, "0"),
+            (terms(None, Some(1)), 1, "10"),
+            (terms(None, Some(1)), 2, "0"),
+        ] {
+            assert_eq!(terms.payout_of(payment, first), fixed(wanted), "{payment} of {terms:?}");
+        }
+    }
+
+    #[test]
     fn visitors_are_distributed_by_weight_and_keep_their_page() {
         let page = |name: &str, weight| LandingPage {
             name: name.into(),
@@ -473,6 +525,7 @@ mod tests {
         let terms: Terms = serde_json::from_value(serde_json::json!({
             "goals": [{"name": "a"}, {"name": "a"}, {"name": " "}],
             "attribution": {"window_days": 0},
+            "recurring": {"paid_payments": 0},
             "caps": {"limits": [
                 {"period": "day"},
                 {"period": "day", "conversions": 1},
@@ -487,6 +540,7 @@ mod tests {
             [
                 "/goals/1/name",
                 "/goals/2/name",
+                "/recurring/paid_payments",
                 "/attribution/window_days",
                 "/caps/limits/0",
                 "/caps/limits/1",

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::ids::{AffiliateId, OfferId};
 use crate::timestamp::Timestamp;
 
+use super::transaction::payment::Payment;
 use super::transaction::refund::Refunds;
 
 /// The evidence by which a conversion is attributed, strongest first. `click`: a click id. `referral_code`: an
@@ -145,6 +146,9 @@ pub struct Trace {
     /// The parts of the sale that were refunded.
     #[serde(default, skip_serializing_if = "Refunds::is_none")]
     pub refunds: Refunds,
+    /// Which payment of its customer it is. `None`: its offer has no terms for recurring payments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<Payment>,
     /// Whether it was recorded as rejected, so that the caps of its offer don't count it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncounted: bool,

@@ -487,10 +487,12 @@ impl Conversion {
         !caps.limits.is_empty() && self.is_paid_by_program() && !self.counts_for_caps()
     }
 
-    /// The key by which later conversions of the same customer find this one; `None` without a click or customer, and
-    /// for tests, which attribute no real conversion.
+    /// The key by which later conversions of the same customer find this one and are counted; `None` without a customer,
+    /// and for tests, which attribute no real conversion.
     pub fn customer_key(&self) -> Option<i64> {
-        self.click_id.filter(|_| self.is_paid_by_program())?;
+        if !self.is_paid_by_program() {
+            return None;
+        }
         customer_key(self.offer_id, self.buyer.customer_id.as_deref(), self.buyer.customer_email.as_deref())
     }
 }

@@ -4,6 +4,7 @@ use crate::amounts::{Amount, Currency};
 use crate::ids::{ClickId, OfferId};
 use crate::tracking::attribution::Evidence;
 use crate::tracking::conversion::{Buyer, Reporter, Status, Tester, transaction_key};
+use crate::tracking::transaction::payment::Payment;
 use crate::tracking::transaction::refund::Refund;
 
 /// A conversion as an advertiser or network reported it.
@@ -29,6 +30,8 @@ pub struct Report {
     pub may_reopen: bool,
     /// The part of the sale that was refunded.
     pub refund: Option<Refund>,
+    /// The payment that it reports, if it must not mean a known conversion.
+    pub new_payment: Option<Payment>,
     /// What the affiliate earns; the offer's payout if absent.
     pub payout: Option<Amount>,
     /// What the advertiser pays.

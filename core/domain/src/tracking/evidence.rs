@@ -212,6 +212,7 @@ mod tests {
             currency: None,
             default_currency: None,
             refund: None,
+            new_payment: None,
             may_reopen: false,
             payout: None,
             revenue: None,

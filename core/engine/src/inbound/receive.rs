@@ -10,7 +10,7 @@ use domain::ids::InboundRequestId;
 use domain::inbound::admission;
 use domain::inbound::inbound_request::{InboundRequest, OutcomeDetails, RawRequest};
 use domain::inbound::notification::Outcome;
-use domain::inbound::source::{Reply, Source, UnknownReply};
+use domain::inbound::source::{RefusedReply, Reply, Source, UnknownReply};
 use domain::people::origin::network_of;
 use domain::program::affiliate::AffiliateStatus;
 use host::wire as contract;
@@ -28,6 +28,8 @@ pub struct Received {
     pub adapters_reply: Option<contract::Response>,
     /// Whether a notification with an unknown status is answered with an error.
     pub refuses_unknown: bool,
+    /// Whether a notification that is refused is answered as if it was accepted. Not if the guards refuse it.
+    pub accepts_refused: bool,
 }
 
 impl Received {
@@ -37,6 +39,7 @@ impl Received {
             reply: source.settings.reply.clone(),
             adapters_reply,
             refuses_unknown: source.settings.unknown_status_reply == UnknownReply::Refuse,
+            accepts_refused: source.settings.refused_reply == RefusedReply::Accept,
         }
     }
 }
@@ -98,7 +101,7 @@ async fn refuse(app: &App, source: &Source, raw: RawRequest, refusal: OutcomeDet
         metrics::counter!("postrider_inbound_not_stored_total").increment(1);
     }
     count(&request);
-    Ok(Received::of(source, &request, None))
+    Ok(Received { accepts_refused: false, ..Received::of(source, &request, None) })
 }
 
 /// Stores a request with a lease for its processing. If this process crashes, the worker processes the request when the

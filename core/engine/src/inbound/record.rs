@@ -1,20 +1,26 @@
 //! Recording: matches each notification of a request with its click or conversion and turns it into a command.
 
+use sea_orm::DbErr;
+
 use crate::Error;
 use crate::app::App;
 use crate::tracking::conversions;
 use crate::tracking::record_conversions::{Change, Recorded};
-use domain::ids::{ClickId, OfferId};
-use domain::inbound::admission::parameter_pairs;
+use domain::ids::{ClickId, InboundRequestId, OfferId};
+use domain::inbound::admission::parameters;
 use domain::inbound::inbound_request::{InboundRequest, Item, OutcomeDetails};
 use domain::inbound::notification::{self, Issue, Matched, Note, Notification, Outcome, SECOND_TRY, Sale};
-use domain::inbound::source::{Source, WithoutTransactionId};
+use domain::inbound::source::{RepeatedTransactionId, Source, WithoutTransactionId};
 use domain::tracking::conversion::{Conversion, Status, transaction_key};
 use domain::tracking::conversion_command::Command;
+use domain::tracking::transaction::payment::{MeantPayment, Payment, PaymentReport};
 use domain::tracking::transaction::{Identity, Meant};
 
 use super::matching;
 use super::stop::Stop;
+
+/// How many times a new payment of a subscription tries to get a number.
+const NUMBER_TRIES: usize = 10;
 
 /// A reference to a notification: the request, and the index of the notification in it.
 #[derive(Clone, Copy)]
@@ -86,10 +92,30 @@ async fn record(
     }
     let status = status.ok_or_else(|| Issue::StatusUnknown(notification.status.clone().unwrap_or_default()))?;
 
-    let identified = identify(app, source, at, &notification, &status, matched).await?;
+    for _ in 0..NUMBER_TRIES {
+        if record_matched(app, source, at, (&notification, &status), &matched, item).await? {
+            return Ok(());
+        }
+        tracing::debug!("Another payment got the same number first; the notification is identified again");
+    }
+    let sentence = "other payments of the subscription got the same number at the same time; try again";
+    Err(DbErr::Custom(sentence.into()).into())
+}
+
+/// Identifies the sale and executes the command. `false`: it is a new payment, and another one got its number first.
+async fn record_matched(
+    app: &App,
+    source: &Source,
+    at: ItemRef<'_>,
+    (notification, status): (&Notification, &Status),
+    matched: &Matched,
+    item: &mut Item,
+) -> Result<bool, Stop> {
+    let identified = identify(app, source, at, notification, status, matched).await?;
     item.transaction_id = Some(identified.transaction_id.clone());
+    let mut notes = Vec::new();
     let command = match (&identified.known, identified.click) {
-        (Some(known), None) => source.change_status(known, status),
+        (Some(known), None) => source.change_status(known, status.clone()),
         (known, Some(click)) => {
             let offer = app.catalog.offer(identified.offer).await?;
             let offer = offer.ok_or_else(|| Error::not_found("offer", identified.offer))?;
@@ -99,17 +125,22 @@ async fn record(
                 known: known.as_ref(),
                 offer_currency: offer.currency,
                 request_key: &request_key(at),
+                new_payment: identified.new_payment.as_ref(),
             };
             if known.is_none() && status.reason().is_some() {
-                item.note(unmatched_rejection(app, source, click, sale.transaction_id).await?);
+                notes.extend(unmatched_rejection(app, source, click, sale.transaction_id).await?);
             }
-            let (command, notes) = notification.command(source, sale, status)?;
-            item.note(notes);
+            let (command, unused) = notification.command(source, sale, status.clone())?;
+            notes.extend(unused);
             command
         }
         (None, None) => unreachable!("a notification is matched to a click or to a conversion"),
     };
-    execute(app, command, item).await
+    let is_recorded = execute(app, command, item).await?;
+    if is_recorded {
+        item.note(notes);
+    }
+    Ok(is_recorded)
 }
 
 /// The notification with the transaction id that the settings of the source find in the request. A request with several
@@ -118,7 +149,8 @@ fn identified_by(source: &Source, at: ItemRef<'_>, mut notification: Notificatio
     if at.is_single && source.settings.names_parameters() {
         let status = notification.status(&source.settings);
         let is_rejection = matches!(status, Ok(Some(Status::Rejected { .. })));
-        let found = source.settings.transaction_id(&parameter_pairs(&at.request.raw), is_rejection)?;
+        let parameters = parameters(&at.request.raw);
+        let found = source.settings.transaction_id(|name| parameters.get(name).map(str::to_owned), is_rejection)?;
         notification.transaction_id = found.or(notification.transaction_id);
     }
     Ok(notification)
@@ -132,6 +164,8 @@ struct Identified {
     click: Option<ClickId>,
     /// Its conversion. `None`: there is none yet, or only the writer of conversions can tell.
     known: Option<Conversion>,
+    /// Its payment, if the source reports several payments under one transaction id and this is a new one.
+    new_payment: Option<Payment>,
 }
 
 async fn identify(
@@ -140,8 +174,18 @@ async fn identify(
     at: ItemRef<'_>,
     notification: &Notification,
     status: &Status,
-    matched: Matched,
+    matched: &Matched,
 ) -> Result<Identified, Stop> {
+    let of = match matched {
+        Matched::Click { click, .. } => Some((click.id, click.offer_id)),
+        Matched::Conversion(known) => known.click_id.map(|click| (click, known.offer_id)),
+    };
+    if source.settings.repeated_transaction_id == RepeatedTransactionId::NewPayment
+        && let (Some(of), Some(id)) = (of, notification.own_transaction_id())
+        && let Some(payment) = identify_payment(app, source, at, notification, status, of, id).await?
+    {
+        return Ok(payment);
+    }
     let click = match matched {
         Matched::Conversion(known) => {
             let transaction_id = known.transaction_id.clone();
@@ -149,7 +193,8 @@ async fn identify(
                 transaction_id,
                 offer: known.offer_id,
                 click: known.click_id,
-                known: Some(*known),
+                known: Some((**known).clone()),
+                new_payment: None,
             });
         }
         Matched::Click { click, .. } => click,
@@ -169,7 +214,51 @@ async fn identify(
         Ok(Meant::Known(id)) => found.into_iter().find(|it| it.id == id),
         _ => None,
     };
-    Ok(Identified { transaction_id, offer: click.offer_id, click: Some(click.id), known })
+    Ok(Identified { transaction_id, offer: click.offer_id, click: Some(click.id), known, new_payment: None })
+}
+
+/// The payment that a notification means if its source reports several payments under one transaction id. `None`: the
+/// goal does not tell of which sale.
+async fn identify_payment(
+    app: &App,
+    source: &Source,
+    at: ItemRef<'_>,
+    notification: &Notification,
+    status: &Status,
+    (click, offer): (ClickId, OfferId),
+    transaction_id: &str,
+) -> Result<Option<Identified>, Stop> {
+    let mut known = storage::tracking::conversions::list_by_click(app.db.reader(), click).await?;
+    known.retain(|it| it.source() == Some(source.id) && it.offer_id == offer && !it.is_test());
+    if known.iter().any(|it| it.goal == notification.goal) {
+        known.retain(|it| it.goal == notification.goal);
+    } else if notification.goal.is_some() {
+        known.clear();
+    } else if known.iter().any(|it| it.goal != known[0].goal) {
+        return Ok(None);
+    }
+    let first = first_of_equal_requests(app, source, at.request).await?;
+    let key = format!("{first}-{}", at.index);
+    let report = PaymentReport {
+        transaction_id,
+        status,
+        is_refund: notification.is_refund(),
+        key: &key,
+        is_repeated: first != at.request.id,
+    };
+    Ok(Some(match report.find(&known) {
+        MeantPayment::Known(known) => Identified {
+            transaction_id: known.transaction_id.clone(),
+            offer,
+            click: Some(click),
+            known: Some(known.clone()),
+            new_payment: None,
+        },
+        MeantPayment::New { transaction_id, number } => {
+            let new_payment = Some(Payment { number, key: Some(key) });
+            Identified { transaction_id, offer, click: Some(click), known: None, new_payment }
+        }
+    }))
 }
 
 /// A note if a rejection names no known sale although its click has approved ones.
@@ -188,7 +277,8 @@ async fn unmatched_rejection(
     Ok((!approved.is_empty()).then_some(Note::UnmatchedRejection { transaction_id, approved }))
 }
 
-async fn execute(app: &App, command: Command, item: &mut Item) -> Result<(), Stop> {
+/// Executes the command. `false`: it is a new payment, and another one got its number first.
+async fn execute(app: &App, command: Command, item: &mut Item) -> Result<bool, Stop> {
     let (recorded, reported) = match command {
         Command::Report(report) => {
             let reported = report.status.clone();
@@ -199,6 +289,9 @@ async fn execute(app: &App, command: Command, item: &mut Item) -> Result<(), Sto
         }
     };
     let Recorded { conversion, change, previous } = recorded;
+    if change == Change::NumberTaken {
+        return Ok(false);
+    }
     item.conversion_id = Some(conversion.id);
     let is_kept = reported.is_some_and(|status| status.word() != conversion.status.word());
     item.result = match change {
@@ -215,9 +308,9 @@ async fn execute(app: &App, command: Command, item: &mut Item) -> Result<(), Sto
             let sentence = "the same sale was reported before with other amounts; its amounts are corrected";
             OutcomeDetails::new(Outcome::Accepted, "corrected", sentence)
         }
-        Change::Created | Change::Updated => OutcomeDetails::accepted(),
+        Change::Created | Change::Updated | Change::NumberTaken => OutcomeDetails::accepted(),
     };
-    Ok(())
+    Ok(true)
 }
 
 /// The transaction id of a notification that has none. If a click has one sale, it is the id of the conversion that the
@@ -254,19 +347,28 @@ async fn transaction_id_of_request(
     click: ClickId,
     goal: Option<&str>,
 ) -> Result<String, Stop> {
-    let (id, received_at) = (at.request.id, at.request.received_at);
+    let request = first_of_equal_requests(app, source, at.request).await?;
+    Ok(notification::transaction_id_of_request(source.id, click, goal, request, at.index))
+}
+
+/// The first of the equal requests that arrived within ten minutes: networks send a request again that was not answered.
+async fn first_of_equal_requests(
+    app: &App,
+    source: &Source,
+    request: &InboundRequest,
+) -> Result<InboundRequestId, Stop> {
+    let (id, received_at) = (request.id, request.received_at);
     let (first, first_at) = storage::inbound::fingerprints::find_or_insert_request(
         app.db.writer(),
         source.id,
-        &fingerprint_of(at.request),
+        &fingerprint_of(request),
         id,
         received_at,
         received_at.minus(SECOND_TRY),
     )
     .await?;
     // A request that is replayed much later is not a repetition of an equal request that arrived in the meantime.
-    let request = if first_at > received_at.plus(SECOND_TRY) { id } else { first };
-    Ok(notification::transaction_id_of_request(source.id, click, goal, request, at.index))
+    Ok(if first_at > received_at.plus(SECOND_TRY) { id } else { first })
 }
 
 /// By what a repetition of the request is recognised. Lower case, because some networks change the case when they send a

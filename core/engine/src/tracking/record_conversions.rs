@@ -56,6 +56,8 @@ pub enum Change {
     Updated,
     /// The same command was recorded before.
     None,
+    /// It reported a new payment of a subscription, and another payment got its number first. Nothing was recorded.
+    NumberTaken,
 }
 
 impl Change {
@@ -64,7 +66,7 @@ impl Change {
         match self {
             Self::Created => "created",
             Self::Updated => "updated",
-            Self::None => "repeated",
+            Self::None | Self::NumberTaken => "repeated",
         }
     }
 }
@@ -216,9 +218,14 @@ struct Batch {
     changes: Vec<StatusChange>,
     /// Rejected conversions that may be approved in this batch and that no cap counts yet, with their offers.
     uncounted: HashMap<ConversionId, Arc<Offer>>,
+    /// How many payments of each customer and goal are known, for offers that pay them differently.
+    payments: HashMap<PaymentsKey, u32>,
     /// Cap reservations for the conversions that this batch creates, and for the uncounted ones.
     reservations: Reservations,
 }
+
+/// The customer, by [`Attributed::payments_key`], and the goal.
+type PaymentsKey = (i64, Option<String>);
 
 /// The offer and the transaction key.
 type TransactionKey = (OfferId, String);
@@ -237,6 +244,10 @@ struct Entry {
 
 fn key_of(it: &Attributed<'_>) -> TransactionKey {
     (it.offer().id, it.report.transaction_key())
+}
+
+fn payments_key_of(it: &Attributed<'_>) -> Option<PaymentsKey> {
+    Some((it.payments_key()?, it.report.goal.clone()))
 }
 
 /// A revision that this batch made.
@@ -276,6 +287,11 @@ impl Batch {
                 batch.add(conversion, false, None);
             }
         }
+        let customers = commands.iter().filter_map(|command| match command {
+            AttributedCommand::Report(it) => payments_key_of(it),
+            _ => None,
+        });
+        batch.payments = storage::tracking::conversions::count_payments(tx, customers.collect()).await?;
         batch.uncounted = batch.find_uncounted(catalog, commands).await?;
         batch.reservations = batch.reserve(tx, commands, now).await?;
         Ok(batch)
@@ -329,7 +345,7 @@ impl Batch {
             if it.offer().terms.caps.limits.is_empty() || new.contains_key(&key) || !is_new() {
                 continue;
             }
-            if let Ok(conversion) = it.conversion(now) {
+            if let Ok(conversion) = it.conversion(self.earlier_payments(it), now) {
                 new.insert(key, (it.offer(), conversion));
             }
         }
@@ -352,6 +368,11 @@ impl Batch {
         entry
     }
 
+    /// How many payments of the customer of a report are known.
+    fn earlier_payments(&self, it: &Attributed<'_>) -> u32 {
+        payments_key_of(it).and_then(|key| self.payments.get(&key)).copied().unwrap_or_default()
+    }
+
     /// The conversions of a transaction.
     fn of_transaction(&self, key: &TransactionKey) -> impl Iterator<Item = &Conversion> {
         self.by_transaction.get(key).into_iter().flatten().map(|entry| &self.conversions[*entry].conversion)
@@ -362,11 +383,14 @@ impl Batch {
             Meant::Known(id) => return self.update(self.by_id[&id], it, now),
             Meant::New { numbered_apart } => numbered_apart,
         };
-        let mut conversion = Conversion { numbered_apart, ..it.conversion(now)? };
+        let mut conversion = Conversion { numbered_apart, ..it.conversion(self.earlier_payments(it), now)? };
         let caps = &it.offer().terms.caps;
         conversion.trace.uncounted = conversion.is_uncounted_by(caps);
         if !self.reservations.admit(it.offer(), &conversion) {
             conversion.apply_over_cap(caps.over);
+        }
+        if let Some(key) = payments_key_of(it).filter(|_| conversion.status.reason().is_none()) {
+            *self.payments.entry(key).or_default() += 1;
         }
         let entry = self.add(conversion.clone(), true, it.click().map(Click::facts));
         let leaving = it.click().filter(|click| !conversion.is_test() && click.may_leave(now));
@@ -377,6 +401,10 @@ impl Batch {
 
     fn update(&mut self, entry: usize, it: &Attributed<'_>, now: Timestamp) -> Result<Recorded, Error> {
         let known = &self.conversions[entry].conversion;
+        let known_payment = known.trace.payment.as_ref().and_then(|it| it.key.as_deref());
+        if it.report.new_payment.as_ref().is_some_and(|new| new.key.as_deref() != known_payment) {
+            return Ok(Recorded { conversion: known.clone(), change: Change::NumberTaken, previous: None });
+        }
         let corrected = it.corrected(known)?;
         let status = corrected.status(it.report.status.as_ref(), known);
         let amounts = (corrected.figures, corrected.refunds);

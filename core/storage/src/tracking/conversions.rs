@@ -324,6 +324,7 @@ pub async fn find_clicks_of_customers(
         "WITH wanted (customer_key) AS ({{rows}})
          SELECT customer_key, (SELECT conversions.click_id FROM conversions
              WHERE conversions.customer_key = wanted.customer_key AND conversions.status <> 'rejected'
+                 AND conversions.click_id IS NOT NULL
              ORDER BY conversions.id{order} LIMIT 1) AS click_id
          FROM wanted"
     );
@@ -332,6 +333,37 @@ pub async fn find_clicks_of_customers(
         if let Some(click) = row.try_get::<Option<ClickId>>("", "click_id")? {
             found.insert(row.try_get("", "customer_key")?, click);
         }
+    }
+    Ok(found)
+}
+
+/// The most payments of a customer that are counted.
+const PAYMENTS_MAX: u32 = 1_001;
+
+/// For each customer key and goal, the number of conversions that are not rejected.
+pub async fn count_payments(
+    db: &impl ConnectionTrait,
+    customers: BTreeSet<(i64, Option<String>)>,
+) -> Result<HashMap<(i64, Option<String>), u32>, DbErr> {
+    let mut found = HashMap::new();
+    if customers.is_empty() {
+        return Ok(found);
+    }
+    let mut rows = Rows::new(&[Type::Big, Type::Text]);
+    for (customer, goal) in customers {
+        rows.push([customer.into(), goal.into()]);
+    }
+    let sql = format!(
+        "WITH wanted (customer_key, goal) AS ({{rows}})
+         SELECT customer_key, goal, (SELECT count(*) FROM (SELECT 1 FROM conversions
+             WHERE conversions.customer_key = wanted.customer_key AND conversions.status <> 'rejected'
+                 AND coalesce(conversions.goal, '') = coalesce(wanted.goal, '') LIMIT {PAYMENTS_MAX}) AS known) AS payments
+         FROM wanted"
+    );
+    for row in rows.query(db, &sql, vec![]).await? {
+        let payments: i64 = row.try_get("", "payments")?;
+        let key = (row.try_get("", "customer_key")?, row.try_get("", "goal")?);
+        found.insert(key, u32::try_from(payments).unwrap_or(PAYMENTS_MAX));
     }
     Ok(found)
 }

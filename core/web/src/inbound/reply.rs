@@ -21,6 +21,11 @@ pub fn of(received: Received) -> Response {
         Outcome::Waiting if received.refuses_unknown && result.is("unknown_status") => {
             text(status_of_outcome(result), sentence)
         }
+        Outcome::Refused
+            if received.accepts_refused && status_of_outcome(result) == StatusCode::UNPROCESSABLE_ENTITY =>
+        {
+            accepted(received)
+        }
         Outcome::Accepted | Outcome::Duplicate | Outcome::Waiting => accepted(received),
         Outcome::Ignored => match received.adapters_reply {
             Some(reply) => adapter_reply(reply),

@@ -270,5 +270,8 @@ fn conversion(reported: &contract::ReportedConversion) -> Value {
         let amount = amount.as_ref()?;
         Some((name.to_owned(), json!({"text": amount.text, "currency": amount.currency})))
     });
-    Value::Object(words.chain(amounts).collect())
+    let attributes: serde_json::Map<_, _> =
+        reported.attributes.iter().map(|it| (it.name.clone(), json!(it.value))).collect();
+    let attributes = (!attributes.is_empty()).then(|| ("attributes".to_owned(), Value::Object(attributes)));
+    Value::Object(words.chain(amounts).chain(attributes).collect())
 }

@@ -227,6 +227,9 @@ fn facts(known: &Known) -> Vec<Fact> {
         ),
         Fact::new("conversion.goal", conversion.goal.as_ref().map_or_else(none, plain)),
     ];
+    if let Some(payment) = &conversion.trace.payment {
+        facts.push(Fact::new("conversion.payment", plain(payment.number.to_string())));
+    }
     let span = time_to_convert(conversion);
     facts.push(Fact::new("conversion.click_to_sale", span.map_or_else(none, Text::of_span)));
     let delivered = deliveries::delivered(&known.deliveries);

@@ -12,6 +12,7 @@ use domain::tracking::attribution::{Considered, Evidence, Ruling, Trace, Verdict
 use domain::tracking::click::{Agent, Click};
 use domain::tracking::conversion::{Buyer, Conversion, Reporter, Status};
 use domain::tracking::event::{Event, Parties, PartyFacts};
+use domain::tracking::transaction::payment::Payment;
 use engine::delivery::deliveries::LoggedDelivery;
 
 use super::Known;
@@ -81,7 +82,12 @@ fn conversion() -> Conversion {
         link_id: None,
         click_id: Some(ClickId::new(at(0))),
         attributed_by: Evidence::Click,
-        trace: Trace { ruling: Some(Ruling::OverCap), considered: vec![considered], ..Trace::default() },
+        trace: Trace {
+            ruling: Some(Ruling::OverCap),
+            considered: vec![considered],
+            payment: Some(Payment { number: 2, key: None }),
+            ..Trace::default()
+        },
         goal: Some("sale".into()),
         sale: Some(usd("49.00")),
         payout: Some(usd("12.00")),

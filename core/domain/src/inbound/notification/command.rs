@@ -7,6 +7,7 @@ use crate::tracking::click::Click;
 use crate::tracking::conversion::{Buyer, Conversion, Reporter, Status};
 use crate::tracking::conversion_command::{By, Command};
 use crate::tracking::conversion_report::{Claims, Report};
+use crate::tracking::transaction::payment::Payment;
 use crate::tracking::transaction::refund::Refund;
 
 use super::amounts::ReadAmount;
@@ -154,6 +155,7 @@ impl Notification {
             payout: whole(payout),
             revenue: whole(revenue),
             refund,
+            new_payment: of.new_payment.cloned(),
             may_reopen: source.may_reopen(),
             buyer: Buyer {
                 customer_id: self.attribute("customer_id", 200),
@@ -169,6 +171,13 @@ impl Notification {
             test: None,
         };
         Ok((Command::Report(Box::new(report)), notes))
+    }
+
+    /// Whether it lowers the amount of a sale.
+    pub fn is_refund(&self) -> bool {
+        let is_negative =
+            |amount: &Option<NotificationAmount>| amount.as_ref().is_some_and(|it| it.text.starts_with('-'));
+        [&self.sale, &self.payout, &self.revenue].into_iter().any(is_negative) || self.attribute(REFUNDED, 60).is_some()
     }
 
     /// The partial refund that the notification reports: how much was refunded so far, or negative amounts.
@@ -216,6 +225,8 @@ pub struct Sale<'a> {
     pub offer_currency: Currency,
     /// By what a repetition of the request is recognised.
     pub request_key: &'a str,
+    /// Its payment, if the source reports several payments under one transaction id and this is a new one.
+    pub new_payment: Option<&'a Payment>,
 }
 
 impl Sale<'_> {
@@ -305,7 +316,8 @@ mod tests {
     ) -> Result<(Command, Vec<String>), Issue> {
         let click = samples::click(&samples::offer(Terms::default())).id;
         let usd = "USD".parse().unwrap();
-        let sale = Sale { click, transaction_id: "T1", known, offer_currency: usd, request_key: "request" };
+        let sale =
+            Sale { click, transaction_id: "T1", known, offer_currency: usd, request_key: "request", new_payment: None };
         let (command, notes) = it.command(source, sale, status)?;
         Ok((command, notes.iter().map(ToString::to_string).collect()))
     }

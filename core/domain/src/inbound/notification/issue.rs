@@ -23,6 +23,9 @@ pub enum Issue {
     /// The settings ignore this status word.
     #[error("the settings of this source ignore the status \"{0}\"")]
     StatusIgnored(String),
+    /// The settings ignore requests with this value of a parameter; holds its name.
+    #[error("the settings of this source ignore requests with this value of \"{0}\" (ignore_if)")]
+    IgnoredBySettings(String),
 
     /// There is no click id and no transaction id.
     #[error(
@@ -157,6 +160,7 @@ impl Issue {
             Self::TestPing => "test_ping",
             Self::NothingReported(_) => "nothing_reported",
             Self::StatusIgnored(_) => "status_ignored",
+            Self::IgnoredBySettings(_) => "ignored_by_settings",
             Self::ClickIdMissing => "no_click_id",
             Self::IdentityMissing(_) => "no_transaction_id",
             Self::LiteralMacros(_) => "unreplaced_macro",
@@ -189,7 +193,11 @@ impl Issue {
     /// The outcome.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::EmptyRequest | Self::TestPing | Self::NothingReported(_) | Self::StatusIgnored(_) => Outcome::Ignored,
+            Self::EmptyRequest
+            | Self::TestPing
+            | Self::NothingReported(_)
+            | Self::StatusIgnored(_)
+            | Self::IgnoredBySettings(_) => Outcome::Ignored,
             Self::ClickNotThere(_)
             | Self::ConversionNotThere(_)
             | Self::RefundWithoutSale(_)

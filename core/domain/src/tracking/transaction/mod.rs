@@ -2,6 +2,7 @@
 //!
 //! Two sources of the program may number their sales alike. If they name different clicks, these are two sales.
 
+pub mod payment;
 mod placeholder;
 pub mod refund;
 

@@ -7,17 +7,18 @@ mod lookup;
 use std::sync::Arc;
 
 use domain::amounts::{Amount, Money};
-use domain::ids::{ClickId, ConversionId};
+use domain::ids::{AffiliateId, ClickId, ConversionId};
 use domain::program::affiliate::Affiliate;
 use domain::program::offer::{Offer, Payout, UnknownGoal};
 use domain::program::payout_override::PayoutOverrides;
 use domain::timestamp::Timestamp;
-use domain::tracking::attribution::{OutsideWindow, Ruling, Trace};
+use domain::tracking::attribution::{OutsideWindow, Ruling, Trace, customer_key};
 use domain::tracking::click::Click;
 use domain::tracking::conversion::{Conversion, Figures, Status};
 use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::conversion_report::Report;
 use domain::tracking::evidence::Choice;
+use domain::tracking::transaction::payment::Payment;
 use domain::tracking::transaction::refund::{Refund, Refunds};
 use domain::tracking::transaction::{Identity, Meant};
 
@@ -116,7 +117,8 @@ impl Attributed<'_> {
         };
         let less = |money: Money, part: Amount| Money { micros: money.micros - part.micros(), ..money };
         let goal = known.goal.as_deref();
-        let agreed = self.payout_overrides.payout_for(offer, known.affiliate_id, goal);
+        let number = known.trace.payment.as_ref().map_or(1, |it| it.number);
+        let agreed = self.agreed_payout(known.affiliate_id, goal, number);
         let follow = |agreed: Payout, amount: Option<Money>| match refund {
             _ if sale == known.sale => Ok(amount),
             Some(_) => agreed.refunded(offer.currency, known.sale, amount, sale),
@@ -146,16 +148,40 @@ impl Attributed<'_> {
         Ok(Corrected { figures: Figures { sale, payout, revenue }, refunds, is_refunded })
     }
 
+    /// What the payment with this number pays.
+    fn agreed_payout(&self, affiliate: AffiliateId, goal: Option<&str>, payment: u32) -> Payout {
+        let offer = self.offer();
+        let first = self.payout_overrides.payout_for(offer, affiliate, goal);
+        offer.terms.recurring.map_or(first, |recurring| recurring.payout_of(payment, first))
+    }
+
+    /// The key by which the payments of the customer are counted, if the offer pays them differently.
+    pub fn payments_key(&self) -> Option<i64> {
+        self.offer().terms.recurring?;
+        let buyer = &self.report.buyer;
+        customer_key(self.offer().id, buyer.customer_id.as_deref(), buyer.customer_email.as_deref())
+            .filter(|_| !self.report.is_self_reported() && self.report.test.is_none())
+    }
+
+    /// Which payment it is. `None`: the offer pays each payment alike, or the customer is unknown. `earlier`: how many
+    /// payments of the customer are known.
+    fn payment(&self, earlier: u32) -> Option<Payment> {
+        let own = self.report.new_payment.as_ref();
+        let by_customer = self.payments_key().map(|_| earlier.saturating_add(1));
+        let number = own.map(|it| it.number).max(by_customer)?;
+        Some(Payment { number, key: own.and_then(|it| it.key.clone()) })
+    }
+
     /// The revenue of the offer. `None` for a conversion that an affiliate's own source reports.
     fn agreed_revenue(&self, goal: Option<&str>) -> Option<Payout> {
         self.offer().revenue_for(goal).filter(|_| !self.report.is_self_reported())
     }
 
-    /// The new conversion of this report.
+    /// The new conversion of this report. `earlier`: how many payments of its customer are known.
     ///
     /// # Errors
     /// The evidence no longer counts, or the offer pays a percentage and the report has no amount.
-    pub fn conversion(&self, now: Timestamp) -> Result<Conversion, ConversionError> {
+    pub fn conversion(&self, earlier: u32, now: Timestamp) -> Result<Conversion, ConversionError> {
         let (report, offer) = (self.report, self.offer());
         let ruling = match &self.choice.refusal {
             None => None,
@@ -188,11 +214,12 @@ impl Attributed<'_> {
             _ if is_refunded => refunded(),
             status => status.clone().unwrap_or(Status::Pending),
         };
+        let payment = self.payment(earlier);
         let payout = match report.payout {
             Some(payout) => Some(payout.of(currency)),
             None => {
-                let payout = self.payout_overrides.payout_for(offer, self.affiliate.id, goal);
-                payout.of(offer.currency, sale)
+                let number = payment.as_ref().map_or(1, |it| it.number);
+                self.agreed_payout(self.affiliate.id, goal, number).of(offer.currency, sale)
             }
         };
         // A rejection needs no amounts.
@@ -213,7 +240,7 @@ impl Attributed<'_> {
             link_id: self.choice.link_id,
             click_id: self.click_id(),
             attributed_by: self.choice.evidence,
-            trace: Trace { considered: self.choice.considered.clone(), refunds, ..Trace::default() },
+            trace: Trace { considered: self.choice.considered.clone(), refunds, payment, ..Trace::default() },
             goal: report.goal.clone(),
             sale,
             payout,

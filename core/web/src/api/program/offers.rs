@@ -19,7 +19,7 @@ use domain::ids::OfferId;
 use domain::program::application::ApplicationStatus;
 use domain::program::cap::Caps;
 use domain::program::offer::{
-    Goal, HOLD_DAYS_MAX, LandingPage, Offer, OfferStatus, Payout, Terms, UnknownGoal, Visibility,
+    Goal, HOLD_DAYS_MAX, LandingPage, Offer, OfferStatus, Payout, Recurring, Terms, UnknownGoal, Visibility,
 };
 use domain::timestamp::Timestamp;
 use domain::tracking::attribution::AttributionTerms;
@@ -86,6 +86,10 @@ pub struct OfferIn {
     /// How conversions with a goal that is not in `goals` are handled, if there are any `goals`; `hold` if absent.
     #[serde(default)]
     unknown_goal: UnknownGoal,
+    /// What the payments of a customer after the first one pay, such as the renewals of a subscription; null if each pays
+    /// the same.
+    #[serde(default)]
+    recurring: Option<Recurring>,
     /// The URL to which links lead while the offer is paused; null for a "not found" page. It can contain the macros
     /// {affiliate_id} and {offer_id}.
     #[serde(default)]
@@ -136,6 +140,7 @@ impl OfferIn {
             revenue: self.revenue.and_then(|it| payout(&mut issues, "/revenue", it)),
             goals: self.goals,
             unknown_goal: self.unknown_goal,
+            recurring: self.recurring,
             fallback_url: self.fallback_url.and_then(|text| self::landing_url(&mut issues, "/fallback_url", &text)),
             landing_pages: self.landing_pages,
             deep_link_hosts: self.deep_link_hosts,
@@ -175,6 +180,7 @@ impl OfferIn {
             revenue: terms.revenue.map(PayoutIn::from),
             goals: terms.goals,
             unknown_goal: terms.unknown_goal,
+            recurring: terms.recurring,
             fallback_url: terms.fallback_url.map(|url| url.as_str().to_owned()),
             landing_pages: terms.landing_pages,
             deep_link_hosts: terms.deep_link_hosts,
@@ -195,6 +201,11 @@ impl OfferIn {
         }
         if patch.chooses("revenue") {
             present.revenue = None;
+        }
+        if let (Some(recurring), Some(change)) = (&mut present.recurring, patch.get("recurring"))
+            && change.get("payout").is_some()
+        {
+            recurring.payout = None;
         }
         patch.apply(&present)
     }
@@ -219,6 +230,8 @@ pub struct OfferOut {
     goals: Vec<Goal>,
     /// How conversions with a goal that is not in `goals` are handled, if there are any `goals`.
     unknown_goal: UnknownGoal,
+    /// What the payments of a customer after the first one pay; null if each pays the same.
+    recurring: Option<Recurring>,
     visibility: Visibility,
     /// Whether the calling affiliate may promote the offer; true for staff. False while the offer is archived.
     may_promote: bool,
@@ -277,6 +290,7 @@ impl From<OfferWithEligibility> for OfferOut {
             revenue: terms.revenue,
             goals: terms.goals,
             unknown_goal: terms.unknown_goal,
+            recurring: terms.recurring,
             visibility: offer.visibility,
             may_promote,
             application,

@@ -144,6 +144,7 @@ impl ConversionIn {
             default_currency: None,
             may_reopen: false,
             refund: AmountIn::read(self.refunded_amount, "/refunded_amount", &mut issues).map(Refund::Total),
+            new_payment: None,
             payout: AmountIn::read(self.payout, "/payout", &mut issues),
             revenue: AmountIn::read(self.revenue, "/revenue", &mut issues),
             buyer: Buyer {
@@ -242,6 +243,9 @@ pub struct ConversionOut {
     attribution: Option<AttributionOut>,
     /// The goal; null if none was reported.
     goal: Option<String>,
+    /// Which payment of its customer it is, if the offer pays later payments differently or its source reports several
+    /// payments under one transaction id; else null.
+    payment_number: Option<u32>,
     /// The amount that the customer paid; null if none was reported.
     amount: Option<Amount>,
     /// The currency of `amount`, or of the payout if there is no amount.

@@ -1,0 +1,91 @@
+//! Requests that report no sale or cannot be used, and values in headers, lists and JSON fields.
+
+use super::*;
+
+on_both_databases!(
+    a_request_with_a_value_of_ignore_if_reports_no_sale,
+    what_cannot_be_used_is_answered_as_the_source_says,
+    values_are_found_in_headers_lists_and_json_fields,
+);
+
+async fn a_request_with_a_value_of_ignore_if_reports_no_sale(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let ignored = json!({"ignore_if": {"is_event": ["Y"], "header.x-kind": ["ping", "hello"], "cancel_at": []}});
+    let source = source(&t).settings(ignored).save().await;
+    let sale = [("sub", click.id.as_str()), ("tid", "T-1"), ("sum", "5")];
+    for more in [("is_event", "y"), ("cancel_at", "tomorrow")] {
+        t.tick();
+        let answer = source.report(&[&sale[..], &[more]].concat()).await;
+        assert_eq!(answer.status, 200, "{more:?}");
+        let entry = source.last().await;
+        assert_outcome(&entry, "ignored", "ignored_by_settings");
+        assert!(text(&entry, "reason").contains(more.0), "{entry:#}");
+    }
+    t.tick();
+    let path = format!("{}?sub={}&tid=T-2", source.path, click.id);
+    source.network.send(source.network.request(Method::GET, &path).header("X-Kind", "Ping")).await;
+    assert_outcome(&source.last().await, "ignored", "ignored_by_settings");
+    assert_eq!(conversions(&t, &click).await.len(), 0);
+
+    source.report(&[&sale[..], &[("is_event", "N"), ("cancel_at", "")]].concat()).await;
+    assert_outcome(&source.last().await, "accepted", "");
+    let wrong = json!({"settings": {"ignore_if": {" ": ["1"]}}});
+    source.patch(wrong).await.expect_problem(422, "invalid_field");
+}
+
+async fn what_cannot_be_used_is_answered_as_the_source_says(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let guard = json!({"token": {"parameter": "header.X-Tok", "value": "a-secret-token"}});
+    let source = source(&t).settings(json!({"reply": {"status": 200, "body": "1"}})).save().await;
+    let foreign = [("sub", "not-ours"), ("tid", "T-1")];
+    let amount = [("sub", click.id.as_str()), ("tid", "T-1"), ("sum", "a lot")];
+    for report in [&foreign[..], &amount[..]] {
+        assert_eq!(source.report(report).await.status, 422);
+    }
+    source.patch(json!({"settings": {"refused_reply": "accept"}})).await.expect(200);
+    for (report, code) in [(&foreign[..], "foreign_click_id"), (&amount[..], "invalid_amount")] {
+        t.tick();
+        let answer = source.report(report).await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, "1"));
+        assert_outcome(&source.last().await, "refused", code);
+    }
+    assert_eq!(conversions(&t, &click).await.len(), 0);
+    // Strangers learn that they are refused.
+    source.patch(json!({"settings": {"guards": guard}})).await.expect(200);
+    t.tick();
+    assert_eq!(source.report(&foreign).await.status, 401);
+    let path = format!("{}?sub={}&tid=T-1&sum=5", source.path, click.id);
+    let sent = source.network.request(Method::GET, &path).header("x-tok", "a-secret-token");
+    assert_eq!(source.network.send(sent).await.status, 200);
+    let entry = source.last().await;
+    assert_outcome(&entry, "accepted", "");
+    assert!(!entry.to_string().contains("a-secret-token"), "{entry:#}");
+}
+
+async fn values_are_found_in_headers_lists_and_json_fields(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let mut shop = source(&t).settings(json!({"statuses": {"orders/paid": "approved"}}));
+    shop.body["config"]["fields"] = json!({
+        "click_id": "notes[name=click].value", "transaction_id": "id", "status": "header.X-Topic", "payout": "total",
+    });
+    let shop = shop.save().await;
+    let order = json!({"id": 71, "total": "5.00", "notes": [
+        {"name": "colour", "value": "red"}, {"name": "click", "value": click.id},
+    ]});
+    let sent = shop.network.request(Method::POST, &shop.path).header("X-Topic", "orders/paid").json(&order);
+    assert_eq!(shop.network.send(sent).await.status, 200);
+    let found = only_conversion(&t, &click).await;
+    assert_eq!((&found["transaction_id"], &found["status"]), (&json!("71"), &json!("approved")));
+
+    let other = t.click().await;
+    let mut pushing = source(&t);
+    pushing.body["config"]["fields"] = json!({"click_id": "push.sub", "transaction_id": "push.sale.id"});
+    let pushing = pushing.save().await;
+    let push = json!({"sub": other.id, "sale": {"id": "A-1"}}).to_string();
+    let sent = pushing.network.request(Method::POST, &pushing.path).form(&[("push", push.as_str())]);
+    assert_eq!(pushing.network.send(sent).await.status, 200);
+    assert_eq!(only_conversion(&t, &other).await["transaction_id"], "A-1");
+}
