@@ -85,7 +85,8 @@ async fn values_are_found_in_headers_lists_and_json_fields(db: Database) {
     pushing.body["config"]["fields"] = json!({"click_id": "push.sub", "transaction_id": "push.sale.id"});
     let pushing = pushing.save().await;
     let push = json!({"sub": other.id, "sale": {"id": "A-1"}}).to_string();
-    let sent = pushing.network.request(Method::POST, &pushing.path).form(&[("push", push.as_str())]);
+    let form = url::form_urlencoded::Serializer::new(String::new()).append_pair("push", &push).finish();
+    let sent = pushing.network.request(Method::POST, &pushing.path).body(form);
     assert_eq!(pushing.network.send(sent).await.status, 200);
     assert_eq!(only_conversion(&t, &other).await["transaction_id"], "A-1");
 }

@@ -345,6 +345,7 @@ impl ConversionOut {
             link_id: conversion.link_id,
             click_id: conversion.click_id,
             attributed_by: conversion.attributed_by,
+            payment_number: conversion.trace.payment.as_ref().map(|it| it.number),
             attribution: AttributionOut::of(actor, conversion.trace),
             goal: conversion.goal,
             amount: conversion.sale.map(Money::amount),
