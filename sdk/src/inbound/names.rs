@@ -95,6 +95,9 @@ impl Names {
         if let Some(name) = parameters.test_mark() {
             return Err(refusal("test_ping", format!("the parameter '{name}' marks this request as a test")));
         }
+        if let Some(reason) = parameters.unreadable().filter(|_| parameters.is_cut()) {
+            return Err(refusal("unreadable_body", format!("{reason}; have the network send less")));
+        }
         for name in [&self.click_id, &self.transaction_id, &self.status] {
             not_a_test(parameters, name.as_deref())?;
         }

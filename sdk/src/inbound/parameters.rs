@@ -9,10 +9,12 @@ use crate::url;
 
 use super::multipart;
 
-/// The maximum number of parameters of one query or body. No network sends so many; further parameters are not read.
-const MAX_PARAMETERS: usize = 500;
+/// The maximum number of parameters of one request, and of the bytes of their names. A body of 64 KiB can have more only if
+/// it is made for that.
+const MAX_PARAMETERS: usize = 5_000;
+const MAX_NAME_BYTES: usize = 1 << 20;
 /// The maximum nesting depth in a JSON body. Values that are nested deeper are not read.
-const MAX_DEPTH: usize = 5;
+const MAX_DEPTH: usize = 10;
 
 /// The maximum number of reports in the array of a body.
 const MAX_REPORTS: usize = 100;
@@ -32,24 +34,57 @@ pub fn pairs(text: &str) -> Vec<(String, String)> {
                 pairs.push((name.to_owned(), value.to_owned()));
             }
         };
-        match second_query(&value) {
+        match second_query(&value).or_else(|| entity_in(&value)) {
             Some((value, other_name, other_value)) => {
-                add(plain, value);
-                add(other_name, other_value);
+                add(&with_entity(plain), value);
+                add(&other_name, other_value);
             }
-            None => add(plain, &value),
+            None => add(&with_entity(plain), &value),
         }
     }
     pairs
 }
 
+/// Characters that HTML reads into the beginning of a name after `&`, and that beginning: `&currency=` becomes `¤cy=`.
+const ENTITIES: [(char, &str); 11] = [
+    ('¤', "curren"),
+    ('®', "reg"),
+    ('§', "sect"),
+    ('¬', "not"),
+    ('©', "copy"),
+    ('¶', "para"),
+    ('×', "times"),
+    ('°', "deg"),
+    ('µ', "micro"),
+    ('£', "pound"),
+    ('¥', "yen"),
+];
+
+/// The name with its own beginning instead of the character that HTML made of it.
+fn with_entity(name: &str) -> String {
+    let first = name.chars().next();
+    match ENTITIES.iter().find(|(character, _)| Some(*character) == first) {
+        Some((character, beginning)) => name.replacen(*character, beginning, 1),
+        None => name.to_owned(),
+    }
+}
+
+/// `T1`, `currency` and `EUR` for `T1¤cy=EUR`.
+fn entity_in(value: &str) -> Option<(&str, String, &str)> {
+    let start = value.find(|c| ENTITIES.iter().any(|(character, _)| *character == c))?;
+    let (first, rest) = value.split_at(start);
+    let (name, other) = rest.split_once('=')?;
+    let is_name = name.chars().skip(1).all(|c| c.is_ascii_lowercase() || c == '_');
+    is_name.then(|| (first, with_entity(name), other))
+}
+
 /// `7`, `tid` and `T1` for `7?tid=T1`.
-fn second_query(value: &str) -> Option<(&str, &str, &str)> {
+fn second_query(value: &str) -> Option<(&str, String, &str)> {
     let (first, rest) = value.split_once('?')?;
     let (name, other) = rest.split_once('=')?;
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(is_letter);
-    (is_name && !first.contains(['/', ':'])).then_some((first, name, other))
+    (is_name && !first.contains(['/', ':'])).then(|| (first, name.to_owned(), other))
 }
 
 /// The beginning of a name that means a header, such as `header.X-Shopify-Topic`.
@@ -61,6 +96,8 @@ pub struct Parameters {
     pairs: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     unreadable: Option<&'static str>,
+    name_bytes: usize,
+    is_cut: bool,
 }
 
 impl Parameters {
@@ -116,15 +153,26 @@ impl Parameters {
         read
     }
 
+    /// Adds a parameter, unless there are too many.
+    fn add(&mut self, name: String, value: String) {
+        self.name_bytes += name.len();
+        if self.pairs.len() < MAX_PARAMETERS && self.name_bytes <= MAX_NAME_BYTES {
+            self.pairs.push((name, value));
+        } else {
+            self.is_cut = true;
+            self.unreadable = Some("the request has more values than are read, 5,000");
+        }
+    }
+
     /// Adds the pairs of a query or form. Some networks send JSON in one of its fields; its values are added with the name
     /// of the field before theirs.
     fn add_form(&mut self, fields: Vec<(String, String)>) {
-        for (name, value) in fields.into_iter().take(MAX_PARAMETERS) {
+        for (name, value) in fields {
             let json = serde_json::from_str::<&RawValue>(&value).ok().filter(|json| json.get().starts_with(['{', '[']));
             if let Some(json) = json {
                 self.flatten(&name, json, 0);
             }
-            self.pairs.push((name, value));
+            self.add(name, value);
         }
     }
 
@@ -159,12 +207,16 @@ impl Parameters {
     /// Numbers and words are kept as they were written, because a float would change the digits.
     fn flatten(&mut self, name: &str, value: &RawValue, depth: usize) {
         let text = value.get();
-        if self.pairs.len() >= MAX_PARAMETERS || depth > MAX_DEPTH {
+        if self.is_cut || depth > MAX_DEPTH {
             return;
         }
         match text.as_bytes().first() {
             Some(b'{') => {
-                for (inner, value) in serde_json::from_str::<BTreeMap<String, &RawValue>>(text).unwrap_or_default() {
+                let members = serde_json::from_str::<BTreeMap<String, &RawValue>>(text).unwrap_or_default();
+                // Lists last: they are the longest.
+                let (lists, others): (Vec<_>, Vec<_>) =
+                    members.into_iter().partition(|(_, value)| value.get().starts_with('['));
+                for (inner, value) in others.into_iter().chain(lists) {
                     let name = if name.is_empty() { inner } else { format!("{name}.{inner}") };
                     self.flatten(&name, value, depth + 1);
                 }
@@ -176,9 +228,9 @@ impl Parameters {
                     self.flatten(&format!("{name}.{index}"), value, depth + 1);
                 }
             }
-            Some(b'"') => self.pairs.push((name.into(), serde_json::from_str(text).unwrap_or_default())),
-            Some(b'n') => self.pairs.push((name.into(), String::new())),
-            _ => self.pairs.push((name.into(), without_exponent(text))),
+            Some(b'"') => self.add(name.into(), serde_json::from_str(text).unwrap_or_default()),
+            Some(b'n') => self.add(name.into(), String::new()),
+            _ => self.add(name.into(), without_exponent(text)),
         }
     }
 
@@ -238,13 +290,22 @@ impl Parameters {
         self.unreadable
     }
 
-    /// The name of the parameter that marks a test, as in `test=1` or `is_test=true`; `None` if there is none.
+    /// Whether values were left out because there are too many.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// The name of the parameter that marks a test, as in `test=1`, `meta.test_mode=true` or `livemode=false`; `None` if
+    /// there is none.
     pub fn test_mark(&self) -> Option<&str> {
-        const NAMES: [&str; 5] = ["test", "is_test", "istest", "test_mode", "testmode"];
+        const NAMES: [&str; 6] = ["is_test", "istest", "test_mode", "testmode", "test_ipn", "sandbox"];
         const YES: [&str; 4] = ["1", "true", "yes", "on"];
+        const NO: [&str; 4] = ["0", "false", "no", "off"];
         let is_mark = |name: &str, value: &str| {
             let among = |words: &[&str], it: &str| words.iter().any(|word| word.eq_ignore_ascii_case(it));
-            among(&NAMES, name) && among(&YES, value)
+            let last = name.rsplit('.').next().unwrap_or_default();
+            (among(&["test"], name) || among(&NAMES, last)) && among(&YES, value)
+                || among(&["livemode", "live_mode"], last) && among(&NO, value)
         };
         self.iter().find(|(name, value)| is_mark(name, value)).map(|(name, _)| name)
     }
@@ -323,6 +384,17 @@ mod tests {
     }
 
     #[test]
+    fn a_long_order_keeps_what_is_beside_its_lines() {
+        let line = r#"{"sku":"a","price":1,"tax":[{"rate":1,"title":"b"}],"properties":[{"name":"c","value":"d"}]}"#;
+        let lines = vec![line; 100].join(",");
+        let deep = r#"{"a":{"b":{"c":{"d":{"e":{"id":"7"}}}}}}"#;
+        let order = format!(r#"{{"id":71,"line_items":[{lines}],"status":"cancelled","z":{deep}}}"#);
+        let read = read(&[], "application/json", &order);
+        assert_eq!((read.get("status"), read.get("z.a.b.c.d.e.id")), (Some("cancelled"), Some("7")));
+        assert_eq!((read.get("line_items.99.price"), read.is_cut()), (Some("1"), false));
+    }
+
+    #[test]
     fn a_body_is_read_as_what_it_looks_like() {
         let multipart = "--X9\r\nContent-Disposition: form-data; name=\"subid\"\r\n\r\nc 1\r\n--X9\r\nContent-Type: text/plain\r\ncontent-disposition: form-data; name=sum\r\n\r\n12.50\r\n--X9--\r\n";
         for (content_type, body) in [
@@ -363,6 +435,12 @@ mod tests {
         ] {
             assert_eq!(pairs(query), wanted, "{query}");
         }
+        let with_currency = [pair("tid", "T1"), pair("currency", "EUR")];
+        for query in ["tid=T1¤cy=EUR", "tid=T1%C2%A4cy=EUR", "tid=T1&¤cy=EUR", "tid=T1&amp;currency=EUR"] {
+            assert_eq!(pairs(query), with_currency, "{query}");
+        }
+        assert_eq!(pairs("id=7®ion=de"), [pair("id", "7"), pair("region", "de")]);
+        assert_eq!(pairs("price=£5&law=§ 5=x"), [pair("price", "£5"), pair("law", "§ 5=x")]);
         for query in ["u=https://x.example/?a=1", "u=/p?a=1", "q=what?", "q=really?yes no=1"] {
             assert_eq!(pairs(query).len(), 1, "{query}");
         }
@@ -394,8 +472,13 @@ mod tests {
         let deeper = "[".repeat(100_000);
         assert!(read(&[], "application/json", &deeper).unreadable().is_some());
         let many = (0..10_000).map(|n| format!("a{n}=1")).collect::<Vec<_>>().join("&");
-        assert_eq!(read(&[], "", &many).iter().count(), MAX_PARAMETERS);
-        assert_eq!(read(&[], "", "a=%ff&%=1").get("a"), Some("\u{fffd}"));
+        let cut = read(&[], "", &many);
+        assert_eq!((cut.iter().count(), cut.is_cut()), (MAX_PARAMETERS, true));
+        let name = "n".repeat(30_000);
+        let members = (0..500).map(|n| format!("\"{n}\":1")).collect::<Vec<_>>().join(",");
+        let long_names = read(&[], "application/json", &format!("{{\"{name}\":{{{members}}}}}"));
+        assert!(long_names.is_cut() && long_names.iter().count() < 40);
+        assert_eq!(read(&[], "", "a=%ff&%=1").get("a"), Some("ÿ"));
     }
 
     #[test]
@@ -426,6 +509,9 @@ mod tests {
     #[test]
     fn a_test_parameter_is_found() {
         assert_eq!(read(&[("is_test", "TRUE")], "", "").test_mark(), Some("is_test"));
-        assert_eq!(read(&[("test", "0")], "", "").test_mark(), None);
+        assert_eq!(read(&[("test", "0"), ("livemode", "true")], "", "").test_mark(), None);
+        for (name, value) in [("meta.test_mode", "true"), ("test_ipn", "1"), ("data.object.livemode", "false")] {
+            assert_eq!(read(&[(name, value)], "", "").test_mark(), Some(name));
+        }
     }
 }

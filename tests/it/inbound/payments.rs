@@ -48,9 +48,8 @@ async fn each_payment_of_a_subscription_is_a_sale(db: Database) {
     for number in 2..=3 {
         t.advance(Duration::from_secs(30 * 86_400));
         source.report(&payment).await;
-        let entry = source.last().await;
-        assert_outcome(&entry, "accepted", "");
-        assert_eq!(entry["transaction_id"], format!("S-1~{number}"));
+        assert_outcome(&source.last().await, "accepted", "");
+        assert_eq!(payments(&t, &click).await.len(), number);
         t.advance(Duration::from_secs(60));
         source.report(&payment).await;
         assert_outcome(&source.last().await, "duplicate", "duplicate");
@@ -92,7 +91,6 @@ async fn a_payment_that_was_pending_is_approved_and_the_newest_one_is_refunded(d
 
     let refund = report("refunded").await;
     assert_outcome(&refund, "accepted", "");
-    assert_eq!(refund["transaction_id"], "S-1~2");
     let one_left = [row("S-1", "approved", "12.50", 1), row("S-1~2", "rejected", "12.50", 2)];
     assert_eq!(payments(&t, &click).await, one_left);
     // The refund again, and later another one.

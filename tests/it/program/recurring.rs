@@ -74,7 +74,7 @@ async fn the_terms_of_later_payments_can_be_changed_and_are_checked(db: Database
     let path = format!("/api/v1/offers/{offer}");
     for (patch, wanted) in [
         (json!({"paid_payments": 6}), json!({"payout": {"fixed": "3.00"}, "paid_payments": 6})),
-        (json!({"payout": {"percent": "20"}}), json!({"payout": {"percent": "20.00"}, "paid_payments": 6})),
+        (json!({"payout": {"percent": "20"}}), json!({"payout": {"percent": "20"}, "paid_payments": 6})),
         (json!({"payout": null}), json!({"payout": null, "paid_payments": 6})),
         (json!(null), json!(null)),
     ] {

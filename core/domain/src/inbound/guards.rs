@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Network {
     /// A single address is a network of one address.
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
-        let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)).map(unmapped);
         network.map(Self).ok_or_else(|| {
             let shown: String = text.chars().take(60).collect();
             serde::de::Error::custom(format!(
@@ -57,11 +57,21 @@ impl<'de> Deserialize<'de> for Network {
     }
 }
 
+/// The IPv4 network, if it is written as one of IPv6: `::ffff:203.0.113.0/120`.
+fn unmapped(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V6(it) if it.prefix_len() >= 96 => it.addr().to_ipv4_mapped().zip(Some(it.prefix_len() - 96)),
+        _ => None,
+    };
+    let plain = mapped.and_then(|(address, length)| IpNet::new(address.into(), length).ok());
+    plain.unwrap_or(network)
+}
+
 /// A parameter that must have a secret value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenGuard {
-    /// Name of the parameter in query, form or JSON, with 1 to 100 characters.
+    /// Name of the parameter in query, form or JSON, with 1 to 100 characters; `header.X-Token` for a header.
     #[schema(min_length = 1, max_length = 100)]
     pub parameter: String,
     /// The secret value, with 8 to 200 characters; masked in responses.
@@ -130,6 +140,10 @@ pub enum Signed {
     TimestampAndBody,
     /// All parameters without the signature, sorted by name: `a=1&b=2`, decoded.
     SortedParameters,
+    /// An id, a time and the body, as Standard Webhooks and Svix sign them. The headers of id and time are named like that of
+    /// the signature: `webhook-id`, `webhook-timestamp` and `webhook-signature`. The secret is base64, with or without
+    /// `whsec_`.
+    StandardWebhooks,
 }
 
 /// The tolerance of a time that is signed, if the guard names none.
@@ -313,7 +327,24 @@ impl HmacGuard {
         };
         let value = value.filter(|it| !it.is_empty()).ok_or_else(|| missing(self.place()))?;
         let content = if given.body.is_empty() { given.query.as_bytes() } else { given.body };
+        let mut secret = self.secret.as_bytes().to_vec();
         let messages = match self.signed {
+            Signed::StandardWebhooks => {
+                let header = self.header.as_deref().unwrap_or_default().to_ascii_lowercase();
+                let beginning = header.trim_end_matches("signature");
+                let beside = |name: &str| {
+                    let name = format!("{beginning}{name}");
+                    (given.header)(&name).map(str::to_owned).ok_or_else(|| missing(&name))
+                };
+                let (id, time) = (beside("id")?, beside("timestamp")?);
+                let tolerance = self.tolerance_secs.unwrap_or(TOLERANCE_SECS);
+                if !is_near(&time, given.at, tolerance) {
+                    return Err(NotAdmitted::SignatureExpired(tolerance));
+                }
+                let encoded = self.secret.strip_prefix("whsec_").unwrap_or(&self.secret);
+                secret = BASE64.decode(encoded).unwrap_or(secret);
+                vec![[id.as_bytes(), b".", time.as_bytes(), b".", content].concat()]
+            }
             Signed::Body => vec![content.to_vec()],
             Signed::SortedParameters => vec![self.sorted(&(given.parameters)()).into_bytes()],
             Signed::TimestampAndBody => {
@@ -331,7 +362,7 @@ impl HmacGuard {
                 [".", ":", ""].map(|separator| [time.as_bytes(), separator.as_bytes(), content].concat()).to_vec()
             }
         };
-        let is_signed = |message: &Vec<u8>| is_signature(&value, &self.algorithm.sign(self.secret.as_bytes(), message));
+        let is_signed = |message: &Vec<u8>| is_signature(&value, &self.algorithm.sign(&secret, message));
         match messages.iter().any(is_signed) {
             true => Ok(()),
             false => Err(NotAdmitted::SignatureWrong(self.place().to_owned())),
@@ -387,7 +418,7 @@ fn is_signature(value: &str, wanted: &[u8]) -> bool {
 
 /// Without a prefix such as `sha256=`, `v1=` or `hmac-sha1:`, in any case.
 fn without_prefix(part: &str) -> &str {
-    const PREFIXES: [&str; 12] = [
+    const PREFIXES: [&str; 13] = [
         "sha1",
         "sha256",
         "sha512",
@@ -396,6 +427,7 @@ fn without_prefix(part: &str) -> &str {
         "hmac-sha512",
         "v0",
         "v1",
+        "h1",
         "s",
         "sig",
         "signature",
@@ -460,6 +492,50 @@ mod tests {
                 let given = |_: &str| Some(value);
                 assert!(guard.admit(&credentials(&|_| None, &given)).is_err(), "{value}");
             }
+        }
+    }
+
+    #[test]
+    fn a_standard_webhook_signs_its_id_and_time() {
+        let json = serde_json::json!({
+            "header": "Webhook-Signature", "signed": "standard_webhooks", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        });
+        let guard: HmacGuard = serde_json::from_value(json).unwrap();
+        let key = BASE64.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let signature = |time: &str| {
+            let message = format!("msg_1.{time}.a=1");
+            format!("v1,{}", BASE64.encode(HmacAlgorithm::Sha256.sign(&key, message.as_bytes())))
+        };
+        let (now, old) = ("1795183500", "1795180000");
+        for (time, signed, id, wanted) in [
+            (now, now, "msg_1", Ok(())),
+            (now, now, "msg_2", Err("signature_wrong")),
+            (now, old, "msg_1", Err("signature_wrong")),
+            (old, old, "msg_1", Err("signature_expired")),
+            (now, now, "", Err("signature_missing")),
+        ] {
+            let value = signature(signed);
+            let given = |name: &str| match name {
+                "webhook-signature" => Some(value.as_str()),
+                "webhook-timestamp" => Some(time),
+                "webhook-id" => Some(id).filter(|id| !id.is_empty()),
+                _ => None,
+            };
+            let found = guard.admit(&credentials(&|_| None, &given)).map_err(|error| error.code());
+            assert_eq!(found, wanted, "{time} {signed} {id}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_network_may_be_written_as_one_of_ipv6() {
+        for (text, wanted) in [
+            ("::ffff:203.0.113.0/120", "203.0.113.0/24"),
+            ("::ffff:203.0.113.7", "203.0.113.7/32"),
+            ("2001:db8::/32", "2001:db8::/32"),
+            ("203.0.113.7", "203.0.113.7/32"),
+        ] {
+            let guards: Guards = serde_json::from_value(serde_json::json!({"networks": [text]})).unwrap();
+            assert_eq!(guards.networks[0].to_string(), wanted);
         }
     }
 

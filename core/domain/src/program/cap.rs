@@ -8,6 +8,7 @@ use crate::amounts::{Amount, Currency, Money};
 use crate::ids::{AffiliateId, OfferId};
 use crate::reports::zone::Zone;
 use crate::timestamp::Timestamp;
+use crate::tracking::goal::is_same_goal;
 
 /// The caps of an offer.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -156,7 +157,7 @@ impl Caps {
         let date = self.time_zone.from_utc(at).date();
         let of_offer = self.limits.iter().filter(|cap| cap.per == CapScope::Offer);
         let limits = of_offer.chain(self.of_affiliate(affiliate_id));
-        limits.filter(move |cap| cap.goal.is_none() || cap.goal.as_deref() == goal).map(move |cap| {
+        limits.filter(move |cap| cap.goal.is_none() || is_same_goal(cap.goal.as_deref(), goal)).map(move |cap| {
             let affiliate_id = (cap.per == CapScope::Affiliate).then_some(affiliate_id);
             let period = match cap.period {
                 Period::Day => date.format("day:%Y-%m-%d").to_string(),

@@ -11,6 +11,7 @@ use crate::timestamp::Timestamp;
 use crate::tracking::attribution::{AttributionTerms, ClickModel, WINDOW_MAX_DAYS};
 use crate::tracking::deep_link::HostPattern;
 use crate::tracking::event::PartyFacts;
+use crate::tracking::goal::is_same_goal;
 use crate::tracking::landing::LandingUrl;
 
 use super::cap::{CapScope, Caps};
@@ -307,13 +308,20 @@ impl Offer {
     /// How to handle a conversion with this goal; `None` if the goal is known: listed, or named by a limit of the caps.
     /// Without a list, every goal is known.
     pub fn unknown_goal(&self, name: Option<&str>) -> Option<UnknownGoal> {
-        let has_limit = || self.terms.caps.limits.iter().any(|cap| cap.goal.as_deref() == name);
+        let has_limit = || self.terms.caps.limits.iter().any(|cap| is_same_goal(cap.goal.as_deref(), name));
         let is_known = name.is_none() || self.terms.goals.is_empty() || self.goal(name).is_some() || has_limit();
         (!is_known).then_some(self.terms.unknown_goal)
     }
 
     pub(super) fn goal(&self, name: Option<&str>) -> Option<&Goal> {
-        self.terms.goals.iter().find(|goal| Some(goal.name.as_str()) == name)
+        self.terms.goals.iter().find(|goal| is_same_goal(Some(&goal.name), name))
+    }
+
+    /// The goal in the spelling of the offer, if it lists it or a cap names it.
+    pub fn spelled_goal<'a>(&'a self, name: Option<&'a str>) -> Option<&'a str> {
+        let listed = self.terms.goals.iter().map(|goal| goal.name.as_str());
+        let capped = self.terms.caps.limits.iter().filter_map(|cap| cap.goal.as_deref());
+        listed.chain(capped).find(|known| is_same_goal(Some(known), name)).or(name)
     }
 
     /// Whether clicks must store the offer-wide visitor hash, because the offer counts first or last clicks.
@@ -477,9 +485,13 @@ mod tests {
             (Some("trial"), None),
             (Some("upgrade"), None),
             (Some("trail"), Some(UnknownGoal::Hold)),
-            (Some("Trial"), Some(UnknownGoal::Hold)),
+            (Some("Trial"), None),
+            (Some("UPGRADE"), None),
         ] {
             assert_eq!(listed.unknown_goal(name), wanted, "{name:?}");
+        }
+        for (name, wanted) in [("TRIAL", "trial"), ("Upgrade", "upgrade"), ("other", "other")] {
+            assert_eq!(listed.spelled_goal(Some(name)), Some(wanted));
         }
         assert_eq!(offer(Terms::default()).unknown_goal(Some("anything")), None);
         let older: Terms = serde_json::from_str(r#"{"goals": [{"name": "trial"}]}"#).unwrap();

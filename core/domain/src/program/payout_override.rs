@@ -33,7 +33,9 @@ pub struct PayoutOverrides(HashMap<(AffiliateId, Option<String>), Payout>);
 impl PayoutOverrides {
     /// The payout overrides of one offer.
     pub fn new(payout_overrides: impl IntoIterator<Item = PayoutOverride>) -> Self {
-        Self(payout_overrides.into_iter().map(|it| ((it.affiliate_id, it.goal), it.payout)).collect())
+        Self(
+            payout_overrides.into_iter().map(|it| ((it.affiliate_id, key_of(it.goal.as_deref())), it.payout)).collect(),
+        )
     }
 
     /// The payout override for exactly this affiliate and goal.
@@ -41,7 +43,7 @@ impl PayoutOverrides {
         if self.0.is_empty() {
             return None;
         }
-        self.0.get(&(affiliate, goal.map(str::to_owned))).copied()
+        self.0.get(&(affiliate, key_of(goal))).copied()
     }
 
     /// What this affiliate earns with this goal. The most specific payout applies: the affiliate's override for the
@@ -52,4 +54,9 @@ impl PayoutOverrides {
             .or_else(|| self.find(affiliate, None))
             .unwrap_or(offer.payout)
     }
+}
+
+/// Goals are compared without case.
+fn key_of(goal: Option<&str>) -> Option<String> {
+    goal.map(str::to_lowercase)
 }

@@ -85,9 +85,15 @@ impl Zone {
     }
 
     /// Parses RFC 3339, Unix seconds (10 digits) or milliseconds (13 digits), and `2026-11-20 14:05:00` or a date in
-    /// this zone. `None` for other text.
+    /// this zone or with an offset (`+02:00`, `+0200`, `UTC`). In a query, the plus of an offset is a space. `None` for other
+    /// text.
     pub fn read(self, text: &str) -> Option<Timestamp> {
         let text = text.trim();
+        if let Some((local, offset)) = with_offset(text)
+            && let Some(at) = Self(Rule::Fixed(offset)).read_local(local)
+        {
+            return Some(at);
+        }
         if !text.is_empty() && text.len() <= 13 && text.bytes().all(|b| b.is_ascii_digit()) {
             let number: i64 = text.parse().ok()?;
             return match text.len() {
@@ -100,13 +106,37 @@ impl Zone {
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
             return Timestamp::parse(&time.to_rfc3339());
         }
-        let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"];
+        self.read_local(text)
+    }
+
+    fn read_local(self, text: &str) -> Option<Timestamp> {
+        let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
         let local = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
         let midnight = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
         let at = self.to_utc(local.or_else(midnight)?);
         // Checks that the time can be written and parsed again.
         Timestamp::parse(&at.to_string())
     }
+}
+
+/// The local time and the offset of `2026-11-20T14:05:00+0200`, `2026-11-20 14:05 02:00` and `2026-11-20 14:05:00 UTC`.
+fn with_offset(text: &str) -> Option<(&str, FixedOffset)> {
+    let utc = FixedOffset::east_opt(0)?;
+    for word in ["UTC", "GMT", "Z"] {
+        let at = text.len().checked_sub(word.len())?;
+        if text.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(word)) {
+            return Some((text[..at].trim_end(), utc));
+        }
+    }
+    // An offset follows a time, which has a colon; a date has points or hyphens.
+    let sign = text.rfind(['+', '-', ' ']).filter(|at| text[..*at].contains(':'))?;
+    let (local, offset) = text.split_at(sign);
+    let digits: String = offset.chars().filter(char::is_ascii_digit).collect();
+    let is_offset = matches!(offset.len(), 3 | 5 | 6) && offset[1..].replacen(':', "", 1) == digits;
+    let number = |range| digits.get(range).unwrap_or("0").parse::<i32>().ok();
+    let seconds = number(0..2)? * 3_600 + number(2..4).unwrap_or(0) * 60;
+    let seconds = if offset.starts_with('-') { -seconds } else { seconds };
+    is_offset.then(|| FixedOffset::east_opt(seconds)).flatten().map(|offset| (local.trim_end(), offset))
 }
 
 fn in_any_case(name: &str) -> Option<Tz> {
@@ -179,10 +209,18 @@ mod tests {
             ("2026-11-20 14:05:00", "2026-11-20T12:05:00.000Z"),
             ("2026-11-20T14:05:00", "2026-11-20T12:05:00.000Z"),
             ("2026-11-20", "2026-11-19T22:00:00.000Z"),
+            ("2026-11-20T14:05:00 01:00", "2026-11-20T13:05:00.000Z"),
+            ("2026-11-20T14:05:00+0100", "2026-11-20T13:05:00.000Z"),
+            ("2026-11-20 14:05:00 -0130", "2026-11-20T15:35:00.000Z"),
+            ("2026-11-20 14:05:00.5 +01", "2026-11-20T13:05:00.500Z"),
+            ("2026-11-20 14:05:00 UTC", "2026-11-20T14:05:00.000Z"),
+            ("2026-11-20T14:05Z", "2026-11-20T14:05:00.000Z"),
         ] {
             assert_eq!(zone.read(text).map(|at| at.to_string()).as_deref(), Some(wanted), "{text}");
         }
-        for text in ["", "yesterday", "20.11.2026", "17951835", "2026-02-30 00:00:00", "99999-01-01"] {
+        for text in
+            ["", "yesterday", "20.11.2026", "17951835", "2026-02-30 00:00:00", "99999-01-01", "UTC", "14:05:00 UTC"]
+        {
             assert_eq!(zone.read(text), None, "{text}");
         }
     }

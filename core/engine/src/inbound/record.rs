@@ -13,7 +13,9 @@ use domain::inbound::notification::{self, Issue, Matched, Note, Notification, Ou
 use domain::inbound::source::{RepeatedTransactionId, Source, WithoutTransactionId};
 use domain::tracking::conversion::{Conversion, Status, transaction_key};
 use domain::tracking::conversion_command::Command;
-use domain::tracking::transaction::payment::{MeantPayment, Payment, PaymentReport};
+use domain::tracking::goal::is_same_goal;
+use domain::tracking::transaction::meant_payment::{MeantPayment, PaymentReport};
+use domain::tracking::transaction::payment::Payment;
 use domain::tracking::transaction::{Identity, Meant};
 
 use super::matching;
@@ -230,8 +232,9 @@ async fn identify_payment(
 ) -> Result<Option<Identified>, Stop> {
     let mut known = storage::tracking::conversions::list_by_click(app.db.reader(), click).await?;
     known.retain(|it| it.source() == Some(source.id) && it.offer_id == offer && !it.is_test());
-    if known.iter().any(|it| it.goal == notification.goal) {
-        known.retain(|it| it.goal == notification.goal);
+    let is_meant = |it: &Conversion| is_same_goal(it.goal.as_deref(), notification.goal.as_deref());
+    if known.iter().any(is_meant) {
+        known.retain(is_meant);
     } else if notification.goal.is_some() {
         known.clear();
     } else if known.iter().any(|it| it.goal != known[0].goal) {

@@ -247,7 +247,7 @@ fn key_of(it: &Attributed<'_>) -> TransactionKey {
 }
 
 fn payments_key_of(it: &Attributed<'_>) -> Option<PaymentsKey> {
-    Some((it.payments_key()?, it.report.goal.clone()))
+    Some((it.payments_key()?, it.goal().map(str::to_owned)))
 }
 
 /// A revision that this batch made.
@@ -340,7 +340,7 @@ impl Batch {
         let mut new = HashMap::new();
         for command in commands {
             let AttributedCommand::Report(it) = command else { continue };
-            let key = (key_of(it), it.report.goal.as_deref(), it.click().map(|click| click.id));
+            let key = (key_of(it), it.goal(), it.click().map(|click| click.id));
             let is_new = || matches!(it.find(self.of_transaction(&key.0)), Ok(Meant::New { .. }));
             if it.offer().terms.caps.limits.is_empty() || new.contains_key(&key) || !is_new() {
                 continue;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QuerySelect, Statement,
+};
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::for_update;
@@ -340,14 +342,25 @@ pub async fn find_clicks_of_customers(
 /// The most payments of a customer that are counted.
 const PAYMENTS_MAX: u32 = 1_001;
 
-/// For each customer key and goal, the number of conversions that are not rejected.
+/// For each customer key and goal, the number of conversions that are not rejected. Until the transaction ends, no other one
+/// counts the payments of these customers.
 pub async fn count_payments(
-    db: &impl ConnectionTrait,
+    tx: &impl ConnectionTrait,
     customers: BTreeSet<(i64, Option<String>)>,
 ) -> Result<HashMap<(i64, Option<String>), u32>, DbErr> {
     let mut found = HashMap::new();
     if customers.is_empty() {
         return Ok(found);
+    }
+    if tx.get_database_backend() == DbBackend::Postgres {
+        // SQLite has one writer.
+        let mut last = None;
+        for (customer, _) in &customers {
+            if last.replace(*customer) != Some(*customer) {
+                let sql = "SELECT pg_advisory_xact_lock($1)";
+                tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [(*customer).into()])).await?;
+            }
+        }
     }
     let mut rows = Rows::new(&[Type::Big, Type::Text]);
     for (customer, goal) in customers {
@@ -360,7 +373,7 @@ pub async fn count_payments(
                  AND coalesce(conversions.goal, '') = coalesce(wanted.goal, '') LIMIT {PAYMENTS_MAX}) AS known) AS payments
          FROM wanted"
     );
-    for row in rows.query(db, &sql, vec![]).await? {
+    for row in rows.query(tx, &sql, vec![]).await? {
         let payments: i64 = row.try_get("", "payments")?;
         let key = (row.try_get("", "customer_key")?, row.try_get("", "goal")?);
         found.insert(key, u32::try_from(payments).unwrap_or(PAYMENTS_MAX));

@@ -163,7 +163,7 @@ impl Notification {
         }
         for (field, amount) in [("payout", &mut self.payout), ("revenue", &mut self.revenue), ("sale", &mut self.sale)]
         {
-            *amount = amount.take().map(NotificationAmount::plain).filter(|amount| !amount.text.is_empty());
+            *amount = amount.take().map(NotificationAmount::plain).filter(|amount| !is_no_goal(&amount.text));
             let Some(NotificationAmount { text, currency }) = amount else { continue };
             let words = [Some(&*text), currency.as_ref()];
             literals.extend(
@@ -208,6 +208,8 @@ impl Notification {
         let mut found = None;
         for word in [&self.payout, &self.revenue, &self.sale].into_iter().flatten() {
             let Some(code) = &word.currency else { continue };
+            // Roubles had this code until 1998, and some networks still write it.
+            let code = if code.eq_ignore_ascii_case("RUR") { "RUB" } else { code };
             let code: Currency = code.parse().map_err(|error| Issue::InvalidCurrency(format!("{error}")))?;
             match found {
                 Some(other) if other != code => return Err(Issue::TwoCurrencies(other, code)),
@@ -220,7 +222,7 @@ impl Notification {
 
 impl NotificationAmount {
     fn plain(self) -> Self {
-        let currency = self.currency.map(|code| plain(&code)).filter(|code| !code.is_empty());
+        let currency = self.currency.map(|code| plain(&code)).filter(|code| !is_no_goal(code));
         Self { text: plain(&self.text), currency }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Two sources of the program may number their sales alike. If they name different clicks, these are two sales.
 
+pub mod meant_payment;
 pub mod payment;
 mod placeholder;
 pub mod refund;
@@ -10,6 +11,7 @@ use crate::ids::ConversionId;
 
 use super::conversion::{Conversion, Reporter};
 use super::conversion_error::ConversionError;
+use super::goal::is_same_goal;
 
 pub use placeholder::{is_no_goal, is_no_id, without_no_id};
 
@@ -64,7 +66,7 @@ impl Identity<'_> {
     /// # Errors
     /// The report names no goal, and there are several; or several conversions of different clicks have the goal.
     pub fn choose<'a>(self, known: &[&'a Conversion]) -> Result<Option<&'a Conversion>, ConversionError> {
-        let of_goal: Vec<_> = known.iter().filter(|it| it.goal.as_deref() == self.goal).collect();
+        let of_goal: Vec<_> = known.iter().filter(|it| is_same_goal(it.goal.as_deref(), self.goal)).collect();
         match (of_goal.as_slice(), known) {
             ([it], _) => Ok(Some(it)),
             ([], [it]) if self.goal.is_none() => Ok(Some(it)),
@@ -132,6 +134,7 @@ mod tests {
             (vec![], None, "new"),
             (vec![], Some("lead"), "new"),
             (vec![lead.clone()], Some("lead"), "0"),
+            (vec![lead.clone()], Some("LEAD"), "0"),
             (vec![lead.clone()], Some("sale"), "new"),
             (vec![lead.clone()], None, "0"),
             (vec![lead.clone(), sale.clone()], Some("sale"), "1"),

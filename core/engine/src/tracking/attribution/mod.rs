@@ -72,6 +72,11 @@ impl Attributed<'_> {
         self.choice.click.as_ref()
     }
 
+    /// The goal, in the spelling of the offer.
+    pub fn goal(&self) -> Option<&str> {
+        self.offer().spelled_goal(self.report.goal.as_deref())
+    }
+
     fn click_id(&self) -> Option<ClickId> {
         self.click().map(|click| click.id)
     }
@@ -85,7 +90,7 @@ impl Attributed<'_> {
 
     /// The conversion that the report means among the known ones of its offer and transaction key.
     pub(crate) fn find<'a>(&self, known: impl IntoIterator<Item = &'a Conversion>) -> Result<Meant, ConversionError> {
-        let (transaction_id, goal) = (self.report.transaction_id.as_str(), self.report.goal.as_deref());
+        let (transaction_id, goal) = (self.report.transaction_id.as_str(), self.goal());
         let identity = Identity { transaction_id, goal, reporter: self.report.reporter };
         identity.find(known, |it| self.is_of_another_click(it))
     }
@@ -192,7 +197,7 @@ impl Attributed<'_> {
             }
             Some(refusal) => return Err(refusal.clone()),
         };
-        let goal = report.goal.as_deref();
+        let goal = self.goal();
         let unknown_goal = self.unknown_goal();
         if unknown_goal == Some(UnknownGoal::Refuse) {
             let known: Vec<_> = offer.terms.goals.iter().map(|goal| goal.name.as_str()).collect();
@@ -241,7 +246,7 @@ impl Attributed<'_> {
             click_id: self.click_id(),
             attributed_by: self.choice.evidence,
             trace: Trace { considered: self.choice.considered.clone(), refunds, payment, ..Trace::default() },
-            goal: report.goal.clone(),
+            goal: goal.map(str::to_owned),
             sale,
             payout,
             revenue,
@@ -268,7 +273,7 @@ impl Attributed<'_> {
     /// How to handle the goal of the report; `None` if it is known. An override of the payout for a goal makes it known
     /// for its affiliate.
     fn unknown_goal(&self) -> Option<UnknownGoal> {
-        let goal = self.report.goal.as_deref();
+        let goal = self.goal();
         let unknown = self.offer().unknown_goal(goal).filter(|_| !self.report.is_self_reported())?;
         self.payout_overrides.find(self.affiliate.id, goal).is_none().then_some(unknown)
     }
