@@ -67,7 +67,7 @@ async fn each_payment_of_a_subscription_is_a_sale(db: Database) {
     assert_eq!(sent, ["S-1", "S-1~2", "S-1~3"]);
     assert_eq!(t.deliveries(&postback).await.len(), 3);
     // By default, the same id is the same sale.
-    source.patch(json!({"settings": {"repeated_transaction_id": null}})).await.expect(200);
+    source.patch(json!({"settings": {"repeated_transaction_id": "same_sale"}})).await.expect(200);
     t.advance(Duration::from_secs(30 * 86_400));
     source.report(&payment).await;
     assert_outcome(&source.last().await, "duplicate", "duplicate");

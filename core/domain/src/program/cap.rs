@@ -8,7 +8,7 @@ use crate::amounts::{Amount, Currency, Money};
 use crate::ids::{AffiliateId, OfferId};
 use crate::reports::zone::Zone;
 use crate::timestamp::Timestamp;
-use crate::tracking::goal::is_same_goal;
+use crate::tracking::transaction::goal::is_same_goal;
 
 /// The caps of an offer.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]

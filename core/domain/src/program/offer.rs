@@ -11,7 +11,7 @@ use crate::timestamp::Timestamp;
 use crate::tracking::attribution::{AttributionTerms, ClickModel, WINDOW_MAX_DAYS};
 use crate::tracking::deep_link::HostPattern;
 use crate::tracking::event::PartyFacts;
-use crate::tracking::goal::is_same_goal;
+use crate::tracking::transaction::goal::is_same_goal;
 use crate::tracking::landing::LandingUrl;
 
 use super::cap::{CapScope, Caps};

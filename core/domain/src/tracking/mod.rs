@@ -13,7 +13,6 @@ pub mod deep_link;
 pub mod email_hash;
 pub mod event;
 pub mod evidence;
-pub mod goal;
 pub mod landing;
 pub mod landing_choice;
 pub mod link;

@@ -13,7 +13,7 @@ use domain::inbound::notification::{self, Issue, Matched, Note, Notification, Ou
 use domain::inbound::source::{RepeatedTransactionId, Source, WithoutTransactionId};
 use domain::tracking::conversion::{Conversion, Status, transaction_key};
 use domain::tracking::conversion_command::Command;
-use domain::tracking::goal::is_same_goal;
+use domain::tracking::transaction::goal::is_same_goal;
 use domain::tracking::transaction::meant_payment::{MeantPayment, PaymentReport};
 use domain::tracking::transaction::payment::Payment;
 use domain::tracking::transaction::{Identity, Meant};

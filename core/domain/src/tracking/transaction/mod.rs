@@ -2,6 +2,7 @@
 //!
 //! Two sources of the program may number their sales alike. If they name different clicks, these are two sales.
 
+pub mod goal;
 pub mod meant_payment;
 pub mod payment;
 mod placeholder;
@@ -11,7 +12,7 @@ use crate::ids::ConversionId;
 
 use super::conversion::{Conversion, Reporter};
 use super::conversion_error::ConversionError;
-use super::goal::is_same_goal;
+use self::goal::is_same_goal;
 
 pub use placeholder::{is_no_goal, is_no_id, without_no_id};
 
