@@ -139,6 +139,10 @@ impl<T> Template<T> {
         if texts.into_iter().any(|text| text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\')) {
             problems.push("The URL must not contain spaces, line breaks or backslashes.".into());
         }
+        let fragment = self.pieces.iter().skip_while(|piece| !matches!(piece, Piece::Text(text) if text.contains('#')));
+        if fragment.skip(1).any(|piece| matches!(piece, Piece::Token(_))) {
+            problems.push("What follows # is never sent; move the macros before it.".into());
+        }
         // An unfilled <account> from a manual would be sent literally.
         if self.source.contains(['<', '>']) {
             problems.push("Replace the text in angle brackets with your own value.".into());
@@ -320,6 +324,8 @@ mod tests {
         assert_eq!(issues("https://t.example/[a]?b=[b]", Syntax::SQUARE), 0);
         assert_eq!(issues("https://t.example/{ a }?b={ b}", Syntax::CURLY), 0);
         assert_eq!(issues("https://t.example/{a}?b= {b}", Syntax::CURLY), 1);
+        assert_eq!(issues("https://t.example/{a}#top", Syntax::CURLY), 0);
+        assert_eq!(issues("https://t.example/?x=1#038;a={a}", Syntax::CURLY), 1);
         assert_eq!(issues("https://t.example/../x", Syntax::SQUARE), 1);
         assert_eq!(issues("t.example", Syntax::SQUARE), 1);
         assert_eq!(issues("https://t.example/<account>/pb", Syntax::CURLY), 1);

@@ -41,6 +41,7 @@ async fn each_payment_of_a_subscription_is_a_sale(db: Database) {
 
     source.report(&payment).await;
     assert_outcome(&source.last().await, "accepted", "");
+    t.deliver_all().await;
     // The network did not receive the answer and retries.
     t.advance(Duration::from_secs(60));
     source.report(&payment).await;
@@ -50,6 +51,7 @@ async fn each_payment_of_a_subscription_is_a_sale(db: Database) {
         source.report(&payment).await;
         assert_outcome(&source.last().await, "accepted", "");
         assert_eq!(payments(&t, &click).await.len(), number);
+        t.deliver_all().await;
         t.advance(Duration::from_secs(60));
         source.report(&payment).await;
         assert_outcome(&source.last().await, "duplicate", "duplicate");
@@ -62,7 +64,6 @@ async fn each_payment_of_a_subscription_is_a_sale(db: Database) {
     assert_eq!(payments(&t, &click).await, wanted);
     assert_eq!(t.balance(&click.link.affiliate, "USD").await[1], "37.50");
     // A receiver that ignores ids that it knows gets each payment.
-    t.deliver_all().await;
     let sent: Vec<_> = t.receiver.requests("/p").iter().map(|it| it.parameter("id")).collect();
     assert_eq!(sent, ["S-1", "S-1~2", "S-1~3"]);
     assert_eq!(t.deliveries(&postback).await.len(), 3);

@@ -37,7 +37,7 @@ async fn a_request_with_a_value_of_ignore_if_reports_no_sale(db: Database) {
 async fn what_cannot_be_used_is_answered_as_the_source_says(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
-    let guard = json!({"token": {"parameter": "header.X-Tok", "value": "a-secret-token"}});
+    let guard = json!({"token": {"parameter": "X-Tok", "value": "a-secret-token"}});
     let source = source(&t).settings(json!({"reply": {"status": 200, "body": "1"}})).save().await;
     let foreign = [("sub", "not-ours"), ("tid", "T-1")];
     let amount = [("sub", click.id.as_str()), ("tid", "T-1"), ("sum", "a lot")];

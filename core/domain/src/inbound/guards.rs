@@ -71,7 +71,7 @@ fn unmapped(network: IpNet) -> IpNet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenGuard {
-    /// Name of the parameter in query, form or JSON, with 1 to 100 characters; `header.X-Token` for a header.
+    /// Name of the parameter in query, form or JSON, or of a header, with 1 to 100 characters.
     #[schema(min_length = 1, max_length = 100)]
     pub parameter: String,
     /// The secret value, with 8 to 200 characters; masked in responses.
@@ -221,7 +221,8 @@ impl Guards {
             }
         }
         if let Some(guard) = &self.token {
-            match (given.parameter)(&guard.parameter).filter(|value| !value.is_empty()) {
+            let header = || (given.header)(&guard.parameter.to_ascii_lowercase()).map(str::to_owned);
+            match (given.parameter)(&guard.parameter).or_else(header).filter(|value| !value.is_empty()) {
                 None => return Err(NotAdmitted::TokenMissing(guard.parameter.clone())),
                 Some(value) if !same(value.as_bytes(), guard.value.as_bytes()) => {
                     return Err(NotAdmitted::TokenWrong(guard.parameter.clone()));

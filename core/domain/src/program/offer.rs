@@ -11,8 +11,8 @@ use crate::timestamp::Timestamp;
 use crate::tracking::attribution::{AttributionTerms, ClickModel, WINDOW_MAX_DAYS};
 use crate::tracking::deep_link::HostPattern;
 use crate::tracking::event::PartyFacts;
-use crate::tracking::transaction::goal::is_same_goal;
 use crate::tracking::landing::LandingUrl;
+use crate::tracking::transaction::goal::is_same_goal;
 
 use super::cap::{CapScope, Caps};
 

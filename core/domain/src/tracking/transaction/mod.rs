@@ -10,9 +10,9 @@ pub mod refund;
 
 use crate::ids::ConversionId;
 
+use self::goal::is_same_goal;
 use super::conversion::{Conversion, Reporter};
 use super::conversion_error::ConversionError;
-use self::goal::is_same_goal;
 
 pub use placeholder::{is_no_goal, is_no_id, without_no_id};
 
