@@ -317,15 +317,16 @@ fn our_name(name: &str) -> Option<&'static str> {
 fn filled<'a>(text: &str, value: impl Fn(&str) -> Option<&'a str>) -> String {
     let mut out = String::with_capacity(text.len() + 64);
     let mut rest = text;
-    while let Some((before, name, after)) = next_macro(rest) {
-        out.push_str(before);
-        rest = if MACROS.contains(&name) {
-            push_encoded(&mut out, value(name).unwrap_or_default());
-            after
-        } else {
-            out.push('{');
-            &rest[before.len() + 1..]
-        };
+    while let Some((before, after)) = rest.split_once('}') {
+        let opened = before.rsplit_once('{').filter(|(_, name)| MACROS.contains(name));
+        match opened {
+            Some((before, name)) => {
+                out.push_str(before);
+                push_encoded(&mut out, value(name).unwrap_or_default());
+            }
+            None => out.extend([before, "}"]),
+        }
+        rest = after;
     }
     out.push_str(rest);
     out
@@ -479,6 +480,7 @@ mod tests {
             ("https://shop.example/p?x=%7Bclick_id%7D&y=[sub1]", "/p?x=06a5&y=a%20b%26c&"),
             ("https://shop.example/?filter={\"a\":1}", "/?filter={%22a%22:1}&"),
             ("https://shop.example/?x={nope}", "/?x={nope}&"),
+            ("https://shop.example/?x={{{a{sub1}}&y=}{", "/?x={{{aa%20b%26c}&y=}{&"),
         ] {
             let wanted = format!("https://shop.example{wanted}cid=06a5&s=a%20b%26c&utm=x");
             assert_eq!(fill(deep), wanted, "{deep}");
