@@ -7,6 +7,7 @@ mod text_enum;
 
 pub mod amounts;
 pub mod archive;
+mod copied_url;
 pub mod delivery;
 pub mod ids;
 pub mod inbound;

@@ -14,6 +14,7 @@ pub mod inbound;
 pub mod limits;
 pub mod openapi;
 pub mod operations;
+mod public_path;
 mod query;
 pub mod request_ids;
 pub mod router;

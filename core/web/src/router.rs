@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -33,7 +34,7 @@ use super::errors::{Problem, internal_error};
 use super::limits::BODY_LIMIT;
 use super::operations::Operations;
 use super::site::{FailedRequest, ShowProblem, Site, show_problems};
-use super::{health, idempotency, inbound, openapi, request_ids, tracking};
+use super::{health, idempotency, inbound, openapi, public_path, request_ids, tracking};
 
 /// The API with its OpenAPI description.
 pub fn api() -> OpenApiRouter<App> {
@@ -209,7 +210,7 @@ pub fn router(app: App, site: Site) -> Router {
         .layer(middleware::from_fn_with_state((app.clone(), site.show_problem), show_problems))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));
     let show_problem = site.show_problem;
-    Router::new()
+    let routes = Router::new()
         // Visitors
         .route("/c/{link}", get(tracking::follow_link))
         .route("/r/{code}", get(tracking::follow_code))
@@ -219,7 +220,6 @@ pub fn router(app: App, site: Site) -> Router {
         .merge(site.files)
         // Networks
         .route("/in/{source_key}", any(inbound::receive))
-        .route("/in/{source_key}/", any(inbound::receive))
         // API
         .merge(api)
         .route("/api/openapi.json", openapi::document(description))
@@ -230,7 +230,9 @@ pub fn router(app: App, site: Site) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| internal_error()))
         .layer(middleware::from_fn_with_state(app.clone(), request_ids::layer))
-        .with_state(app)
+        .with_state(app);
+    // Layers of a router run after routing, so this one is outside of it.
+    Router::new().fallback_service(MapRequest::new(routes, public_path::normalized))
 }
 
 /// The routes of a process that runs only workers.

@@ -6,6 +6,7 @@ on_both_databases!(
     a_request_with_a_value_of_ignore_if_reports_no_sale,
     what_cannot_be_used_is_answered_as_the_source_says,
     values_are_found_in_headers_lists_and_json_fields,
+    an_address_is_known_with_slashes_in_capitals_and_with_punctuation,
 );
 
 async fn a_request_with_a_value_of_ignore_if_reports_no_sale(db: Database) {
@@ -89,4 +90,29 @@ async fn values_are_found_in_headers_lists_and_json_fields(db: Database) {
     let sent = pushing.network.request(Method::POST, &pushing.path).body(form);
     assert_eq!(pushing.network.send(sent).await.status, 200);
     assert_eq!(only_conversion(&t, &other).await["transaction_id"], "A-1");
+}
+
+/// A network joins a base address that ends in a slash and a path that begins with one.
+async fn an_address_is_known_with_slashes_in_capitals_and_with_punctuation(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    let path = &source.path;
+    let key = path.trim_start_matches("/in/");
+    for address in [
+        format!("/{path}"),
+        format!("{path}/"),
+        format!("/in//{key}"),
+        format!("/IN/{}", key.to_uppercase()),
+        format!("{path}."),
+        format!("{path}%22/"),
+    ] {
+        t.tick();
+        let answer = t.anonymous().get(&format!("{address}?sub={}&tid=T-1&sum=5", click.id)).await;
+        assert_eq!(answer.status, 200, "{address}: {}", answer.text);
+        let entry = source.last().await;
+        assert!(text(&entry["request"], "path").starts_with("/in/****"), "the key is not shown: {entry:#}");
+    }
+    assert_eq!(conversions(&t, &click).await.len(), 1);
+    assert_eq!(t.admin.list("/api/v1/inbound-requests").await.len(), 6);
 }

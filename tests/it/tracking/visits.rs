@@ -27,7 +27,16 @@ on_both_databases!(
     a_prefetch_is_no_click_until_the_visit_happens,
     a_macro_that_nobody_replaced_is_marked_and_no_click_id,
     a_landing_page_with_the_macros_of_another_system_is_refused,
+    an_address_leads_to_its_page_with_slashes_capitals_and_punctuation,
+    parameters_of_a_link_are_read_in_the_spellings_in_which_links_are_published,
+    of_a_parameter_that_comes_twice_the_filled_value_counts,
+    a_head_request_does_not_use_up_the_visit_of_a_person,
+    a_deep_link_is_filled_like_a_landing_page,
+    a_deep_link_that_is_empty_is_none_and_one_that_is_encoded_twice_is_read,
+    a_landing_page_that_was_copied_from_html_gets_its_parameters,
 );
+
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0";
 
 async fn clicks(t: &TestApp, link: &Link) -> Vec<Value> {
     t.admin.list(&format!("/api/v1/clicks?link_id={}", link.id)).await
@@ -418,12 +427,7 @@ async fn a_prefetch_is_no_click_until_the_visit_happens(db: Database) {
             (503, None, Some("no-store"))
         );
         assert!(clicks(&t, &link).await.is_empty(), "{header:?}");
-        visit(
-            &t,
-            &link.path,
-            &[("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0")],
-        )
-        .await;
+        visit(&t, &link.path, &[("user-agent", BROWSER)]).await;
         let rows = clicks(&t, &link).await;
         assert_eq!((rows.len(), &rows[0]["unique"], &rows[0]["likely_bot"]), (1, &json!(true), &json!(false)));
     }
@@ -465,5 +469,163 @@ async fn a_landing_page_with_the_macros_of_another_system_is_refused(db: Databas
         let body = json!({"name": mark, "landing_url": landing, "currency": "USD", "payout": {"fixed": "1"}});
         let problem = t.admin.post("/api/v1/offers", &body).await.expect_problem(422, "invalid_landing_url");
         assert_eq!(problem["errors"][0]["path"], "/landing_url", "{mark}");
+    }
+}
+
+/// QR codes are in capitals, content systems add a slash, and messengers take the end of a sentence as part of a link.
+async fn an_address_leads_to_its_page_with_slashes_capitals_and_punctuation(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let id = link.path.trim_start_matches("/c/");
+    let code = &link.affiliate.referral_code;
+    let spellings = [
+        format!("/c/{id}/"),
+        format!("/c/{id}/?sub1=x"),
+        format!("//c/{id}"),
+        format!("/c//{id}"),
+        link.path.to_uppercase(),
+        format!("/c/{id}."),
+        format!("/c/{id}),"),
+        format!("/c/{id}%22"),
+        format!("/c/{id}%E2%80%9D"),
+        format!("/c/{id}/)"),
+        format!("/R/{code}"),
+        format!("//r/{code}/"),
+        format!("/r/{code}."),
+    ];
+    for path in &spellings {
+        let answer = t.anonymous().get(path).await;
+        assert_eq!(answer.status, 302, "{path}: {}", answer.text);
+    }
+    assert_eq!(t.database.count("clicks").await, spellings.len() as i64);
+    for path in [format!("/I/{}", id.to_uppercase()), format!("/i/{id}/"), format!("//i/{id}.")] {
+        assert_eq!(t.anonymous().get(&path).await.header("content-type"), Some("image/gif"), "{path}");
+    }
+    let appended = t.anonymous().get(&format!("/c/{id}&click_id=trk-1&sub1=a")).await;
+    let click = t.admin.get(&format!("/api/v1/clicks/{}", click_id_in(&appended))).await.expect(200);
+    assert_eq!((&click["external_click_id"], &click["sub_ids"]), (&json!("trk-1"), &json!({"sub1": "a"})));
+    for other in [format!("/c/{id}/x"), format!("/c/x/{id}"), "/c/.".to_owned(), "/API/v1/offers".to_owned()] {
+        assert_eq!(t.anonymous().get(&other).await.status, 404, "{other}");
+    }
+}
+
+async fn parameters_of_a_link_are_read_in_the_spellings_in_which_links_are_published(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    for query in [
+        "utm=mail&amp;click_id=trk-1&amp;sub1=a",
+        "utm=mail&amp;amp;click_id=trk-1&amp;amp;sub1=a",
+        "sub1=a?click_id=trk-1&utm=mail",
+        "?click_id=trk-1&sub1=a&utm=mail",
+    ] {
+        let answer = t.anonymous().get(&format!("{}?{query}", link.path)).await;
+        let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
+        let passed_on = location.query_pairs().filter(|(name, _)| name.contains("amp") || name == "utm");
+        assert_eq!(passed_on.collect::<Vec<_>>(), [("utm".into(), "mail".into())], "{query}: {location}");
+        let click = t.admin.get(&format!("/api/v1/clicks/{}", click_id_in(&answer))).await.expect(200);
+        assert_eq!(click["external_click_id"], "trk-1", "{query}");
+        assert_eq!(click["sub_ids"], json!({"sub1": "a"}), "{query}");
+        assert_eq!(click["parameters"], json!({"utm": "mail"}), "{query}");
+    }
+}
+
+async fn of_a_parameter_that_comes_twice_the_filled_value_counts(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let landing = "https://shop.example/?cid={click_id}&s={sub1}";
+    let offer = t.offer_with(json!({"landing_url": landing, "source_parameters": false})).await;
+    let link = t.link(&affiliate, &offer).await;
+    let query = "click_id=%7Bvalue%7D&click_id=trk-9&sub1=&sub1=red&tag=a&tag=b";
+    let answer = t.anonymous().get(&format!("{}?{query}", link.path)).await;
+    let id = click_id_in(&answer);
+    let wanted = format!("https://shop.example/?cid={id}&s=red&tag=a&tag=b");
+    assert_eq!(answer.header("location"), Some(wanted.as_str()));
+    let click = t.admin.get(&format!("/api/v1/clicks/{id}")).await.expect(200);
+    assert_eq!((&click["external_click_id"], &click["sub_ids"]), (&json!("trk-9"), &json!({"sub1": "red"})));
+    assert_eq!(click["unreplaced_macros"], json!([]));
+}
+
+async fn a_head_request_does_not_use_up_the_visit_of_a_person(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliates = [t.affiliate().await, t.affiliate().await];
+    let offer = t.offer_with(json!({"attribution": {"click": "first", "window_days": 30}})).await;
+    let [scanned, visited] = [t.link(&affiliates[0], &offer).await, t.link(&affiliates[1], &offer).await];
+    let head = async |link: &Link| {
+        let client = t.anonymous();
+        let answer = client.send(client.request(Method::HEAD, &link.path).header("user-agent", BROWSER)).await;
+        assert_eq!(answer.status, 302);
+        t.tick();
+    };
+    head(&scanned).await;
+    head(&visited).await;
+    let click = click_id_in(&visit(&t, &visited.path, &[("user-agent", BROWSER)]).await);
+    let rows = clicks(&t, &visited).await;
+    let seen: Vec<_> = rows.iter().map(|row| (&row["likely_bot"], &row["unique"])).collect();
+    assert_eq!(seen, [(&json!(false), &json!(true)), (&json!(true), &json!(true))]);
+    // The first click of the person is not that of the scanner.
+    let report = json!({"click_id": click, "transaction_id": "t1", "status": "approved"});
+    let conversion = t.admin.post("/api/v1/conversions", &report).await.expect(201);
+    assert_eq!(text(&conversion, "affiliate_id"), affiliates[1].id, "{conversion:#}");
+}
+
+async fn a_deep_link_is_filled_like_a_landing_page(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let offer = t.offer_with(json!({"deep_link_hosts": ["shop.example"], "source_parameters": false})).await;
+    let page = "https://shop.example/p/{sub1}?by={affiliate_id}&subid={click_id}";
+    let named = t.link(&affiliate, &offer).await;
+    let own = t.link_with(&affiliate, &offer, json!({"deep_url": page})).await;
+    let shown = t.admin.get(&format!("/api/v1/links/{}", own.id)).await.expect(200);
+    assert_eq!(shown["deep_url"], page);
+    let deep: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
+    for path in [format!("{}?sub1=a/b&url={deep}", named.path), format!("{}?sub1=a/b", own.path)] {
+        let answer = t.anonymous().get(&path).await;
+        let id = click_id_in(&answer);
+        let wanted = format!("https://shop.example/p/a%2Fb?by={}&subid={id}&cid={id}", affiliate.id);
+        assert_eq!(answer.header("location"), Some(wanted.as_str()), "{path}");
+    }
+    for foreign in ["[click_id]", "${click_id}", "%7Bclick_id%7D", "{keyword}"] {
+        let page = format!("https://shop.example/p?x={foreign}");
+        let body = json!({"affiliate_id": affiliate.id, "offer_id": offer, "deep_url": page});
+        let problem = t.admin.post("/api/v1/links", &body).await.expect_problem(422, "invalid_field");
+        assert_eq!(problem["errors"][0]["path"], "/deep_url", "{foreign}");
+    }
+}
+
+async fn a_deep_link_that_is_empty_is_none_and_one_that_is_encoded_twice_is_read(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let offer = t.offer_with(json!({"deep_link_hosts": ["shop.example"], "source_parameters": false})).await;
+    let link = t.link(&affiliate, &offer).await;
+    let default = t.anonymous().get(&link.path).await;
+    let default = default.header("location").unwrap().split_once("cid=").unwrap().0.to_owned();
+    for (query, wanted) in [
+        ("url=", default.as_str()),
+        ("url=%20", default.as_str()),
+        ("url=%7Bdeeplink%7D", default.as_str()),
+        ("url=https%253A%252F%252Fshop.example%252Fp%253Fa%253D1%2526b%253D2", "https://shop.example/p?a=1&b=2&"),
+        ("url=https%3A%2F%2Fshop.example%2Fp%3Fa%3D1%26amp%3Bb%3D2", "https://shop.example/p?a=1&b=2&"),
+    ] {
+        let answer = t.anonymous().get(&format!("{}?{query}", link.path)).await;
+        let location = answer.header("location").unwrap_or_default();
+        assert_eq!(location, format!("{wanted}cid={}", click_id_in(&answer)), "{query}");
+    }
+}
+
+async fn a_landing_page_that_was_copied_from_html_gets_its_parameters(db: Database) {
+    let t = TestApp::start(db).await;
+    for amp in ["&amp;", "&#038;", "&#38;"] {
+        let landing = |cid: &str| format!("https://shop.example/p?a=1{amp}cid={cid}");
+        let wanted = |cid: &str| format!("https://shop.example/p?a=1&cid={cid}");
+        let macros = landing("{click_id}");
+        let pages = json!([{"name": "copied", "url": macros, "weight": 0}]);
+        let offer = t.offer_with(json!({"landing_url": macros, "landing_pages": pages, "fallback_url": macros})).await;
+        let shown = t.admin.get(&format!("/api/v1/offers/{offer}")).await.expect(200);
+        for field in ["/landing_url", "/fallback_url", "/landing_pages/0/url"] {
+            assert_eq!(shown.pointer(field), Some(&json!(wanted("{click_id}"))), "{field}");
+        }
+        let link = t.link(&t.affiliate().await, &offer).await;
+        let answer = t.anonymous().get(&link.path).await;
+        assert!(answer.header("location").unwrap().starts_with(&wanted(&click_id_in(&answer))), "{amp}");
     }
 }

@@ -89,11 +89,13 @@ fn hint_of(key: &str) -> String {
 
 /// The text with the key of each source address masked as in [`SourceKey::masked`].
 pub fn mask_addresses(text: &str) -> String {
+    // The address works in capitals too.
+    let lower = text.to_ascii_lowercase();
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once(ADDRESS) {
+    while let Some(at) = lower[text.len() - rest.len()..].find(ADDRESS) {
+        let (before, after) = rest.split_at(at + ADDRESS.len());
         out.push_str(before);
-        out.push_str(ADDRESS);
         let end = after.find(|it: char| !it.is_ascii_alphanumeric()).unwrap_or(after.len());
         let (key, tail) = after.split_at(end);
         // A shorter text is not a key.
@@ -621,6 +623,7 @@ mod tests {
                 format!("https://x.example/in/{key}?a=/in/{key}/"),
                 format!("https://x.example/in/{masked}?a=/in/{masked}/"),
             ),
+            (format!("a /IN/{key}"), format!("a /IN/{masked}")),
             ("/in/short?x=/in/".to_owned(), "/in/short?x=/in/".to_owned()),
             ("nothing".to_owned(), "nothing".to_owned()),
         ] {

@@ -61,11 +61,12 @@ pub struct Click {
     pub country: Option<String>,
     /// Device, browser and system.
     pub agent: Agent,
-    /// The daily visitor hash: the day since the epoch << 40, plus 40 bits of a hash of link, address and user agent.
+    /// The daily visitor hash: the day since the epoch << 40, plus 40 bits of a hash of link, address and user agent; of a
+    /// likely bot with another bit.
     pub visitor: i64,
     /// Whether it is the first click of this visitor on this link today.
     pub unique: bool,
-    /// 64 bits of a hash of offer, address and user agent. Present if the offer counts first or last clicks.
+    /// 64 bits of a hash of offer, address and user agent; of a likely bot with another bit. Present if the offer counts first or last clicks.
     pub person: Option<i64>,
 }
 
@@ -102,6 +103,13 @@ pub(crate) fn daily_visitor_hash(
 /// Identifies a visitor on one offer, on any day and any link, by address and user agent: 64 bits of a SHA-256 hash.
 pub(crate) fn offer_visitor_hash(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
     visitor_hash(offer.0, ip, user_agent)
+}
+
+/// The number of a visitor, apart from that of a machine with the same address and user agent: previews and mail scanners
+/// ask with HEAD and the user agent of a browser before the person visits.
+pub(crate) fn apart(visitor: i64, is_machine: bool) -> i64 {
+    // The lowest bit says whether it is an impression.
+    visitor ^ (i64::from(is_machine) << 1)
 }
 
 fn visitor_hash(scope: uuid::Uuid, ip: Option<&str>, user_agent: Option<&str>) -> i64 {

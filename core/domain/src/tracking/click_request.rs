@@ -1,11 +1,14 @@
 //! Click requests: the data of a browser's request for a link, and the click that is recorded for it.
 
+use postrider_sdk::inbound::pairs;
+use postrider_sdk::marks::is_unreplaced;
+
 use crate::ids::{AffiliateId, ClickId, LinkId};
 use crate::program::offer::Offer;
 use crate::timestamp::Timestamp;
 
 use super::action::Action;
-use super::click::{Agent, Click, SUB_IDS, VALUE_MAX_BYTES, daily_visitor_hash, offer_visitor_hash};
+use super::click::{Agent, Click, SUB_IDS, VALUE_MAX_BYTES, apart, daily_visitor_hash, offer_visitor_hash};
 use super::landing_choice::{DEEP_LINK, Page};
 
 /// The data of a request that a click keeps. Referrer and user agent are a [`stored_text`](super::click::stored_text).
@@ -30,11 +33,12 @@ const NAME_MAX_CHARS: usize = 512;
 /// The most bytes of a deep link.
 const DEEP_LINK_MAX_BYTES: usize = 8_192;
 
-/// Reads the query of a link. A value is kept whole or left out, because a part of an id finds nothing, and a part of an
-/// address leads elsewhere. Returns the parameters, and a sentence for each that was left out.
+/// Reads the query of a link, in the spellings in which sources read theirs ([`pairs`]). A value is kept whole or left out,
+/// because a part of an id finds nothing, and a part of an address leads elsewhere. Returns the parameters, and a sentence
+/// for each that was left out.
 pub fn parameters(query: &str) -> (Vec<(String, String)>, Vec<String>) {
     let (mut kept, mut left_out) = (Vec::new(), Vec::new());
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in pairs(query) {
         // PostgreSQL cannot store NUL.
         let (name, value) = (name.replace('\0', ""), value.replace('\0', ""));
         let max = if name == DEEP_LINK { DEEP_LINK_MAX_BYTES } else { VALUE_MAX_BYTES };
@@ -52,7 +56,18 @@ pub fn parameters(query: &str) -> (Vec<(String, String)>, Vec<String>) {
             kept.push((name, value));
         }
     }
+    prefer_filled(&mut kept);
     (kept, left_out)
+}
+
+/// Removes the values that say nothing, an empty one or a macro that nobody replaced, of each parameter that has another
+/// value: the template of a tracker and the settings of an ad platform can both name it, and only one of them is filled in.
+fn prefer_filled(query: &mut Vec<(String, String)>) {
+    let is_blank = |value: &str| value.trim().is_empty() || is_unreplaced(value);
+    let is_filled = |name: &str| query.iter().any(|(other, value)| other == name && !is_blank(value));
+    let kept: Vec<bool> = query.iter().map(|(name, value)| !is_blank(value) || !is_filled(name)).collect();
+    let mut kept = kept.into_iter();
+    query.retain(|_| kept.next().unwrap_or(true));
 }
 
 /// The parameters of a link by their use.
@@ -100,7 +115,8 @@ impl ClickRequest {
         let Parameters { external_id, sub_ids, others: params } = Parameters::of(self.query, link.is_some());
         let (ip, user_agent) = (self.ip, self.user_agent);
         let scope = link.map_or(affiliate_id.0, |link| link.0);
-        let visitor = daily_visitor_hash(action, scope, now, ip.as_deref(), user_agent.as_deref());
+        let visit = daily_visitor_hash(action, scope, now, ip.as_deref(), user_agent.as_deref());
+        let is_machine = self.agent.likely_bot;
         let counted = action == Action::Click && offer.counts_visitors();
         let landing_url = {
             let (click, affiliate, offer_id) = (id.to_string(), affiliate_id.to_string(), offer.id.to_string());
@@ -114,7 +130,7 @@ impl ClickRequest {
             match page {
                 Some(Page::Named(page)) => page.fill(value, &params),
                 Some(Page::Deep(url)) => offer.landing_url.fill_deep(url, value, &params),
-                None => offer.landing_for(visitor).fill(value, &params),
+                None => offer.landing_for(visit).fill(value, &params),
             }
         };
         Click {
@@ -130,8 +146,9 @@ impl ClickRequest {
             session: None,
             landing_url,
             referrer: self.referrer,
-            visitor,
-            person: counted.then(|| offer_visitor_hash(offer.id, ip.as_deref(), user_agent.as_deref())),
+            visitor: apart(visit, is_machine),
+            person: counted
+                .then(|| apart(offer_visitor_hash(offer.id, ip.as_deref(), user_agent.as_deref()), is_machine)),
             ip,
             user_agent,
             country: None,
@@ -159,7 +176,9 @@ fn is_sub_id(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::offer::Terms;
+    use crate::program::offer::{LandingPage, Terms};
+    use crate::tracking::attribution::ClickModel;
+    use crate::tracking::landing::LandingUrl;
     use crate::tracking::samples;
 
     fn query(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -176,6 +195,60 @@ mod tests {
         let many = (0..70).map(|at| format!("p{at}=1")).collect::<Vec<_>>().join("&");
         let (kept, left_out) = parameters(&many);
         assert_eq!((kept.len(), left_out.len()), (64, 1));
+    }
+
+    #[test]
+    fn a_link_is_read_in_the_spellings_in_which_it_is_published() {
+        let wanted = query(&[("utm", "mail"), ("click_id", "T 1")]);
+        for text in [
+            "utm=mail&click_id=T+1",
+            "utm=mail&amp;click_id=T%201",
+            "utm=mail&amp;amp;click_id=T+1",
+            "utm=mail?click_id=T+1",
+            "?utm=mail&?click_id=T+1",
+        ] {
+            assert_eq!(parameters(text).0, wanted, "{text}");
+        }
+        let page = "https://shop.example/p?a=1";
+        assert_eq!(parameters(&format!("url={page}")).0, query(&[("url", page)]), "the query of another address");
+    }
+
+    #[test]
+    fn of_a_parameter_that_comes_twice_the_value_that_says_something_counts() {
+        for (text, wanted) in [
+            ("click_id={value}&click_id=T-9", &[("click_id", "T-9")][..]),
+            ("click_id=T-9&click_id=%7Bvalue%7D", &[("click_id", "T-9")]),
+            ("sub1=&sub1=%20&sub1=red", &[("sub1", "red")]),
+            ("cost=[cost]&cost=0.5&k=", &[("cost", "0.5"), ("k", "")]),
+            ("tag=a&tag=&tag=b", &[("tag", "a"), ("tag", "b")]),
+            ("click_id={value}&click_id=", &[("click_id", "{value}"), ("click_id", "")]),
+        ] {
+            assert_eq!(parameters(text).0, query(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_machine_with_the_browser_of_a_person_is_another_visitor_who_sees_the_same_page() {
+        let page = |name: &str| LandingPage {
+            name: name.into(),
+            url: LandingUrl::parse(&format!("https://shop.example/{name}")).unwrap(),
+            weight: 1,
+        };
+        let pages = ["a", "b", "c"].map(page).to_vec();
+        let mut offer = samples::offer(Terms { landing_pages: pages, ..Terms::default() });
+        offer.terms.attribution.click = ClickModel::First;
+        let link = samples::link(&offer);
+        let click = |browser: &str, likely_bot| {
+            let agent = Agent { likely_bot, ..Agent::default() };
+            let request = ClickRequest { user_agent: Some(browser.into()), agent, ..ClickRequest::default() };
+            request.into_click(Action::Click, Some(link.id), link.affiliate_id, &offer, None, link.created_at)
+        };
+        for browser in ["Firefox", "Chrome", "Safari", "Edge", "Opera", "Vivaldi"] {
+            let (person, machine) = (click(browser, false), click(browser, true));
+            assert_ne!(person.visitor, machine.visitor);
+            assert!(person.person.is_some() && person.person != machine.person);
+            assert_eq!(person.landing_url, machine.landing_url);
+        }
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
+use super::landing::{foreign_macro, in_our_notation};
+use crate::copied_url::plain_ampersands;
+
 /// `shop.example`, or `*.shop.example` for all its subdomains (but not for `shop.example`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostPattern(String);
@@ -94,20 +97,37 @@ pub enum InvalidDeepLink {
         /// The allowed hosts, separated by commas.
         allowed: String,
     },
+    /// With a macro in another notation than `{click_id}`; holds its text.
+    #[error(
+        "\"{0}\" is written like a macro of another system and would be sent as text; write macros as {{click_id}}, {{affiliate_id}}, {{offer_id}} or {{sub1}} to {{sub10}}, with plain braces"
+    )]
+    ForeignMacro(String),
     /// The offer allows no deep links.
     #[error("this offer allows no deep links; set deep_link_hosts of the offer first")]
     None,
 }
 
+/// The deep link of a link as it is stored: checked like [`deep_url`], and with macros as `{click_id}`. A click replaces them.
+///
+/// # Errors
+/// As [`deep_url`]; or it has a macro in another notation, which would be sent as text.
+pub fn deep_url_of_link(text: &str, allowed: &[HostPattern]) -> Result<String, InvalidDeepLink> {
+    let url = deep_url(text, allowed)?;
+    match foreign_macro(&plain_ampersands(text)) {
+        Some(foreign) => Err(InvalidDeepLink::ForeignMacro(foreign)),
+        None => Ok(in_our_notation(url.as_str())),
+    }
+}
+
 /// Parses a deep link and checks its host. The caller must use the returned URL instead of the text, because a browser
 /// could interpret the text differently.
 pub fn deep_url(text: &str, allowed: &[HostPattern]) -> Result<Url, InvalidDeepLink> {
-    let text = text.trim();
+    let text = plain_ampersands(text.trim());
     // The URL standard removes tabs and line breaks silently.
     if text.contains(char::is_control) {
         return Err(InvalidDeepLink::ControlCharacter);
     }
-    let url = Url::parse(text).map_err(|_| InvalidDeepLink::NotAUrl(text.chars().take(200).collect()))?;
+    let url = Url::parse(&text).map_err(|_| InvalidDeepLink::NotAUrl(text.chars().take(200).collect()))?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.username().is_empty()
         && url.password().is_none()
@@ -163,6 +183,24 @@ mod tests {
             assert!(deep_url(text, &allowed).is_err(), "{text}");
         }
         assert_eq!(deep_url("https://shop.example/", &[]), Err(InvalidDeepLink::None));
+    }
+
+    #[test]
+    fn the_deep_link_of_a_link_has_our_macros_or_none() {
+        let allowed: Vec<HostPattern> = vec!["shop.example".parse().unwrap()];
+        let stored = |page: &str| deep_url_of_link(&format!("https://shop.example{page}"), &allowed);
+        for (page, wanted) in [
+            ("/p/{sub1}?c={click_id}#{sub2}", "/p/{sub1}?c={click_id}#{sub2}"),
+            ("/p 1?a=1&amp;b=2&#038;c=3", "/p%201?a=1&b=2&c=3"),
+            ("/?filter[color]=red&x=50%25", "/?filter[color]=red&x=50%25"),
+        ] {
+            assert_eq!(stored(page), Ok(format!("https://shop.example{wanted}")), "{page}");
+        }
+        for page in ["/?c=%7Bclick_id%7D", "/[sub1]", "/?c=${click_id}", "/?c={keyword}", "/?c=##X##"] {
+            assert!(matches!(stored(page), Err(InvalidDeepLink::ForeignMacro(_))), "{page}");
+        }
+        let evil = deep_url_of_link("https://evil.example/?c=[x]", &allowed);
+        assert!(matches!(evil, Err(InvalidDeepLink::Host { .. })), "{evil:?}");
     }
 
     #[test]

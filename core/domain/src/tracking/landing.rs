@@ -10,6 +10,8 @@ use postrider_sdk::marks::{self, Piece};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
+use crate::copied_url::from_html;
+
 /// The characters that are not encoded in values: RFC 3986 unreserved.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -62,20 +64,15 @@ pub enum InvalidLandingUrl {
 pub struct LandingUrl(String);
 
 impl LandingUrl {
-    /// Validates the URL of a landing page.
+    /// Validates the URL of a landing page. A URL that was copied from HTML can have `&amp;` for `&` ([`from_html`]).
     ///
     /// # Errors
     /// The text is not an http or https URL, has a user name or password, a macro in scheme, host or port, an unknown macro,
     /// or a macro in another notation.
     pub fn parse(text: &str) -> Result<Self, InvalidLandingUrl> {
-        let url = Self::stored(text)?;
-        let is_foreign = |part: &str| {
-            part_in_our_notation(part).is_some_and(|ours| ours != part) || marks::is_unreplaced(&filled(part, |_| None))
-        };
-        match parts(text.trim()).into_iter().find(|(_, part)| is_foreign(part)) {
-            Some((_, foreign)) => Err(InvalidLandingUrl::ForeignMacro(foreign.chars().take(100).collect())),
-            None => Ok(url),
-        }
+        let text = from_html(text.trim());
+        let url = Self::stored(&text)?;
+        foreign_macro(&text).map_or(Ok(url), |foreign| Err(InvalidLandingUrl::ForeignMacro(foreign)))
     }
 
     /// Reads a landing page that was stored. Earlier releases accepted macros in other notations: ours are understood, and
@@ -126,13 +123,16 @@ impl LandingUrl {
 
 impl LandingUrl {
     /// Another page of the same shop, with the parameters of this page that contain macros: the shop finds its click id
-    /// in them. Parameters of the deep link and of the visitor with the same names are removed.
+    /// in them. Macros of the deep link are replaced too. Parameters of the deep link and of the visitor with the same names
+    /// are removed.
     pub(crate) fn fill_deep<'a>(
         &self,
-        mut deep: Url,
+        deep: Url,
         value: impl Fn(&str) -> Option<&'a str>,
         params: &[(String, String)],
     ) -> String {
+        // No part before the path can contain a macro, so the host stays the one that the offer allows.
+        let mut deep = Url::parse(&filled(&in_our_notation(deep.as_str()), &value)).unwrap_or(deep);
         let page = self.0.split('#').next().unwrap_or_default();
         let query = page.split_once('?').map(|(_, query)| query).unwrap_or_default();
         let carrying = query.split('&').filter(|pair| pair.contains('{')).map(|pair| filled(pair, &value));
@@ -168,7 +168,7 @@ impl utoipa::PartialSchema for LandingUrl {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .description(Some("A URL with http or https. Path, query and fragment can contain the macros {click_id}, {affiliate_id}, {offer_id} and {sub1} to {sub10}."))
+            .description(Some("A URL with http or https. Path, query and fragment can contain the macros {click_id}, {affiliate_id}, {offer_id} and {sub1} to {sub10}. `&amp;` and `&#038;` are stored as `&`."))
             .examples(["https://shop.example/?cid={click_id}"])
             .into()
     }
@@ -257,8 +257,17 @@ fn parts(url: &str) -> Vec<(usize, &str)> {
     parts
 }
 
+/// The first macro of a URL in another notation than `{click_id}`, with the text around it, cut to 100 characters.
+pub(super) fn foreign_macro(url: &str) -> Option<String> {
+    let is_foreign = |part: &str| {
+        part_in_our_notation(part).is_some_and(|ours| ours != part) || marks::is_unreplaced(&filled(part, |_| None))
+    };
+    let found = parts(url.trim()).into_iter().find(|(_, part)| is_foreign(part));
+    found.map(|(_, foreign)| foreign.chars().take(100).collect())
+}
+
 /// The URL with our macros as `{click_id}`, in any notation in which they were written.
-fn in_our_notation(url: &str) -> String {
+pub(super) fn in_our_notation(url: &str) -> String {
     let (mut out, mut done) = (String::with_capacity(url.len()), 0);
     for (at, part) in parts(url) {
         if let Some(ours) = part_in_our_notation(part) {
@@ -304,13 +313,19 @@ fn our_name(name: &str) -> Option<&'static str> {
     MACROS.into_iter().find(|known| letters(known) == letters(name))
 }
 
-/// Replaces every macro by its value, percent-encoded once.
+/// Replaces each of our macros by its value, percent-encoded once. Other braces belong to the page.
 fn filled<'a>(text: &str, value: impl Fn(&str) -> Option<&'a str>) -> String {
     let mut out = String::with_capacity(text.len() + 64);
     let mut rest = text;
-    while let Some((before, name, after)) = next_macro(rest) {
-        out.push_str(before);
-        push_encoded(&mut out, value(name).unwrap_or_default());
+    while let Some((before, after)) = rest.split_once('}') {
+        let opened = before.rsplit_once('{').filter(|(_, name)| MACROS.contains(name));
+        match opened {
+            Some((before, name)) => {
+                out.push_str(before);
+                push_encoded(&mut out, value(name).unwrap_or_default());
+            }
+            None => out.extend([before, "}"]),
+        }
         rest = after;
     }
     out.push_str(rest);
@@ -432,6 +447,17 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_was_copied_from_html_has_plain_ampersands() {
+        for amp in ["&amp;", "&#038;", "&#38;", "&amp;amp;"] {
+            let copied = format!("https://shop.example/?a=1{amp}cid={{click_id}}#top");
+            let wanted = "https://shop.example/?a=1&cid={click_id}#top";
+            assert_eq!(LandingUrl::parse(&copied).unwrap().as_str(), wanted, "{amp}");
+        }
+        let stored = "https://shop.example/?a=1&amp;cid={click_id}";
+        assert_eq!(LandingUrl::stored(stored).unwrap().as_str(), stored, "a page that is in use does not change");
+    }
+
+    #[test]
     fn added_parameters_are_encoded_once_and_never_repeated() {
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let url = "https://shop.example/p?cid=1&s%69d=mine#buy";
@@ -447,8 +473,18 @@ mod tests {
         let fill = |deep: &str| landing.fill_deep(Url::parse(deep).unwrap(), value, &[("utm".into(), "x".into())]);
         assert_eq!(
             fill("https://shop.example/p/1?x=%20{sub1}#buy"),
-            "https://shop.example/p/1?x=%20{sub1}&cid=06a5&s=a%20b%26c&utm=x#buy"
+            "https://shop.example/p/1?x=%20a%20b%26c&cid=06a5&s=a%20b%26c&utm=x#buy"
         );
+        for (deep, wanted) in [
+            ("https://shop.example/p/{sub1}/{click_id}", "/p/a%20b%26c/06a5?"),
+            ("https://shop.example/p?x=%7Bclick_id%7D&y=[sub1]", "/p?x=06a5&y=a%20b%26c&"),
+            ("https://shop.example/?filter={\"a\":1}", "/?filter={%22a%22:1}&"),
+            ("https://shop.example/?x={nope}", "/?x={nope}&"),
+            ("https://shop.example/?x={{{a{sub1}}&y=}{", "/?x={{{aa%20b%26c}&y=}{&"),
+        ] {
+            let wanted = format!("https://shop.example{wanted}cid=06a5&s=a%20b%26c&utm=x");
+            assert_eq!(fill(deep), wanted, "{deep}");
+        }
         assert_eq!(
             fill("https://shop.example/p/1?cid=forged&x=1"),
             "https://shop.example/p/1?x=1&cid=06a5&s=a%20b%26c&utm=x"

@@ -1,5 +1,9 @@
 //! Which page a click leads to: one that the visitor names, one that the link names, or one of the offer's pages by weight.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use postrider_sdk::marks;
 use url::Url;
 
 use crate::program::offer::Offer;
@@ -37,11 +41,13 @@ impl<'a> Landing<'a> {
     /// page of the link. Removes the parameter that was used from `query`, so that it is not passed to the page.
     pub fn choose(offer: &'a Offer, link: Option<&Link>, query: &mut Vec<(String, String)>) -> Self {
         let hosts = &offer.terms.deep_link_hosts;
-        if !hosts.is_empty()
-            && let Some(at) = query.iter().position(|(name, _)| name == DEEP_LINK)
-        {
-            let (_, text) = query.remove(at);
-            return deep_url(&text, hosts).map_or(Self::Refused, |url| Self::Page(Page::Deep(url)));
+        if !hosts.is_empty() {
+            query.retain(|(name, text)| name != DEEP_LINK || names_a_page(text));
+            if let Some(at) = query.iter().position(|(name, _)| name == DEEP_LINK) {
+                let (_, text) = query.remove(at);
+                let url = deep_url(&decoded_once_more(&text), hosts);
+                return url.map_or(Self::Refused, |url| Self::Page(Page::Deep(url)));
+            }
         }
         let named = query.iter().position(|(name, value)| name == LANDING_PAGE && offer.landing_page(value).is_some());
         if let Some(page) = named.and_then(|at| offer.landing_page(&query.remove(at).1)) {
@@ -53,6 +59,22 @@ impl<'a> Landing<'a> {
         }
         let page = link.and_then(|link| offer.landing_page(link.landing_page.as_deref()?));
         page.map_or(Self::Default, |page| Self::Page(Page::Named(&page.url)))
+    }
+}
+
+/// Whether the parameter of a deep link has a value: not an empty one or only a macro that nobody replaced.
+fn names_a_page(text: &str) -> bool {
+    let text = marks::trimmed(text);
+    !text.is_empty() && marks::whole(text).is_none()
+}
+
+/// A deep link that was encoded twice is decoded once more: no address begins with `https%3A`.
+fn decoded_once_more(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    let is_encoded = |scheme: &&str| text.get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme));
+    match ["http%3A", "https%3A"].iter().any(is_encoded) {
+        true => percent_decode_str(text).decode_utf8_lossy(),
+        false => text.into(),
     }
 }
 
@@ -83,6 +105,13 @@ mod tests {
             (&open, "lp=gone", None, "default", "lp=gone"),
             (&open, "lp=summer&url=https://shop.example/x", None, "deep /x", "lp=summer"),
             (&open, "url=https://evil.example/", Some((deep, None)), "refused", ""),
+            (&open, "url=https%3A%2F%2Fshop.example%2Fx%3Fa%3D1", None, "deep /x", ""),
+            (&open, "url=HTTPS%3a%2f%2fevil.example%2F", Some((deep, None)), "refused", ""),
+            (&open, "url=https%253A%252F%252Fshop.example", None, "refused", ""),
+            (&open, "url=&a=1", None, "default", "a=1"),
+            (&open, "url= &url={deeplink}&lp=summer", None, "named /summer", ""),
+            (&open, "url={deeplink}&url=https://shop.example/{sub1}", None, "deep /%7Bsub1%7D", ""),
+            (&closed, "url=", None, "default", "url="),
             // Without hosts there are no deep links, and `url` is a parameter like any other.
             (&closed, "url=https://evil.example/", Some((deep, None)), "default", "url=https://evil.example/"),
         ] {

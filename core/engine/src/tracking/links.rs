@@ -14,7 +14,7 @@ use domain::program::affiliate::normal_code;
 use domain::program::offer::{Offer, Visibility};
 use domain::timestamp::Timestamp;
 use domain::tracking::coupon::{Active, Coupon};
-use domain::tracking::deep_link::deep_url;
+use domain::tracking::deep_link::deep_url_of_link;
 use domain::tracking::link::{Link, LinkStatus};
 use storage::base::page::{Page, PageRequest};
 use storage::tracking::links::Filter;
@@ -192,8 +192,8 @@ async fn find_promotable(
 /// a present one.
 fn set_target(link: &mut Link, offer: &Offer, deep: Option<String>, page: Option<String>) -> Result<(), Error> {
     if deep != link.deep_url {
-        let url = deep.map(|text| deep_url(&text, &offer.terms.deep_link_hosts)).transpose();
-        link.deep_url = url.map_err(|error| Error::invalid("/deep_url", error.to_string()))?.map(String::from);
+        let url = deep.map(|text| deep_url_of_link(&text, &offer.terms.deep_link_hosts)).transpose();
+        link.deep_url = url.map_err(|error| Error::invalid("/deep_url", error.to_string()))?;
     }
     if page != link.landing_page {
         if let Some(name) = page.as_deref().filter(|name| offer.landing_page(name).is_none()) {

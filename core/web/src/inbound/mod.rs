@@ -26,7 +26,7 @@ const HEADER_MAX_CHARS: usize = 1024;
 /// Headers with credentials, which are not stored.
 const SECRET_HEADERS: [header::HeaderName; 3] = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
 
-/// `/in/{source_key}`, with any method and also with a slash at its end: each request that reaches a source is in its log.
+/// `/in/{source_key}`, with any method: each request that reaches a source is in its log.
 pub async fn receive(State(app): State<App>, request: Request) -> Response {
     let key = key_of(&request);
     let (raw, is_complete) = read(&app, request).await;

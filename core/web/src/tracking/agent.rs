@@ -14,7 +14,7 @@ use ua_parser::{os, user_agent};
 use domain::tracking::click::Agent;
 
 /// Substrings in the user agents of crawlers, of link previews, and of libraries and tools, in lower case.
-const BOT_WORDS: [&str; 57] = [
+const BOT_WORDS: [&str; 61] = [
     "bot",
     "crawl",
     "spider",
@@ -52,6 +52,10 @@ const BOT_WORDS: [&str; 57] = [
     "hatena",
     "indy library",
     "whatsapp/",
+    "pinterest/",
+    "viber/",
+    "tumblr/",
+    "bluesky cardyb",
     "slack-imgproxy",
     "embedly",
     "iframely",
@@ -154,8 +158,8 @@ fn is_bot(lower: &str) -> bool {
         let is_people = match word {
             "bot" => before.ends_with("cu"),
             "scan" => ["qr", "code"].iter().any(|it| before.trim_end_matches([' ', '-', '_']).ends_with(it)),
-            // The browser inside the messenger; a preview's user agent begins with the name.
-            "whatsapp/" => !before.is_empty(),
+            // The browser inside the app; a preview's user agent begins with the name.
+            "whatsapp/" | "pinterest/" | "viber/" | "tumblr/" => !before.trim_start().is_empty(),
             _ => false,
         };
         let has_version = word.ends_with('/') || after.starts_with('/');
@@ -313,6 +317,8 @@ mod tests {
             android("13; SM-A536B") + " Barcode Scanner/4",
             "UCWEB/2.0 (MIDP-2.0; U; Adr 8.0.0; en-US; CUBOT_X18) U2/1.0.0 UCBrowser/10.9 U2/1.0.0 Mobile".into(),
             android("14; Pixel 8") + " WhatsApp/2.24.1",
+            android("14; Pixel 8") + " [Pinterest/Android]",
+            android("14; Pixel 8") + " Pinterest/12.3 Viber/22.1 Tumblr/33.0",
         ];
         for text in people {
             assert!(!read(Some(&text)).likely_bot, "{text}");
@@ -320,6 +326,10 @@ mod tests {
         let machines = [
             "TelegramBot (like TwitterBot)".into(),
             "WhatsApp/2.23.20.0 A".into(),
+            "Pinterest/0.2 (+http://www.pinterest.com/)".into(),
+            "Viber/13.3.0.5 CFNetwork/1128.0.1 Darwin/19.6.0".into(),
+            "Tumblr/14.0.835.186".into(),
+            "Mozilla/5.0 (compatible; Bluesky Cardyb/1.1; +mailto:support@bsky.app)".into(),
             "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)".into(),
             "facebookexternalhit/1.1;line-poker/1.0".into(),
             "meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)".into(),

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 use postrider_sdk::marks::{self, Piece, Token};
 
+use crate::copied_url::from_html;
+
 /// A parameter whose value is one of our macros.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MacroParameter {
@@ -93,9 +95,10 @@ pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotA
     Ok(pasted)
 }
 
-/// The URL with &amp; decoded (page sources and some manuals contain it) and without its fragment, which is never sent.
+/// The URL as it was before HTML (page sources and some manuals contain `&amp;`), and without its fragment, which is never
+/// sent.
 fn plain(text: &str) -> String {
-    let mut text = text.trim().replace("&amp;", "&");
+    let mut text = from_html(text.trim());
     if let Some(at) = marks::fragment_at(&text) {
         text.truncate(at);
     }

@@ -126,6 +126,21 @@ fn fixed_values_that_macro_url_cannot_take_stay_in_the_url() {
 }
 
 #[test]
+fn a_url_from_the_source_of_a_page_or_from_a_manual_is_split() {
+    for url in [
+        "https://t.example/pb?cid={clickid}&amp;payout={payout}&amp;currency={currency}",
+        "https://t.example/pb?cid={clickid}&#038;payout={payout}&#38;currency={currency}",
+        "https://t.example/pb?cid={clickid}&payout={payout}¤cy={currency}",
+        "https://t.example/pb?cid={clickid}&payout={payout}%C2%A4cy={currency}",
+    ] {
+        let pasted = split_all(url);
+        let pairs: Vec<_> = pasted.parameters.iter().map(|it| (it.name.as_str(), it.r#macro.as_str())).collect();
+        assert_eq!(pairs, [("cid", "external_click_id"), ("payout", "payout"), ("currency", "currency")], "{url}");
+        assert!(pasted.unknown.is_empty() && pasted.custom.is_empty(), "{url}");
+    }
+}
+
+#[test]
 fn hostile_input_is_harmless() {
     for part in ["{", "{{", "[[[", "!!", "${(", "{a", "%", "ż{ż}", "#", "<", "&amp;"] {
         split_all(&format!("https://t.example/{0}?a={0}&b={0}", part.repeat(20_000)));

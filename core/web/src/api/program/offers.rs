@@ -62,7 +62,7 @@ pub struct OfferIn {
     #[schema(example = "Pro plan", min_length = 1, max_length = 200)]
     name: String,
     /// The landing page. The URL can contain the macros {click_id}, {affiliate_id}, {offer_id} and {sub1} to {sub10} in
-    /// path, query or fragment.
+    /// path, query or fragment. `&amp;` and `&#038;` are stored as `&`.
     #[schema(example = "https://shop.example/?cid={click_id}")]
     landing_url: String,
     /// The currency of the offer's amounts. It cannot be changed later.
@@ -135,6 +135,11 @@ impl OfferIn {
         let name = issues.text("/name", &self.name, 200);
         let minimum_withdrawal = AmountIn::read(self.minimum_withdrawal, "/minimum_withdrawal", &mut issues);
         let landing_url = landing_url(&mut issues, "/landing_url", &self.landing_url);
+        let page = |(at, page): (usize, LandingPage)| {
+            let url = self::landing_url(&mut issues, &format!("/landing_pages/{at}/url"), page.url.as_str())?;
+            Some(LandingPage { url, ..page })
+        };
+        let landing_pages = self.landing_pages.into_iter().enumerate().filter_map(page).collect();
         let payout_of = payout(&mut issues, "/payout", self.payout);
         let terms = Terms {
             revenue: self.revenue.and_then(|it| payout(&mut issues, "/revenue", it)),
@@ -142,7 +147,7 @@ impl OfferIn {
             unknown_goal: self.unknown_goal,
             recurring: self.recurring,
             fallback_url: self.fallback_url.and_then(|text| self::landing_url(&mut issues, "/fallback_url", &text)),
-            landing_pages: self.landing_pages,
+            landing_pages,
             deep_link_hosts: self.deep_link_hosts,
             without_source_parameters: !self.source_parameters,
             attribution: self.attribution,

@@ -40,8 +40,8 @@ pub struct LinkIn {
     /// require the permission `manage_affiliates`.
     #[schema(max_items = 50)]
     coupons: Option<Vec<CouponIn>>,
-    /// The page to which the link leads, on one of the offer's `deep_link_hosts`. If absent, it leads to a landing
-    /// page.
+    /// The page to which the link leads, on one of the offer's `deep_link_hosts`. It can contain the macros of landing
+    /// pages. If absent, it leads to a landing page.
     #[schema(example = "https://shop.example/product/1", max_length = 2000)]
     deep_url: Option<String>,
     /// The name of the offer's landing page to which the link leads. If absent, the offer's weights decide.
