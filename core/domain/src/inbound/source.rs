@@ -477,6 +477,11 @@ pub(super) fn common_reason(word: &str) -> Option<&'static str> {
     })
 }
 
+/// The JSON pointer to a member of an object.
+fn member(object: &str, name: &str) -> String {
+    format!("{object}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 impl SourceSettings {
     /// The settings with masked secrets, for responses.
     pub fn masked(mut self) -> Self {
@@ -505,7 +510,7 @@ impl SourceSettings {
             add("/statuses", "at most 200 words");
         }
         for (word, meaning) in &self.statuses {
-            let path = format!("/statuses/{}", word.replace('~', "~0").replace('/', "~1"));
+            let path = member("/statuses", word);
             if word.trim().is_empty() || word.chars().count() > 100 {
                 add(&path, "a status word must have 1 to 100 characters");
             }
@@ -527,12 +532,20 @@ impl SourceSettings {
         if self.transaction_id_parameters.len() > 5 || !self.transaction_id_parameters.iter().all(is_name) {
             add("/transaction_id_parameters", "at most 5 names of parameters, each with 1 to 100 characters");
         }
-        if self.ignore_if.len() > 20 || self.ignore_if.values().any(|values| values.len() > 50) {
-            add("/ignore_if", "at most 20 parameters with 50 values each");
+        if self.ignore_if.len() > 20 {
+            add("/ignore_if", "at most 20 parameters");
         }
-        let is_text = |text: &String| text.chars().count() <= 200;
-        if !self.ignore_if.iter().all(|(name, values)| is_name(name) && values.iter().all(is_text)) {
-            add("/ignore_if", "a name must have 1 to 100 characters, a value at most 200");
+        for (name, values) in &self.ignore_if {
+            let path = member("/ignore_if", name);
+            if !is_name(name) {
+                add(&path, "the name of a parameter must have 1 to 100 characters");
+            }
+            if values.len() > 50 {
+                add(&path, "at most 50 values");
+            }
+            for (index, _) in values.iter().enumerate().filter(|(_, value)| value.chars().count() > 200) {
+                add(&format!("{path}/{index}"), "must have at most 200 characters");
+            }
         }
         if self.reply.as_ref().is_some_and(|reply| !(200..300).contains(&reply.status)) {
             add("/reply/status", "must be 200 to 299, because it is the reply to accepted notifications");
@@ -732,8 +745,9 @@ mod tests {
             (serde_json::json!({"statuses": {"x": {"status": "approved", "reason": "why"}}}), "/statuses/x"),
             (serde_json::json!({"statuses": {" ": "approved"}}), "/statuses/ "),
             (serde_json::json!({"reversal_parameter": " "}), "/reversal_parameter"),
-            (serde_json::json!({"ignore_if": {"": []}}), "/ignore_if"),
-            (serde_json::json!({"ignore_if": {"a": vec!["x"; 51]}}), "/ignore_if"),
+            (serde_json::json!({"ignore_if": {"": []}}), "/ignore_if/"),
+            (serde_json::json!({"ignore_if": {"a/b": vec!["x"; 51]}}), "/ignore_if/a~1b"),
+            (serde_json::json!({"ignore_if": {"a": ["y".repeat(201)]}}), "/ignore_if/a/0"),
             (serde_json::json!({"transaction_id_parameters": ["a", ""]}), "/transaction_id_parameters"),
             (serde_json::json!({"reply": {"status": 500, "body": ""}}), "/reply/status"),
             (serde_json::json!({"guards": {"token": {"parameter": "t", "value": "abc"}}}), "/guards/token/value"),

@@ -61,7 +61,12 @@ fn bound_contents(schemas: &mut Map<String, Value>) {
     attributes["additionalProperties"]["maxLength"] = ATTRIBUTE_MAX_CHARS.into();
     let statuses = &mut schemas["SourceSettings"]["properties"]["statuses"];
     statuses["maxProperties"] = 200.into();
-    statuses["propertyNames"] = name;
+    statuses["propertyNames"] = name.clone();
+    let ignored = &mut schemas["SourceSettings"]["properties"]["ignore_if"];
+    ignored["maxProperties"] = 20.into();
+    ignored["propertyNames"] = name;
+    ignored["additionalProperties"]["maxItems"] = 50.into();
+    ignored["additionalProperties"]["items"]["maxLength"] = 200.into();
     for rule in ["PostbackIn", "RuleIn"] {
         let reason = &mut schemas[rule]["properties"]["rejection_reasons"]["items"];
         reason["minLength"] = 1.into();
