@@ -74,8 +74,9 @@ fn entity_in(value: &str) -> Option<(&str, String, &str)> {
     let start = value.find(|c| ENTITIES.iter().any(|(character, _)| *character == c))?;
     let (first, rest) = value.split_at(start);
     let (name, other) = rest.split_once('=')?;
-    let is_name = name.chars().skip(1).all(|c| c.is_ascii_lowercase() || c == '_');
-    is_name.then(|| (first, with_entity(name), other))
+    let letters = name.chars().skip(1);
+    let is_name = letters.clone().count() > 0 && letters.clone().all(|c| c.is_ascii_lowercase() || c == '_');
+    (is_name && !first.contains(['/', ':'])).then(|| (first, with_entity(name), other))
 }
 
 /// `7`, `tid` and `T1` for `7?tid=T1`.
@@ -94,6 +95,8 @@ const HEADER: &str = "header.";
 #[derive(Debug, Default)]
 pub struct Parameters {
     pairs: Vec<(String, String)>,
+    /// The values of JSON in a field of a query or form.
+    within_fields: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     unreadable: Option<&'static str>,
     name_bytes: usize,
@@ -170,7 +173,11 @@ impl Parameters {
         for (name, value) in fields {
             let json = serde_json::from_str::<&RawValue>(&value).ok().filter(|json| json.get().starts_with(['{', '[']));
             if let Some(json) = json {
-                self.flatten(&name, json, 0);
+                let mut within = Self::default();
+                within.flatten(&name, json, 0);
+                self.within_fields.extend(within.pairs);
+                self.is_cut |= within.is_cut;
+                self.unreadable = self.unreadable.or(within.unreadable);
             }
             self.add(name, value);
         }
@@ -262,7 +269,7 @@ impl Parameters {
         let (list, rest) = name.split_once('[')?;
         let (condition, member) = rest.split_once(']')?;
         let (field, wanted) = condition.split_once('=')?;
-        let index = self.pairs.iter().find_map(|(name, value)| {
+        let index = self.all().find_map(|(name, value)| {
             let (index, found) = name.strip_prefix(list)?.strip_prefix('.')?.split_once('.')?;
             (found == field && value == wanted).then_some(index)
         })?;
@@ -271,7 +278,7 @@ impl Parameters {
     }
 
     fn among(&self, is_it: impl Fn(&str) -> bool) -> Option<&str> {
-        let mut values = self.pairs.iter().filter(|(name, _)| is_it(name)).map(|(_, value)| value.as_str());
+        let mut values = self.all().filter(|(name, _)| is_it(name)).map(|(_, value)| value.as_str());
         let first = values.next()?;
         if first.trim().is_empty() {
             values.find(|value| !value.trim().is_empty()).or(Some(first))
@@ -280,7 +287,11 @@ impl Parameters {
         }
     }
 
-    /// All names and values in order.
+    fn all(&self) -> impl Iterator<Item = &(String, String)> {
+        self.pairs.iter().chain(&self.within_fields)
+    }
+
+    /// All names and values in order, as they were sent: without those of JSON in a field of a query or form.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -440,7 +451,8 @@ mod tests {
             assert_eq!(pairs(query), with_currency, "{query}");
         }
         assert_eq!(pairs("id=7®ion=de"), [pair("id", "7"), pair("region", "de")]);
-        assert_eq!(pairs("price=£5&law=§ 5=x"), [pair("price", "£5"), pair("law", "§ 5=x")]);
+        assert_eq!(pairs("price=£5&law=§ 5=x&u=§="), [pair("price", "£5"), pair("law", "§ 5=x"), pair("u", "§=")]);
+        assert_eq!(pairs("url=https%3A%2F%2Fs.example%2F%3Fq%3D1%26%C2%A3x%3D2").len(), 1);
         for query in ["u=https://x.example/?a=1", "u=/p?a=1", "q=what?", "q=really?yes no=1"] {
             assert_eq!(pairs(query).len(), 1, "{query}");
         }

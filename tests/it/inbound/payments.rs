@@ -8,6 +8,10 @@ on_both_databases!(
     an_offer_pays_later_payments_differently_and_at_most_so_many,
     payments_without_a_click_id_belong_to_the_click_of_the_subscription,
     simultaneous_payments_get_numbers_of_their_own,
+    the_second_try_of_an_approval_or_refund_changes_nothing,
+    later_payments_belong_to_the_click_of_the_first_one_at_any_time,
+    a_payment_that_a_rule_holds_does_not_take_the_next_one,
+    the_first_payment_may_have_been_reported_by_the_api,
 );
 
 fn subscription(t: &TestApp) -> NewSource<'_> {
@@ -166,4 +170,77 @@ async fn simultaneous_payments_get_numbers_of_their_own(db: Database) {
     let ids: Vec<_> = found.iter().map(|it| it.0.as_str()).collect();
     assert_eq!(ids, ["S-1", "S-1~2", "S-1~3", "S-1~4", "S-1~5", "S-1~6", "S-1~7", "S-1~8"]);
     assert_eq!(t.balance(&click.link.affiliate, "USD").await[1], "100.00");
+}
+
+async fn the_second_try_of_an_approval_or_refund_changes_nothing(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = subscription(&t).save().await;
+    let report = async |status: &str, sale: &str, seconds| {
+        t.advance(Duration::from_secs(seconds));
+        source.report(&[("sub", &click.id), ("tid", "S-1"), ("st", status), ("sale", sale)]).await;
+        text(&source.last().await, "outcome")
+    };
+    assert_eq!(report("pending", "5", 3_600).await, "accepted");
+    for (seconds, outcome) in [(3_600, "accepted"), (60, "duplicate"), (60, "duplicate")] {
+        assert_eq!(report("approved", "5", seconds).await, outcome);
+    }
+    assert_eq!(payments(&t, &click).await, [row("S-1", "approved", "12.50", 1)]);
+    assert_eq!(report("approved", "5", 3_600).await, "accepted");
+    // What is refunded in full is rejected, and only once.
+    for seconds in [3_600, 60] {
+        assert_eq!(report("approved", "-5", seconds).await, "accepted");
+        let left = [row("S-1", "approved", "12.50", 1), row("S-1~2", "rejected", "12.50", 2)];
+        assert_eq!(payments(&t, &click).await, left);
+    }
+    t.assert_books_balance().await;
+}
+
+async fn later_payments_belong_to_the_click_of_the_first_one_at_any_time(db: Database) {
+    let t = TestApp::start(db).await;
+    let offer = t.offer_with(json!({"attribution": {"window_days": 30, "click": "first"}})).await;
+    let (first, other) = (t.affiliate().await, t.affiliate().await);
+    let (link, other_link) = (t.link(&first, &offer).await, t.link(&other, &offer).await);
+    let first_click = t.click_on(&link, "").await;
+    t.tick();
+    let named = t.click_on(&other_link, "").await;
+    let source = subscription(&t).save().await;
+    for days in [1, 20, 20] {
+        t.advance(Duration::from_secs(days * 86_400));
+        source.report(&[("sub", &named.id), ("tid", "S-1"), ("sum", "5")]).await;
+        assert_outcome(&source.last().await, "accepted", "");
+    }
+    let found = payments(&t, &first_click).await;
+    let ids: Vec<_> = found.iter().map(|it| it.0.as_str()).collect();
+    assert_eq!(ids, ["S-1", "S-1~2", "S-1~3"]);
+    assert_eq!(t.balance(&other, "USD").await, ["0.00"; 5]);
+    t.advance(Duration::from_secs(86_400));
+    source.report(&[("sub", &named.id), ("tid", "S-1"), ("st", "chargeback")]).await;
+    assert_eq!(payments(&t, &first_click).await[2].1, "rejected");
+}
+
+async fn a_payment_that_a_rule_holds_does_not_take_the_next_one(db: Database) {
+    let t = TestApp::start(db).await;
+    let offer = t.offer_with(json!({"goals": [{"name": "sale"}]})).await;
+    let click = t.click_on(&t.link(&t.affiliate().await, &offer).await, "").await;
+    let source = subscription(&t).save().await;
+    for _ in 0..2 {
+        t.advance(Duration::from_secs(30 * 86_400));
+        source.report(&[("sub", &click.id), ("tid", "S-1"), ("g", "renewal"), ("st", "approved")]).await;
+    }
+    assert_eq!(payments(&t, &click).await, [row("S-1", "pending", "12.50", 1), row("S-1~2", "pending", "12.50", 2)]);
+}
+
+async fn the_first_payment_may_have_been_reported_by_the_api(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    t.conversion(&click).transaction("S-1").status("approved").send().await;
+    let source = subscription(&t).save().await;
+    for _ in 0..2 {
+        t.advance(Duration::from_secs(30 * 86_400));
+        source.report(&[("sub", &click.id), ("tid", "S-1"), ("sum", "5")]).await;
+        assert_outcome(&source.last().await, "accepted", "");
+    }
+    let ids: Vec<_> = payments(&t, &click).await.into_iter().map(|it| it.0).collect();
+    assert_eq!(ids, ["S-1", "S-1~2", "S-1~3"]);
 }

@@ -28,6 +28,11 @@ async fn a_request_with_a_value_of_ignore_if_reports_no_sale(db: Database) {
     source.network.send(source.network.request(Method::GET, &path).header("X-Kind", "Ping")).await;
     assert_outcome(&source.last().await, "ignored", "ignored_by_settings");
     assert_eq!(conversions(&t, &click).await.len(), 0);
+    // Of several reports, the first says nothing about the others.
+    let both = json!([{"sub": click.id, "tid": "T-3", "is_event": "Y"}, {"sub": click.id, "tid": "T-4"}]);
+    source.network.send(source.network.request(Method::POST, &source.path).json(&both)).await;
+    assert_outcome(&source.last().await, "accepted", "");
+    assert_eq!(conversions(&t, &click).await.len(), 2);
 
     source.report(&[&sale[..], &[("is_event", "N"), ("cancel_at", "")]].concat()).await;
     assert_outcome(&source.last().await, "accepted", "");

@@ -64,7 +64,9 @@ pub fn rejection(source: &Source, guards: &Guards, raw: &RawRequest, at: Timesta
     if names.peek().is_none() && (raw.body.is_empty() || parameters.iter().next().is_some()) {
         return Some(Issue::EmptyRequest.into());
     }
-    if let Some(name) = source.settings.ignoring_parameter(|name| parameters.get(name).map(str::to_owned)) {
+    let is_single = read_all(raw).len() == 1;
+    let value = |name: &str| parameters.get(name).filter(|_| is_single).map(str::to_owned);
+    if let Some(name) = source.settings.ignoring_parameter(value) {
         return Some(Issue::IgnoredBySettings(name.to_owned()).into());
     }
     let is_test = |name: &str| ["test", "ping", "webhook_id"].iter().any(|word| name.eq_ignore_ascii_case(word));
@@ -101,6 +103,11 @@ fn pairs(parameters: &Parameters) -> Vec<(String, String)> {
 
 /// The parameters of the query, then those of the body; of the first report, if there are several.
 pub fn parameters(raw: &RawRequest) -> Parameters {
+    read_all(raw).swap_remove(0)
+}
+
+/// The parameters of each report.
+fn read_all(raw: &RawRequest) -> Vec<Parameters> {
     let field = |(name, value): (String, String)| Field { name, value };
     let request = postrider_sdk::InboundRequest {
         method: HttpMethod::Post,
@@ -110,7 +117,7 @@ pub fn parameters(raw: &RawRequest) -> Parameters {
         body: raw.plain_body().unwrap_or_default().into_owned(),
         remote_ip: None,
     };
-    Parameters::read_all(&request).swap_remove(0)
+    Parameters::read_all(&request)
 }
 
 #[cfg(test)]

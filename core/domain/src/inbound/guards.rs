@@ -272,6 +272,10 @@ impl Guards {
                 (Some(_), None) | (None, Some(_)) => {}
                 _ => add("/hmac/header", "name either a header or a parameter that has the signature"),
             }
+            let is_named = |header: &String| header.to_ascii_lowercase().ends_with("signature");
+            if hmac.signed == Signed::StandardWebhooks && !hmac.header.as_ref().is_some_and(is_named) {
+                add("/hmac/header", "standard_webhooks needs the header of the signature, such as webhook-signature");
+            }
             if hmac.timestamp_header.as_ref().is_some_and(|it| !is_header_name(it)) {
                 add("/hmac/timestamp_header", "must be the name of a header, such as X-Timestamp");
             }

@@ -405,7 +405,7 @@ fn names<'a>(issues: &mut Vec<(String, String)>, what: &str, names: impl Iterato
                 format!("/{what}/{index}/name"),
                 "must have 1 to 100 characters, without spaces around it".into(),
             ));
-        } else if !seen.insert(name) {
+        } else if !seen.insert(name.to_lowercase()) {
             issues.push((format!("/{what}/{index}/name"), format!("\"{name}\" is used twice; give each its own name")));
         }
     }

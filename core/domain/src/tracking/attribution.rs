@@ -146,7 +146,7 @@ pub struct Trace {
     /// The parts of the sale that were refunded.
     #[serde(default, skip_serializing_if = "Refunds::is_none")]
     pub refunds: Refunds,
-    /// Which payment of its customer it is. `None`: its offer has no terms for recurring payments.
+    /// Which payment it is. `None`: it is not counted, because its offer pays each payment alike or its customer is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<Payment>,
     /// Whether it was recorded as rejected, so that the caps of its offer don't count it.

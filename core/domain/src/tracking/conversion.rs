@@ -16,6 +16,7 @@ use crate::timestamp::Timestamp;
 use super::attribution::{
     AttributionTerms, Considered, Evidence, Ruling, SelfReferral, Trace, customer_key, normal_email,
 };
+use super::transaction::payment::Payment;
 use super::transaction::refund::Refunds;
 
 /// The status of a conversion.
@@ -439,6 +440,17 @@ impl Conversion {
             (Rejected { reason }, Approved) => Err(self.already_rejected(reason)),
             _ => self.change_status(reported, at),
         }
+    }
+
+    /// Remembers a notification of this payment that reported `status`. Returns whether it is a new one.
+    pub fn remember_payment(&mut self, key: &str, status: &Status) -> bool {
+        let payment = self.trace.payment.get_or_insert_with(|| Payment::counted(1));
+        if payment.knows(key) {
+            return false;
+        }
+        payment.remember(key);
+        payment.awaits_approval &= *status == Status::Pending;
+        true
     }
 
     fn already_rejected(&self, reason: &str) -> IllegalMove {

@@ -20,6 +20,8 @@ pub enum Command {
         note: Option<String>,
         /// Who sets it.
         by: By,
+        /// By what a repeated notification of the same payment is recognised.
+        payment_key: Option<String>,
     },
 }
 

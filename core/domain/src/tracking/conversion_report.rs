@@ -4,7 +4,6 @@ use crate::amounts::{Amount, Currency};
 use crate::ids::{ClickId, OfferId};
 use crate::tracking::attribution::Evidence;
 use crate::tracking::conversion::{Buyer, Reporter, Status, Tester, transaction_key};
-use crate::tracking::transaction::payment::Payment;
 use crate::tracking::transaction::refund::Refund;
 
 /// A conversion as an advertiser or network reported it.
@@ -30,8 +29,8 @@ pub struct Report {
     pub may_reopen: bool,
     /// The part of the sale that was refunded.
     pub refund: Option<Refund>,
-    /// The payment that it reports, if it must not mean a known conversion.
-    pub new_payment: Option<Payment>,
+    /// The payment that it reports, if its source reports several payments under one transaction id.
+    pub payment: Option<ReportedPayment>,
     /// What the affiliate earns; the offer's payout if absent.
     pub payout: Option<Amount>,
     /// What the advertiser pays.
@@ -42,6 +41,17 @@ pub struct Report {
     pub reporter: Option<Reporter>,
     /// Who tries something out with it; `None` for a real conversion.
     pub test: Option<Tester>,
+}
+
+/// A payment of a subscription whose source reports several payments under one transaction id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReportedPayment {
+    /// By what a repeated notification is recognised.
+    pub key: String,
+    /// The number of a new payment; `None` if a known one is meant.
+    pub new: Option<u32>,
+    /// Whether the subscription has an earlier payment, which decided about the attribution.
+    pub is_later: bool,
 }
 
 impl Report {
@@ -56,9 +66,14 @@ impl Report {
     }
 
     /// Whether the click that it names counts, and no other click of the same visitor: an affiliate reports and tests
-    /// its own clicks only.
+    /// its own clicks only, and a later payment has the click of the first one.
     pub fn counts_named_click(&self) -> bool {
-        self.is_self_reported() || matches!(self.test, Some(Tester::Affiliate(_)))
+        self.is_self_reported() || self.is_later_payment() || matches!(self.test, Some(Tester::Affiliate(_)))
+    }
+
+    /// Whether it is a later payment of a subscription, which has the click of the first one at any time.
+    pub fn is_later_payment(&self) -> bool {
+        self.payment.as_ref().is_some_and(|payment| payment.is_later)
     }
 }
 

@@ -174,6 +174,7 @@ impl Choice {
         if let (Some(click), Some(days)) = (&self.click, terms.window_days)
             && click.occurred_at < terms.opens(at)
             && !report.is_self_reported()
+            && !report.is_later_payment()
         {
             let error = ConversionError::OutsideWindow { click: click.id, at: click.occurred_at, days };
             return Some((Verdict::OutsideWindow, error));
@@ -212,7 +213,7 @@ mod tests {
             currency: None,
             default_currency: None,
             refund: None,
-            new_payment: None,
+            payment: None,
             may_reopen: false,
             payout: None,
             revenue: None,

@@ -11,11 +11,11 @@ use domain::inbound::admission::parameters;
 use domain::inbound::inbound_request::{InboundRequest, Item, OutcomeDetails};
 use domain::inbound::notification::{self, Issue, Matched, Note, Notification, Outcome, SECOND_TRY, Sale};
 use domain::inbound::source::{RepeatedTransactionId, Source, WithoutTransactionId};
-use domain::tracking::conversion::{Conversion, Status, transaction_key};
+use domain::tracking::conversion::{Conversion, Reporter, Status, transaction_key};
 use domain::tracking::conversion_command::Command;
+use domain::tracking::conversion_report::ReportedPayment;
 use domain::tracking::transaction::goal::is_same_goal;
-use domain::tracking::transaction::meant_payment::{MeantPayment, PaymentReport};
-use domain::tracking::transaction::payment::Payment;
+use domain::tracking::transaction::meant_payment::{MeantPayment, PaymentReport, ids_of};
 use domain::tracking::transaction::{Identity, Meant};
 
 use super::matching;
@@ -117,7 +117,7 @@ async fn record_matched(
     item.transaction_id = Some(identified.transaction_id.clone());
     let mut notes = Vec::new();
     let command = match (&identified.known, identified.click) {
-        (Some(known), None) => source.change_status(known, status.clone()),
+        (Some(known), None) => source.change_status(known, status.clone(), identified.payment.as_ref()),
         (known, Some(click)) => {
             let offer = app.catalog.offer(identified.offer).await?;
             let offer = offer.ok_or_else(|| Error::not_found("offer", identified.offer))?;
@@ -127,7 +127,7 @@ async fn record_matched(
                 known: known.as_ref(),
                 offer_currency: offer.currency,
                 request_key: &request_key(at),
-                new_payment: identified.new_payment.as_ref(),
+                payment: identified.payment.as_ref(),
             };
             if known.is_none() && status.reason().is_some() {
                 notes.extend(unmatched_rejection(app, source, click, sale.transaction_id).await?);
@@ -166,8 +166,8 @@ struct Identified {
     click: Option<ClickId>,
     /// Its conversion. `None`: there is none yet, or only the writer of conversions can tell.
     known: Option<Conversion>,
-    /// Its payment, if the source reports several payments under one transaction id and this is a new one.
-    new_payment: Option<Payment>,
+    /// Its payment, if the source reports several payments under one transaction id.
+    payment: Option<ReportedPayment>,
 }
 
 async fn identify(
@@ -196,7 +196,7 @@ async fn identify(
                 offer: known.offer_id,
                 click: known.click_id,
                 known: Some((**known).clone()),
-                new_payment: None,
+                payment: None,
             });
         }
         Matched::Click { click, .. } => click,
@@ -216,7 +216,7 @@ async fn identify(
         Ok(Meant::Known(id)) => found.into_iter().find(|it| it.id == id),
         _ => None,
     };
-    Ok(Identified { transaction_id, offer: click.offer_id, click: Some(click.id), known, new_payment: None })
+    Ok(Identified { transaction_id, offer: click.offer_id, click: Some(click.id), known, payment: None })
 }
 
 /// The payment that a notification means if its source reports several payments under one transaction id. `None`: the
@@ -230,8 +230,14 @@ async fn identify_payment(
     (click, offer): (ClickId, OfferId),
     transaction_id: &str,
 ) -> Result<Option<Identified>, Stop> {
-    let mut known = storage::tracking::conversions::list_by_click(app.db.reader(), click).await?;
-    known.retain(|it| it.source() == Some(source.id) && it.offer_id == offer && !it.is_test());
+    let reporter = Some(source.reporter());
+    let mut known = list_payments(app, offer, transaction_id, reporter).await?;
+    // A source of the program numbers apart from another one that names another click.
+    known.retain(|it| it.source() == Some(source.id) || it.was_reported_with(click));
+    // Later payments have the click of the first one.
+    if known.iter().min_by_key(|it| it.id).is_some_and(|first| !first.was_reported_with(click)) {
+        return Ok(None);
+    }
     let is_meant = |it: &Conversion| is_same_goal(it.goal.as_deref(), notification.goal.as_deref());
     if known.iter().any(is_meant) {
         known.retain(is_meant);
@@ -242,26 +248,49 @@ async fn identify_payment(
     }
     let first = first_of_equal_requests(app, source, at.request).await?;
     let key = format!("{first}-{}", at.index);
-    let report = PaymentReport {
-        transaction_id,
-        status,
-        is_refund: notification.is_refund(),
-        key: &key,
-        is_repeated: first != at.request.id,
-    };
+    let report = PaymentReport { transaction_id, status, is_refund: notification.is_refund(), key: &key };
+    // The click of the subscription's first payment stays that of all its payments.
+    let is_later = !known.is_empty();
+    let click = known.iter().min_by_key(|it| it.id).and_then(|it| it.click_id).unwrap_or(click);
+    let payment = |new| Some(ReportedPayment { key: key.clone(), new, is_later });
     Ok(Some(match report.find(&known) {
         MeantPayment::Known(known) => Identified {
             transaction_id: known.transaction_id.clone(),
             offer,
             click: Some(click),
             known: Some(known.clone()),
-            new_payment: None,
+            payment: payment(None),
         },
         MeantPayment::New { transaction_id, number } => {
-            let new_payment = Some(Payment { number, key: Some(key) });
-            Identified { transaction_id, offer, click: Some(click), known: None, new_payment }
+            Identified { transaction_id, offer, click: Some(click), known: None, payment: payment(Some(number)) }
         }
     }))
+}
+
+/// How many payments of a subscription are read with one query.
+const PAYMENTS_READ: u32 = 64;
+
+/// The conversions of the payments of a subscription.
+async fn list_payments(
+    app: &App,
+    offer: OfferId,
+    transaction_id: &str,
+    reporter: Option<Reporter>,
+) -> Result<Vec<Conversion>, Stop> {
+    let mut known = Vec::new();
+    for first in (1..).step_by(PAYMENTS_READ as usize) {
+        let keys: Vec<_> = ids_of(transaction_id, first..first + PAYMENTS_READ)
+            .iter()
+            .map(|id| transaction_key(id, reporter, None))
+            .collect();
+        let found = storage::tracking::conversions::list_by_transactions(app.db.reader(), offer, &keys).await?;
+        let is_last = !found.iter().any(|it| Some(&it.transaction_key()) == keys.last());
+        known.extend(found);
+        if is_last {
+            break;
+        }
+    }
+    Ok(known)
 }
 
 /// A note if a rejection names no known sale although its click has approved ones.
@@ -287,8 +316,8 @@ async fn execute(app: &App, command: Command, item: &mut Item) -> Result<bool, S
             let reported = report.status.clone();
             (conversions::report(app, *report).await?, reported)
         }
-        Command::ChangeStatus { id, status, by, .. } => {
-            (conversions::change_status(app, id, status.clone(), by).await?, Some(status))
+        Command::ChangeStatus { id, status, by, payment_key, .. } => {
+            (conversions::change_status(app, id, status.clone(), by, payment_key).await?, Some(status))
         }
     };
     let Recorded { conversion, change, previous } = recorded;

@@ -32,6 +32,7 @@ impl RequestWithSecrets {
             // The secrets cannot be opened, so they cannot be masked. The parts that may contain them are removed.
             Some(Err(_)) => {
                 request.raw.query.clear();
+                request.raw.headers.clear();
                 request.raw.body.clear();
                 request.adapter_log.clear();
                 Vec::new()

@@ -7,6 +7,7 @@ use domain::ids::{AffiliateId, OfferId, PayoutOverrideId};
 use domain::people::changes::Changed;
 use domain::program::offer::Payout;
 use domain::program::payout_override::PayoutOverride;
+use domain::tracking::transaction::goal::is_same_goal;
 use storage::base::page::{Page, PageRequest};
 
 /// Stores a payout override. It replaces the override for the same affiliate and goal.
@@ -26,7 +27,8 @@ pub async fn set(
         .await?
         .ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
     let stored = storage::program::payout_overrides::list_of(&tx, [offer_id], Some(affiliate_id)).await?;
-    let before = stored.into_iter().find(|it| it.goal == goal);
+    let before = stored.into_iter().find(|it| is_same_goal(it.goal.as_deref(), goal.as_deref()));
+    let goal = before.as_ref().map_or(goal, |before| before.goal.clone());
     let id = PayoutOverrideId::new(now);
     let payout_override = PayoutOverride { id, offer_id, affiliate_id, goal, payout, created_at: now, updated_at: now };
     let payout_override = storage::program::payout_overrides::save(&tx, &payout_override).await?;

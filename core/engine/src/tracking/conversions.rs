@@ -94,7 +94,7 @@ impl Decision {
             Self::Approve => (Status::Approved, None),
             Self::Reject(Rejection { reason, note }) => (Status::Rejected { reason }, note),
         };
-        Command::ChangeStatus { id, status, note, by: By::Person }
+        Command::ChangeStatus { id, status, note, by: By::Person, payment_key: None }
     }
 }
 
@@ -158,8 +158,14 @@ fn changed(done: Recorded) -> Changed<Conversion> {
 }
 
 /// Changes the status of a conversion. A source does not change a ruling of the program.
-pub async fn change_status(app: &App, id: ConversionId, status: Status, by: By) -> Result<Recorded, Error> {
-    submit(app, &id, Command::ChangeStatus { id, status, note: None, by }).await
+pub async fn change_status(
+    app: &App,
+    id: ConversionId,
+    status: Status,
+    by: By,
+    payment_key: Option<String>,
+) -> Result<Recorded, Error> {
+    submit(app, &id, Command::ChangeStatus { id, status, note: None, by, payment_key }).await
 }
 
 async fn submit(app: &App, key: &impl Hash, command: Command) -> Result<Recorded, Error> {

@@ -104,6 +104,7 @@ struct StatusOrder<'a> {
     status: &'a Status,
     note: Option<&'a str>,
     by: By,
+    payment_key: Option<&'a str>,
 }
 
 impl CommitBatch for ConversionRecorder {
@@ -160,8 +161,9 @@ impl ConversionRecorder {
         let mut attributed_commands = Vec::with_capacity(commands.len());
         for command in commands {
             attributed_commands.push(match command {
-                Command::ChangeStatus { id, status, note, by } => {
-                    AttributedCommand::ChangeStatus(StatusOrder { id: *id, status, note: note.as_deref(), by: *by })
+                Command::ChangeStatus { id, status, note, by, payment_key } => {
+                    let (note, payment_key) = (note.as_deref(), payment_key.as_deref());
+                    AttributedCommand::ChangeStatus(StatusOrder { id: *id, status, note, by: *by, payment_key })
                 }
                 Command::Report(report) => match lookup.attribute(&self.catalog, report).await {
                     Ok(attributed) => AttributedCommand::Report(Box::new(attributed)),
@@ -224,7 +226,7 @@ struct Batch {
     reservations: Reservations,
 }
 
-/// The customer, by [`Attributed::payments_key`], and the goal.
+/// The customer, by [`Attributed::payments_key`], and the goal in lower case.
 type PaymentsKey = (i64, Option<String>);
 
 /// The offer and the transaction key.
@@ -247,7 +249,7 @@ fn key_of(it: &Attributed<'_>) -> TransactionKey {
 }
 
 fn payments_key_of(it: &Attributed<'_>) -> Option<PaymentsKey> {
-    Some((it.payments_key()?, it.goal().map(str::to_owned)))
+    Some((it.payments_key()?, it.goal().map(str::to_lowercase)))
 }
 
 /// A revision that this batch made.
@@ -401,21 +403,23 @@ impl Batch {
 
     fn update(&mut self, entry: usize, it: &Attributed<'_>, now: Timestamp) -> Result<Recorded, Error> {
         let known = &self.conversions[entry].conversion;
-        let known_payment = known.trace.payment.as_ref().and_then(|it| it.key.as_deref());
-        if it.report.new_payment.as_ref().is_some_and(|new| new.key.as_deref() != known_payment) {
+        let payment = it.report.payment.as_ref();
+        let knows = |key: &str| known.trace.payment.as_ref().is_some_and(|payment| payment.knows(key));
+        if payment.is_some_and(|payment| payment.new.is_some() && !knows(&payment.key)) {
             return Ok(Recorded { conversion: known.clone(), change: Change::NumberTaken, previous: None });
         }
         let corrected = it.corrected(known)?;
         let status = corrected.status(it.report.status.as_ref(), known);
         let amounts = (corrected.figures, corrected.refunds);
         let reported = (&status, it.report.may_reopen);
-        self.apply(entry, now, |conversion| conversion.apply_report(reported, amounts, now))
+        let key = payment.map(|payment| payment.key.as_str());
+        self.apply(entry, (now, key), &status, |conversion| conversion.apply_report(reported, amounts, now))
     }
 
     fn change_status(&mut self, order: StatusOrder<'_>, now: Timestamp) -> Result<Recorded, Error> {
-        let StatusOrder { id, status, note, by } = order;
+        let StatusOrder { id, status, note, by, payment_key } = order;
         let entry = *self.by_id.get(&id).ok_or_else(|| Error::not_found("conversion", id))?;
-        self.apply(entry, now, |conversion| match by {
+        self.apply(entry, (now, payment_key), status, |conversion| match by {
             By::Source { may_reopen } => conversion.apply_reported_status(status, may_reopen, now),
             By::Person => conversion.decide(status, note, now),
         })
@@ -424,7 +428,8 @@ impl Batch {
     fn apply(
         &mut self,
         entry: usize,
-        now: Timestamp,
+        (now, payment_key): (Timestamp, Option<&str>),
+        wanted: &Status,
         change: impl FnOnce(&mut Conversion) -> Result<Applied, IllegalMove>,
     ) -> Result<Recorded, Error> {
         let it = &mut self.conversions[entry];
@@ -437,6 +442,10 @@ impl Batch {
                 (Change::Updated, Some(previous))
             }
         };
+        if let Some(key) = payment_key {
+            let it = &mut self.conversions[entry];
+            it.changed |= it.conversion.remember_payment(key, wanted);
+        }
         let conversion = self.conversions[entry].conversion.clone();
         if !conversion.trace.uncounted
             && let Some(offer) = self.uncounted.remove(&conversion.id)

@@ -342,7 +342,7 @@ pub async fn find_clicks_of_customers(
 /// The most payments of a customer that are counted.
 const PAYMENTS_MAX: u32 = 1_001;
 
-/// For each customer key and goal, the number of conversions that are not rejected. Until the transaction ends, no other one
+/// For each customer key and goal (in lower case), the number of conversions that are not rejected. Until the transaction ends, no other one
 /// counts the payments of these customers.
 pub async fn count_payments(
     tx: &impl ConnectionTrait,
@@ -370,7 +370,7 @@ pub async fn count_payments(
         "WITH wanted (customer_key, goal) AS ({{rows}})
          SELECT customer_key, goal, (SELECT count(*) FROM (SELECT 1 FROM conversions
              WHERE conversions.customer_key = wanted.customer_key AND conversions.status <> 'rejected'
-                 AND coalesce(conversions.goal, '') = coalesce(wanted.goal, '') LIMIT {PAYMENTS_MAX}) AS known) AS payments
+                 AND lower(coalesce(conversions.goal, '')) = coalesce(wanted.goal, '') LIMIT {PAYMENTS_MAX}) AS known) AS payments
          FROM wanted"
     );
     for row in rows.query(tx, &sql, vec![]).await? {
@@ -387,6 +387,17 @@ const RELATED_MAX: u64 = 200;
 /// Conversions with this transaction key, of any offer and goal.
 pub async fn list_by_transaction(db: &impl ConnectionTrait, key: &str) -> Result<Vec<Conversion>, DbErr> {
     list_related(db, Column::TransactionId.eq(key)).await
+}
+
+/// Conversions of an offer with these transaction keys, of any goal.
+pub async fn list_by_transactions(
+    db: &impl ConnectionTrait,
+    offer: OfferId,
+    keys: &[String],
+) -> Result<Vec<Conversion>, DbErr> {
+    let of_keys = Column::TransactionId.is_in(keys.iter().map(String::as_str)).and(Column::OfferId.eq(offer));
+    let rows = Entity::find().filter(of_keys).all(db).await?;
+    rows.into_iter().map(Conversion::try_from).collect()
 }
 
 /// Conversions of this click.

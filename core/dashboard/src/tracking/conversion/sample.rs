@@ -85,7 +85,7 @@ fn conversion() -> Conversion {
         trace: Trace {
             ruling: Some(Ruling::OverCap),
             considered: vec![considered],
-            payment: Some(Payment { number: 2, key: None }),
+            payment: Some(Payment::counted(2)),
             ..Trace::default()
         },
         goal: Some("sale".into()),

@@ -6,8 +6,7 @@ use crate::inbound::source::{Rejections, Source, SourceSettings, common_reason};
 use crate::tracking::click::Click;
 use crate::tracking::conversion::{Buyer, Conversion, Reporter, Status};
 use crate::tracking::conversion_command::{By, Command};
-use crate::tracking::conversion_report::{Claims, Report};
-use crate::tracking::transaction::payment::Payment;
+use crate::tracking::conversion_report::{Claims, Report, ReportedPayment};
 use crate::tracking::transaction::refund::Refund;
 
 use super::amounts::ReadAmount;
@@ -57,9 +56,10 @@ impl Source {
     }
 
     /// The command that changes only the status of a conversion.
-    pub fn change_status(&self, known: &Conversion, status: Status) -> Command {
+    pub fn change_status(&self, known: &Conversion, status: Status, payment: Option<&ReportedPayment>) -> Command {
         let by = By::Source { may_reopen: self.may_reopen() };
-        Command::ChangeStatus { id: known.id, status, note: None, by }
+        let payment_key = payment.map(|payment| payment.key.clone());
+        Command::ChangeStatus { id: known.id, status, note: None, by, payment_key }
     }
 }
 
@@ -95,7 +95,7 @@ impl Notification {
         if let Some(known) = of.known
             && (is_rejection || known.click_id.is_none())
         {
-            return Ok((source.change_status(known, status), Vec::new()));
+            return Ok((source.change_status(known, status, of.payment), Vec::new()));
         }
         let settings = &source.settings;
         let mut notes = Vec::new();
@@ -155,7 +155,7 @@ impl Notification {
             payout: whole(payout),
             revenue: whole(revenue),
             refund,
-            new_payment: of.new_payment.cloned(),
+            payment: of.payment.cloned(),
             may_reopen: source.may_reopen(),
             buyer: Buyer {
                 customer_id: self.attribute("customer_id", 200),
@@ -177,7 +177,9 @@ impl Notification {
     pub fn is_refund(&self) -> bool {
         let is_negative =
             |amount: &Option<NotificationAmount>| amount.as_ref().is_some_and(|it| it.text.starts_with('-'));
-        [&self.sale, &self.payout, &self.revenue].into_iter().any(is_negative) || self.attribute(REFUNDED, 60).is_some()
+        let refunded = self.attribute(REFUNDED, 60).unwrap_or_default();
+        [&self.sale, &self.payout, &self.revenue].into_iter().any(is_negative)
+            || refunded.contains(|c: char| c.is_ascii_digit() && c != '0')
     }
 
     /// The partial refund that the notification reports: how much was refunded so far, or negative amounts.
@@ -225,8 +227,8 @@ pub struct Sale<'a> {
     pub offer_currency: Currency,
     /// By what a repetition of the request is recognised.
     pub request_key: &'a str,
-    /// Its payment, if the source reports several payments under one transaction id and this is a new one.
-    pub new_payment: Option<&'a Payment>,
+    /// Its payment, if the source reports several payments under one transaction id.
+    pub payment: Option<&'a ReportedPayment>,
 }
 
 impl Sale<'_> {
@@ -317,7 +319,7 @@ mod tests {
         let click = samples::click(&samples::offer(Terms::default())).id;
         let usd = "USD".parse().unwrap();
         let sale =
-            Sale { click, transaction_id: "T1", known, offer_currency: usd, request_key: "request", new_payment: None };
+            Sale { click, transaction_id: "T1", known, offer_currency: usd, request_key: "request", payment: None };
         let (command, notes) = it.command(source, sale, status)?;
         Ok((command, notes.iter().map(ToString::to_string).collect()))
     }

@@ -32,42 +32,53 @@ pub struct PaymentReport<'a> {
     pub is_refund: bool,
     /// By what the notification is recognised when it is repeated.
     pub key: &'a str,
-    /// Whether the same notification was received before.
-    pub is_repeated: bool,
 }
 
 impl PaymentReport<'_> {
-    /// The payment that is meant among `known`, the conversions of one source, click and goal. A repeated notification
-    /// means its own payment, an approval the newest pending payment, a rejection or refund the newest one that is not
+    /// The payment that is meant among `known`, the payments of the subscription. A repeated notification means its own
+    /// payment, an approval the newest payment that was reported as pending, a rejection or refund the newest one that is not
     /// rejected. Everything else is a new payment.
     pub fn find<'a>(&self, known: &'a [Conversion]) -> MeantPayment<'a> {
         let mut payments: Vec<_> =
             known.iter().filter_map(|it| Some((number_of(self.transaction_id, &it.transaction_id)?, it))).collect();
         payments.sort_by_key(|(number, _)| *number);
+        let last = payments.last().map_or(0, |(number, _)| *number);
         let payments: Vec<_> = payments.into_iter().map(|(_, it)| it).collect();
         let newest = |is_meant: &dyn Fn(&Conversion) -> bool| payments.iter().rev().copied().find(|it| is_meant(it));
         let is_rejected = |it: &Conversion| it.status.reason().is_some();
-        let is_rejection = self.status.reason().is_some();
-        let own = newest(&|it| it.trace.payment.as_ref().is_some_and(|it| it.key.as_deref() == Some(self.key)));
+        let own = newest(&|it| it.trace.payment.as_ref().is_some_and(|it| it.knows(self.key)));
         let found = match own {
             Some(own) => Some(own),
-            None if is_rejection && self.is_repeated => newest(&is_rejected),
-            None if is_rejection || self.is_refund => newest(&|it| !is_rejected(it)).or(payments.last().copied()),
-            None if *self.status == Status::Approved => newest(&|it| it.status == Status::Pending),
+            None if self.status.reason().is_some() || self.is_refund => {
+                newest(&|it| !is_rejected(it)).or(payments.last().copied())
+            }
+            None if *self.status == Status::Approved => newest(&awaits_approval),
             None => None,
         };
         match found {
             Some(known) => MeantPayment::Known(known),
             None => {
-                let last = payments.last().and_then(|it| number_of(self.transaction_id, &it.transaction_id));
                 let counted = payments.iter().filter(|it| !is_rejected(it)).count();
                 MeantPayment::New {
-                    transaction_id: numbered(self.transaction_id, last.map_or(1, |last| last.saturating_add(1))),
+                    transaction_id: numbered(self.transaction_id, last.saturating_add(1)),
                     number: u32::try_from(counted).unwrap_or(u32::MAX).saturating_add(1),
                 }
             }
         }
     }
+}
+
+/// Whether an approval by the network means this payment. One that is pending by a rule of the program does not await it.
+fn awaits_approval(it: &Conversion) -> bool {
+    match &it.trace.payment {
+        Some(payment) => payment.awaits_approval,
+        None => it.status == Status::Pending && it.trace.ruling.is_none(),
+    }
+}
+
+/// The transaction ids of the payments with these numbers.
+pub fn ids_of(transaction_id: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
+    numbers.map(|number| numbered(transaction_id, number)).collect()
 }
 
 /// The transaction id of the payment with this number.
@@ -96,9 +107,15 @@ mod tests {
     }
 
     fn payment(transaction_id: &str, status: Status, key: &str) -> Conversion {
-        let payment = Some(Payment { number: 1, key: Some(key.into()) });
+        let awaits_approval = status == Status::Pending;
+        let payment = Some(Payment { number: 1, keys: vec![key.into()], awaits_approval });
         let trace = Trace { payment, ..Trace::default() };
         Conversion { transaction_id: transaction_id.into(), status, trace, ..conversion() }
+    }
+
+    #[test]
+    fn payments_have_numbered_ids() {
+        assert_eq!(ids_of("T1", 1..4), ["T1", "T1~2", "T1~3"]);
     }
 
     #[test]
@@ -107,23 +124,29 @@ mod tests {
         let first = || payment("T1", Approved, "a");
         let second = |status| payment("T1~2", status, "b");
         let others = || [payment("T12", Approved, "x"), payment("T1~x", Approved, "y"), payment("T1~1", Approved, "z")];
-        // Known payments; status, whether it is a refund, key, whether it is repeated; the payment that is meant.
-        for (known, (status, is_refund, key, is_repeated), wanted) in [
-            (vec![], (Approved, false, "a", false), "new T1 1"),
-            (vec![first()], (Approved, false, "a", true), "T1"),
-            (vec![first()], (Approved, false, "b", false), "new T1~2 2"),
-            (vec![second(Approved), first()], (Approved, false, "c", false), "new T1~3 3"),
-            (vec![first(), second(rejected())], (Approved, false, "c", false), "new T1~3 2"),
-            (vec![first(), second(Pending)], (Approved, false, "c", false), "T1~2"),
-            (vec![first(), second(Pending)], (Pending, false, "c", false), "new T1~3 3"),
-            (vec![first(), second(Approved)], (rejected(), false, "c", false), "T1~2"),
-            (vec![first(), second(rejected())], (rejected(), false, "d", false), "T1"),
-            (vec![first(), second(rejected())], (rejected(), false, "c", true), "T1~2"),
-            (vec![first(), second(Approved)], (Approved, true, "c", false), "T1~2"),
-            (vec![], (rejected(), false, "c", false), "new T1 1"),
+        let held = || {
+            let mut held = payment("T1", Pending, "a");
+            held.trace.payment.as_mut().unwrap().awaits_approval = false;
+            held
+        };
+        // Known payments; status, whether it is a refund, key; the payment that is meant.
+        for (known, (status, is_refund, key), wanted) in [
+            (vec![], (Approved, false, "a"), "new T1 1"),
+            (vec![first()], (Approved, false, "a"), "T1"),
+            (vec![first()], (Approved, false, "b"), "new T1~2 2"),
+            (vec![second(Approved), first()], (Approved, false, "c"), "new T1~3 3"),
+            (vec![first(), second(rejected())], (Approved, false, "c"), "new T1~3 2"),
+            (vec![first(), second(Pending)], (Approved, false, "c"), "T1~2"),
+            (vec![first(), second(Pending)], (Pending, false, "c"), "new T1~3 3"),
+            (vec![held()], (Approved, false, "c"), "new T1~2 2"),
+            (vec![first(), second(Approved)], (rejected(), false, "c"), "T1~2"),
+            (vec![first(), second(rejected())], (rejected(), false, "d"), "T1"),
+            (vec![first(), second(rejected())], (rejected(), false, "b"), "T1~2"),
+            (vec![first(), second(Approved)], (Approved, true, "c"), "T1~2"),
+            (vec![], (rejected(), false, "c"), "new T1 1"),
         ] {
             let known: Vec<_> = others().into_iter().chain(known).collect();
-            let report = PaymentReport { transaction_id: "T1", status: &status, is_refund, key, is_repeated };
+            let report = PaymentReport { transaction_id: "T1", status: &status, is_refund, key };
             let found = match report.find(&known) {
                 MeantPayment::Known(it) => it.transaction_id.clone(),
                 MeantPayment::New { transaction_id, number } => format!("new {transaction_id} {number}"),

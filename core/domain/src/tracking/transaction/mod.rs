@@ -67,7 +67,10 @@ impl Identity<'_> {
     /// # Errors
     /// The report names no goal, and there are several; or several conversions of different clicks have the goal.
     pub fn choose<'a>(self, known: &[&'a Conversion]) -> Result<Option<&'a Conversion>, ConversionError> {
-        let of_goal: Vec<_> = known.iter().filter(|it| is_same_goal(it.goal.as_deref(), self.goal)).collect();
+        let mut of_goal: Vec<_> = known.iter().filter(|it| is_same_goal(it.goal.as_deref(), self.goal)).collect();
+        if of_goal.iter().any(|it| it.goal.as_deref() == self.goal) {
+            of_goal.retain(|it| it.goal.as_deref() == self.goal);
+        }
         match (of_goal.as_slice(), known) {
             ([it], _) => Ok(Some(it)),
             ([], [it]) if self.goal.is_none() => Ok(Some(it)),

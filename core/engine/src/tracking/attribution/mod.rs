@@ -30,16 +30,23 @@ pub struct Corrected {
     pub refunds: Refunds,
     /// Whether nothing of the sale is left, so that it is rejected.
     is_refunded: bool,
+    /// Whether the report repeats a refund, so that it changes nothing.
+    is_repeated: bool,
 }
 
 impl Corrected {
     fn unchanged(known: &Conversion) -> Self {
-        Self { figures: known.figures(), refunds: known.trace.refunds.clone(), is_refunded: false }
+        let (figures, refunds) = (known.figures(), known.trace.refunds.clone());
+        Self { figures, refunds, is_refunded: false, is_repeated: false }
     }
 
     /// The status of the conversion after the report.
     pub fn status(&self, reported: Option<&Status>, known: &Conversion) -> Status {
-        if self.is_refunded { refunded() } else { reported.unwrap_or(&known.status).clone() }
+        match reported {
+            _ if self.is_refunded => refunded(),
+            Some(reported) if !self.is_repeated => reported.clone(),
+            _ => known.status.clone(),
+        }
     }
 }
 
@@ -102,8 +109,9 @@ impl Attributed<'_> {
         let (report, offer) = (self.report, self.offer());
         let refund = report.refund.as_ref();
         let is_rejection = report.status.as_ref().is_some_and(|status| status.reason().is_some());
-        if is_rejection || refund.is_some_and(|refund| known.trace.refunds.contains(refund)) {
-            return Ok(Corrected::unchanged(known));
+        let is_repeated = refund.is_some_and(|refund| known.trace.refunds.contains(refund));
+        if is_rejection || is_repeated {
+            return Ok(Corrected { is_repeated, ..Corrected::unchanged(known) });
         }
         let of = |amount: Amount, own: Option<Money>| {
             let currency = report.currency.or(own.map(|it| it.currency)).or(known.currency());
@@ -150,7 +158,7 @@ impl Attributed<'_> {
         }
         let at_least_zero = |money: Option<Money>| money.map(|it| Money { micros: it.micros.max(0), ..it });
         let [sale, payout, revenue] = [sale, payout, revenue].map(at_least_zero);
-        Ok(Corrected { figures: Figures { sale, payout, revenue }, refunds, is_refunded })
+        Ok(Corrected { figures: Figures { sale, payout, revenue }, refunds, is_refunded, is_repeated })
     }
 
     /// What the payment with this number pays.
@@ -168,13 +176,17 @@ impl Attributed<'_> {
             .filter(|_| !self.report.is_self_reported() && self.report.test.is_none())
     }
 
-    /// Which payment it is. `None`: the offer pays each payment alike, or the customer is unknown. `earlier`: how many
-    /// payments of the customer are known.
+    /// Which payment it is. `None`: it is not counted, because the offer pays each payment alike or the customer is unknown.
+    /// `earlier`: how many payments of the customer are known.
     fn payment(&self, earlier: u32) -> Option<Payment> {
-        let own = self.report.new_payment.as_ref();
+        let own = self.report.payment.as_ref();
         let by_customer = self.payments_key().map(|_| earlier.saturating_add(1));
-        let number = own.map(|it| it.number).max(by_customer)?;
-        Some(Payment { number, key: own.and_then(|it| it.key.clone()) })
+        let mut payment = Payment::counted(own.and_then(|it| it.new).max(by_customer)?);
+        if let Some(own) = own {
+            payment.remember(&own.key);
+            payment.awaits_approval = self.report.status == Some(Status::Pending);
+        }
+        Some(payment)
     }
 
     /// The revenue of the offer. `None` for a conversion that an affiliate's own source reports.

@@ -144,7 +144,7 @@ impl ConversionIn {
             default_currency: None,
             may_reopen: false,
             refund: AmountIn::read(self.refunded_amount, "/refunded_amount", &mut issues).map(Refund::Total),
-            new_payment: None,
+            payment: None,
             payout: AmountIn::read(self.payout, "/payout", &mut issues),
             revenue: AmountIn::read(self.revenue, "/revenue", &mut issues),
             buyer: Buyer {

@@ -55,7 +55,7 @@ impl TestConversionIn {
             currency: self.currency,
             default_currency: None,
             refund: None,
-            new_payment: None,
+            payment: None,
             may_reopen: false,
             payout: None,
             revenue: None,
