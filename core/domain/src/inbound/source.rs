@@ -377,6 +377,7 @@ pub enum WithoutTransactionId {
 /// newest payment. The same request that arrives again within ten minutes is no new payment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = RepeatedTransaction)]
 pub enum RepeatedTransactionId {
     /// The same sale, whose status and amounts it changes.
     #[default]
