@@ -37,8 +37,9 @@ pub fn rejection(source: &Source, guards: &Guards, raw: &RawRequest, at: Timesta
         let sentence = "the body is larger than what is kept of it, 64 KiB, or 4 KiB of what a guard refuses; have the network send less, or report again";
         return Some(refused("body_too_large", sentence));
     }
-    let parameters = parameters(raw);
-    if let Err(error) = admit(guards, raw, at, &|| &parameters) {
+    let reports = read_all(raw);
+    let parameters = &reports[0];
+    if let Err(error) = admit(guards, raw, at, &|| parameters) {
         return Some(refused(error.code(), error.to_string()));
     }
     match raw.method.as_str() {
@@ -64,8 +65,7 @@ pub fn rejection(source: &Source, guards: &Guards, raw: &RawRequest, at: Timesta
     if names.peek().is_none() && (raw.body.is_empty() || parameters.iter().next().is_some()) {
         return Some(Issue::EmptyRequest.into());
     }
-    let is_single = read_all(raw).len() == 1;
-    let value = |name: &str| parameters.get(name).filter(|_| is_single).map(str::to_owned);
+    let value = |name: &str| parameters.get(name).filter(|_| reports.len() == 1).map(str::to_owned);
     if let Some(name) = source.settings.ignoring_parameter(value) {
         return Some(Issue::IgnoredBySettings(name.to_owned()).into());
     }
@@ -106,7 +106,7 @@ pub fn parameters(raw: &RawRequest) -> Parameters {
     read_all(raw).swap_remove(0)
 }
 
-/// The parameters of each report.
+/// The parameters of each report; there is always at least one.
 fn read_all(raw: &RawRequest) -> Vec<Parameters> {
     let field = |(name, value): (String, String)| Field { name, value };
     let request = postrider_sdk::InboundRequest {
