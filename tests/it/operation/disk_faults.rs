@@ -205,7 +205,10 @@ async fn the_process_ends_if_the_database_cannot_be_opened_again() {
     let installation = Installation::new(Database::empty_sqlite());
     let mut process = installation.start_limitable().await;
     let affiliate = json!({"name": "Ann", "email": "ann@example.com"});
-    process.client.post("/api/v1/affiliates", &affiliate).await.expect(201);
+    let affiliate = process.client.post("/api/v1/affiliates", &affiliate).await.expect(201);
+    let offer =
+        json!({"name": "Shoes", "landing_url": "https://shop.example/", "currency": "USD", "payout": {"fixed": "1"}});
+    let offer = process.client.post("/api/v1/offers", &offer).await.expect(201);
     // The file is removed, and its open handle cannot grow, as when a volume is detached.
     let file = installation.database.sqlite_file();
     let elsewhere = file.with_extension("moved");
@@ -213,9 +216,13 @@ async fn the_process_ends_if_the_database_cannot_be_opened_again() {
     let wal = std::fs::metadata(file.with_extension("db-wal")).expect("it is served").len();
     assert!(wal > 2 * installation.log().len() as u64, "the log of the server has room");
     process.limit_file_sizes(wal);
-    // Enough to fill the WAL, until the pool has handed out the connection again.
+    // The first COMMIT fails. The next conversion gets the same connection, which has to be replaced.
+    let conversion = json!({
+        "referral_code": affiliate["referral_code"], "offer_id": offer["id"], "transaction_id": "refused",
+        "status": "approved",
+    });
     let status = eventually("the process to end", async || {
-        let request = process.client.request(Method::POST, "/api/v1/affiliates").json(&affiliate);
+        let request = process.client.request(Method::POST, "/api/v1/conversions").json(&conversion);
         if let Ok(answer) = process.client.try_send(request).await {
             assert_eq!(answer.status, 503, "{}", answer.text);
         }
@@ -229,4 +236,5 @@ async fn the_process_ends_if_the_database_cannot_be_opened_again() {
     std::fs::rename(&elsewhere, &file).expect("it is there");
     let process = installation.start().await;
     assert_eq!(process.client.list("/api/v1/affiliates").await.len(), 1, "what was answered 201 is there");
+    assert!(process.client.list("/api/v1/conversions").await.is_empty(), "what was answered 503 is not there");
 }
