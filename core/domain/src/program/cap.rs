@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::amounts::{Amount, Currency, Money};
+use crate::amounts::Amount;
 use crate::ids::{AffiliateId, OfferId};
 use crate::reports::zone::Zone;
 use crate::timestamp::Timestamp;
@@ -21,6 +21,9 @@ pub struct Caps {
     pub over: OverCap,
     /// The zone in which days and months begin; UTC if absent.
     pub time_zone: Zone,
+    /// Whether a conversion that is rejected after it was counted keeps its place. If absent or false, it gives its place
+    /// back to the period in which it was recorded.
+    pub keep_rejected: bool,
 }
 
 /// One limit: of conversions, of payout in the offer's currency, or of both.
@@ -111,13 +114,52 @@ pub struct Count {
     pub payout_micros: i64,
 }
 
-impl Count {
-    /// The value of one conversion. `offers` is the offer's currency; a payout in another currency counts as zero.
-    pub fn of(payout: Option<Money>, offers: Currency) -> Self {
-        let payout = payout.filter(|payout| payout.currency == offers);
-        Self { conversions: 1, payout_micros: payout.map_or(0, |payout| payout.micros) }
+/// What the caps of an offer count of a conversion: its payout, and where it has a place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Counted {
+    /// Its payout when it was counted, in micros of the offer's currency.
+    pub payout_micros: i64,
+    /// The counters that have it.
+    pub places: Vec<Place>,
+}
+
+/// A counter without its offer and affiliate, which are those of the conversion.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// Whether the conversions of the affiliate are counted, and not those of the whole offer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub per_affiliate: bool,
+    /// See [`Counter::goal`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<String>,
+    /// See [`Counter::period`].
+    pub period: String,
+}
+
+impl Counted {
+    /// One conversion, or none, with this payout.
+    pub fn count(&self, conversions: i64) -> Count {
+        Count { conversions, payout_micros: self.payout_micros }
     }
 
+    /// The counters that have a conversion of this offer and affiliate.
+    pub fn counters(&self, offer_id: OfferId, affiliate: AffiliateId) -> impl Iterator<Item = Counter> {
+        self.places.iter().map(move |place| Counter {
+            offer_id,
+            affiliate_id: place.per_affiliate.then_some(affiliate),
+            goal: place.goal.clone(),
+            period: place.period.clone(),
+        })
+    }
+}
+
+impl From<Counter> for Place {
+    fn from(counter: Counter) -> Self {
+        Self { per_affiliate: counter.affiliate_id.is_some(), goal: counter.goal, period: counter.period }
+    }
+}
+
+impl Count {
     /// The sum.
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -136,6 +178,11 @@ impl Count {
 }
 
 impl Caps {
+    /// Whether a payout is limited, so that payouts in other currencies need an exchange rate.
+    pub fn limit_payout(&self) -> bool {
+        self.limits.iter().any(|cap| cap.payout.is_some())
+    }
+
     /// The limits per affiliate that apply to this affiliate.
     pub fn of_affiliate(&self, id: AffiliateId) -> impl Iterator<Item = &Cap> {
         let own = move |cap: &&Cap| match cap.affiliate_id {
@@ -178,6 +225,11 @@ impl Cap {
     /// Whether both limits apply to the same conversions.
     pub(crate) fn is_same_limit(&self, other: &Self) -> bool {
         self.counts_as(other) && (self.per, self.affiliate_id) == (other.per, other.affiliate_id)
+    }
+
+    /// Whether `more` micros fit into the limit of the payout if `taken` is counted already.
+    pub fn admits_payout(&self, taken: Count, more: i64) -> bool {
+        self.payout.is_none_or(|most| taken.payout_micros.saturating_add(more) <= most.micros())
     }
 
     /// Whether `more` fits into the limit if `taken` is counted already.
@@ -280,15 +332,10 @@ mod tests {
             conversions: Some(3),
             payout: Some("10".parse().unwrap()),
         };
-        let usd: Currency = "USD".parse().unwrap();
         let count = |conversions, micros| Count { conversions, payout_micros: micros };
-        let more = Count::of(Some(Money { micros: 4_000_000, currency: usd }), usd);
+        let more = count(1, 4_000_000);
         assert!(cap.admits(count(2, 6_000_000), more));
         assert!(!cap.admits(count(3, 0), more));
         assert!(!cap.admits(count(0, 6_000_001), more));
-        assert!(cap.admits(
-            count(0, 6_000_001),
-            Count::of(Some(Money { micros: 4_000_000, currency: "EUR".parse().unwrap() }), usd)
-        ));
     }
 }

@@ -197,67 +197,12 @@ pub struct LandingPage {
     pub weight: u16,
 }
 
-/// The agreed share of a corrected sale exceeds the largest amount.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error(
-    "the same share as {payout} of {before} would exceed {max} for {sale}; send payout and revenue with the corrected amount",
-    max = Amount::MAX
-)]
-pub struct ShareTooLarge {
-    /// The payout before the correction.
-    pub payout: Money,
-    /// The sale before the correction.
-    pub before: Money,
-    /// The corrected sale.
-    pub sale: Money,
-}
-
 impl Payout {
     /// The amount for one conversion; `None` for a percentage if the conversion has no amount.
     pub fn of(self, offer_currency: Currency, sale: Option<Money>) -> Option<Money> {
         match self {
             Self::Fixed(amount) => Some(amount.of(offer_currency)),
             Self::Percent(percent) => sale.map(|sale| percent.payout_of(sale)),
-        }
-    }
-
-    /// The payout of a conversion whose sale was corrected from `known_sale` to `sale`: the same share as before. A
-    /// share that was agreed before the offer changed, or that was reported, is kept. Fails if it would exceed the
-    /// largest amount.
-    pub fn corrected(
-        self,
-        known_sale: Option<Money>,
-        known: Option<Money>,
-        sale: Option<Money>,
-    ) -> Result<Option<Money>, ShareTooLarge> {
-        let (Self::Percent(percent), Some(payout), Some(sale)) = (self, known, sale) else { return Ok(known) };
-        match known_sale {
-            // Earlier releases rounded shares to the micro.
-            Some(before) if payout == percent.payout_of(before) || payout == percent.share_of(before) => {
-                Ok(Some(percent.payout_of(sale)))
-            }
-            Some(before) if before.micros > 0 && before.currency == payout.currency => {
-                payout.scaled(before, sale).map(Some).ok_or(ShareTooLarge { payout, before, sale })
-            }
-            _ => Ok(known),
-        }
-    }
-}
-
-impl Payout {
-    /// The payout after a part of the sale was refunded. A fixed payout stays as it was agreed; any other amount keeps its
-    /// share of the sale.
-    pub fn refunded(
-        self,
-        offer_currency: Currency,
-        known_sale: Option<Money>,
-        known: Option<Money>,
-        sale: Option<Money>,
-    ) -> Result<Option<Money>, ShareTooLarge> {
-        match self {
-            Self::Fixed(amount) if known == Some(amount.of(offer_currency)) => Ok(known),
-            Self::Fixed(_) => Self::Percent(Percent::default()).corrected(known_sale, known, sale),
-            Self::Percent(_) => self.corrected(known_sale, known, sale),
         }
     }
 }

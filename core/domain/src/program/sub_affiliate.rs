@@ -32,7 +32,7 @@ pub enum PaidFrom {
 }
 
 /// One parent affiliate's share of one conversion.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Commission {
     /// The affiliate that gets the commission.
     pub affiliate_id: AffiliateId,
@@ -41,6 +41,7 @@ pub struct Commission {
     /// The share of the payout.
     pub percent: Percent,
     /// Whether it is deducted from the sub-affiliate's payout.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paid_by_sub_affiliate: bool,
 }
 

@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 use crate::ids::{AffiliateId, OfferId};
 use crate::timestamp::Timestamp;
 
+use crate::program::cap::Counted;
+
+use super::agreed_terms::AgreedTerms;
 use super::transaction::payment::Payment;
 use super::transaction::refund::Refunds;
 
@@ -102,7 +105,9 @@ pub struct Considered {
 
 /// A rule of the program that changed a new conversion. `over_cap`: a cap of the offer was exhausted. `self_referral`:
 /// the affiliate bought from itself. `outside_window`: the click is older than the attribution window. `unknown_goal`:
-/// the offer does not list its goal.
+/// the offer does not list its goal. `no_exchange_rate`: a cap limits the payout, and no rate from the currency of this
+/// payout to the offer's is stored. `correction_over_cap`: the caps have no room for a higher payout, so it stays as it
+/// was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ruling {
@@ -114,6 +119,10 @@ pub enum Ruling {
     OutsideWindow,
     /// The offer does not list its goal, so a person must approve it.
     UnknownGoal,
+    /// A cap limits the payout, and its currency has no exchange rate, so a person must approve it.
+    NoExchangeRate,
+    /// The caps have no room for its corrected payout, so the payout stays as it was.
+    CorrectionOverCap,
 }
 
 impl Ruling {
@@ -124,6 +133,8 @@ impl Ruling {
             Self::SelfReferral => "self-referral",
             Self::OutsideWindow => "outside the attribution window",
             Self::UnknownGoal => "unknown goal",
+            Self::NoExchangeRate => "no exchange rate for the cap",
+            Self::CorrectionOverCap => "correction over cap",
         }
     }
 }
@@ -149,9 +160,16 @@ pub struct Trace {
     /// Which payment it is. `None`: it is not counted, because its offer pays each payment alike or its customer is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<Payment>,
-    /// Whether it was recorded as rejected, so that the caps of its offer don't count it.
+    /// Whether the caps of its offer don't count it, although they would if it were approved: it was rejected, or a rule
+    /// held it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncounted: bool,
+    /// What the caps of its offer count of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
+    /// The terms with which it was recorded; `None` for conversions of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<AgreedTerms>,
 }
 
 impl Trace {

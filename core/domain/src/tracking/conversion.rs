@@ -11,8 +11,10 @@ use crate::amounts::{Amount, Currency, Money};
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use crate::program::buyer_visibility::{BuyerData, BuyerVisibility, Personal};
 use crate::program::cap::{Caps, OverCap};
+use crate::program::sub_affiliate::Commission;
 use crate::timestamp::Timestamp;
 
+use super::agreed_terms::AgreedTerms;
 use super::attribution::{
     AttributionTerms, Considered, Evidence, Ruling, SelfReferral, Trace, customer_key, normal_email,
 };
@@ -191,6 +193,11 @@ pub struct Buyer {
 }
 
 impl Buyer {
+    /// Whether the customer can be recognised.
+    pub fn is_known(&self) -> bool {
+        self.customer_id.is_some() || self.customer_email.is_some()
+    }
+
     /// Whether the buyer is the affiliate with this e-mail address, and the terms don't allow that.
     pub fn is_affiliate(&self, email: &str, terms: &AttributionTerms) -> bool {
         terms.self_referral == SelfReferral::Reject
@@ -230,6 +237,17 @@ pub struct Figures {
     pub payout: Option<Money>,
     /// What the advertiser pays.
     pub revenue: Option<Money>,
+}
+
+/// The amounts of a conversion, and by what they are computed again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Amounts {
+    /// The amounts.
+    pub figures: Figures,
+    /// The refunds that lowered them.
+    pub refunds: Refunds,
+    /// The terms; `None` for a conversion of an earlier release.
+    pub terms: Option<AgreedTerms>,
 }
 
 /// Whether a command changed anything. Repeating a command has no effect.
@@ -329,6 +347,11 @@ impl Conversion {
         Figures { sale: self.sale, payout: self.payout, revenue: self.revenue }
     }
 
+    /// Its amounts, and by what they are computed again.
+    pub fn amounts(&self) -> Amounts {
+        Amounts { figures: self.figures(), refunds: self.trace.refunds.clone(), terms: self.trace.terms.clone() }
+    }
+
     /// Applies a later notification: status and amounts. If both change, they are one revision. With a status that comes
     /// late, the amounts come late, too.
     ///
@@ -337,16 +360,17 @@ impl Conversion {
     pub fn apply_report(
         &mut self,
         (wanted, may_reopen): (&Status, bool),
-        (figures, refunds): (Figures, Refunds),
+        amounts: Amounts,
         at: Timestamp,
     ) -> Result<Applied, IllegalMove> {
         let is_late = self.is_late(wanted);
         let applied = self.apply_reported_status(wanted, may_reopen, at)?;
-        if figures == self.figures() || is_late {
+        if amounts.figures == self.figures() || is_late {
             return Ok(applied);
         }
-        Figures { sale: self.sale, payout: self.payout, revenue: self.revenue } = figures;
-        self.trace.refunds = refunds;
+        Figures { sale: self.sale, payout: self.payout, revenue: self.revenue } = amounts.figures;
+        self.trace.refunds = amounts.refunds;
+        self.trace.terms = amounts.terms;
         if applied == Applied::Already {
             self.revision += 1;
             self.updated_at = at;
@@ -374,7 +398,6 @@ impl Conversion {
 
     fn move_to(&mut self, wanted: &Status, at: Timestamp) -> Applied {
         let previous = std::mem::replace(&mut self.status, wanted.clone());
-        self.trace.uncounted &= *wanted != Status::Approved;
         self.trace.rejected_by_person = false;
         self.rejection_note = None;
         self.revision += 1;
@@ -428,7 +451,9 @@ impl Conversion {
         let stands = match (&self.status, reported) {
             (_, Pending) | (Rejected { .. }, Rejected { .. }) => true,
             (Rejected { reason }, Approved) => self.trace.ruling.is_some_and(|ruling| ruling.reason() == reason),
-            (Pending, Approved) => matches!(self.trace.ruling, Some(Ruling::OverCap | Ruling::UnknownGoal)),
+            (Pending, Approved) => {
+                matches!(self.trace.ruling, Some(Ruling::OverCap | Ruling::UnknownGoal | Ruling::NoExchangeRate))
+            }
             (Approved, Rejected { reason }) => self.trace.overruled.as_ref() == Some(reason),
             (Approved, Approved) | (Pending, Rejected { .. }) => false,
         };
@@ -482,6 +507,7 @@ impl Conversion {
             OverCap::Unpaid => self.payout = self.payout.map(|payout| Money { micros: 0, ..payout }),
         }
         self.trace.ruling = Some(Ruling::OverCap);
+        self.trace.uncounted = over != OverCap::Unpaid;
     }
 
     /// Whether a cap removed its payout.
@@ -497,6 +523,18 @@ impl Conversion {
     /// Whether caps would count it if it were not rejected. A person who approves it makes them count it.
     pub fn is_uncounted_by(&self, caps: &Caps) -> bool {
         !caps.limits.is_empty() && self.is_paid_by_program() && !self.counts_for_caps()
+    }
+
+    /// Whether caps of its offer count it, or would count it if it were approved.
+    pub fn is_capped(&self) -> bool {
+        self.trace.counted.is_some() || self.trace.uncounted
+    }
+
+    /// Keeps the second-tier commissions of its first approval.
+    pub fn agree_commissions(&mut self, commissions: &[Commission]) {
+        if let Some(terms) = &mut self.trace.terms {
+            terms.commissions = commissions.to_vec();
+        }
     }
 
     /// The key by which later conversions of the same customer find this one and are counted; `None` without a customer,

@@ -1,8 +1,9 @@
 //! Why a conversion is not recorded.
 
 use crate::ids::{ClickId, ConversionId, OfferId};
-use crate::program::offer::ShareTooLarge;
 use crate::timestamp::Timestamp;
+
+use super::agreed_terms::ShareTooLarge;
 
 /// Why a conversion can't be recorded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -22,6 +23,19 @@ pub enum ConversionError {
     /// No evidence was given, and the customer is unknown.
     #[error("no earlier conversion of this customer came from a click; send click_id, referral_code or coupon")]
     UnknownCustomer,
+    /// No evidence was given, and no conversion has the transaction id.
+    #[error(
+        "no conversion has the transaction id \"{0}\", and there is no evidence for the attribution of a new one; send click_id, referral_code or coupon"
+    )]
+    AttributionMissing(String),
+    /// No evidence leads to an offer, and several offers have a conversion with the transaction id.
+    #[error("several offers have a conversion with the transaction id \"{0}\"; send offer_id as well")]
+    OfferAmbiguous(String),
+    /// The affiliate of the code or coupon is suspended.
+    #[error(
+        "the affiliate of {0} is suspended, so it gets no new conversions; activate it again, or send the evidence of another affiliate"
+    )]
+    AffiliateSuspended(String),
     /// The click is older than the offer's attribution window.
     #[error(
         "click {click} was at {at}, but this offer counts purchases only up to {days} × 24 hours after the click; if the purchase was in time, send purchase_date"
@@ -113,6 +127,9 @@ impl ConversionError {
             Self::UnknownReferralCode(_) => "unknown_referral_code",
             Self::UnknownCoupon(_) => "unknown_coupon",
             Self::UnknownCustomer => "unknown_customer",
+            Self::AttributionMissing(_) => "attribution_missing",
+            Self::OfferAmbiguous(_) => "offer_ambiguous",
+            Self::AffiliateSuspended(_) => "not_admitted",
             Self::OutsideWindow { .. } => "outside_window",
             Self::CouponNotActive(_) => "coupon_not_active",
             Self::NotAdmitted(_) => "not_admitted",
@@ -127,5 +144,19 @@ impl ConversionError {
             Self::UnknownGoal { .. } => "unknown_goal",
             Self::ShareTooLarge(_) => "share_too_large",
         }
+    }
+
+    /// Whether the evidence leads nowhere. A known conversion of the transaction is changed nevertheless: its click may be
+    /// deleted by age, and its code or customer may be gone.
+    pub fn leads_nowhere(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownClick(_)
+                | Self::UnknownReferralCode(_)
+                | Self::UnknownCoupon(_)
+                | Self::UnknownCustomer
+                | Self::AttributionMissing(_)
+                | Self::OfferMissing
+        )
     }
 }

@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ids::{AffiliateId, ClickId, LinkId, OfferId, floor_uuid};
+use crate::ids::{AffiliateId, ClickId, LinkId, OfferId, floor_uuid, time_of};
 use crate::program::offer::Offer;
 use crate::timestamp::Timestamp;
 
 use super::attribution::{Considered, Evidence, Verdict, time_of_purchase};
 use super::click::Click;
+use super::conversion::Conversion;
 use super::conversion_error::ConversionError;
 use super::conversion_report::Report;
 use super::coupon::Coupon;
@@ -31,14 +32,27 @@ pub struct Lead {
     pub link_id: Option<LinkId>,
     /// The click that the report names.
     pub click: Option<Click>,
+    /// The click of the customer's earlier conversion, if it was deleted by age.
+    pub deleted_click: Option<ClickId>,
     /// The coupon that the report names.
     pub coupon: Option<Coupon>,
     /// The offer of the conversion, or why the report cannot be for it.
     pub offer: Result<Arc<Offer>, ConversionError>,
     /// The visitor's first or last click, if the offer counts it in place of `click`.
     pub counted: Option<Click>,
-    /// Whether the affiliate may promote the offer. Only codes are checked.
-    pub is_admitted: bool,
+    /// Whether the affiliate may get new conversions by this evidence.
+    pub admission: Admission,
+}
+
+/// Whether an affiliate may get new conversions. Clicks from before count in any case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// It may.
+    Admitted,
+    /// A referral code of an affiliate that may not promote the offer.
+    NotAdmitted,
+    /// A code or coupon of a suspended affiliate.
+    Suspended,
 }
 
 /// The evidence by which a conversion is attributed.
@@ -52,6 +66,8 @@ pub struct Choice {
     pub link_id: Option<LinkId>,
     /// The click that decided. `None`: a code or a known customer decided.
     pub click: Option<Click>,
+    /// The click of a known conversion that decided, if it was deleted by age.
+    pub deleted_click: Option<ClickId>,
     /// The offer of the conversion.
     pub offer: Arc<Offer>,
     /// Every piece of evidence with its verdict, unless a single piece decided.
@@ -126,8 +142,8 @@ pub fn choose(candidates: Vec<Candidate>, report: &Report, now: Timestamp) -> Re
         if lead.counted.is_some() {
             considered.push(note(Some(lead.affiliate_id), Verdict::Replaced));
         }
-        let (choice, coupon, is_admitted) = lead.counting(evidence)?;
-        match choice.expiry(coupon.as_ref(), is_admitted, report, now) {
+        let (choice, coupon, admission) = lead.counting(evidence)?;
+        match choice.expiry(coupon.as_ref(), admission, report, now) {
             Some((verdict, error)) => {
                 considered.push(note(Some(choice.affiliate_id), verdict));
                 expired.get_or_insert(Choice { refusal: Some(error), ..choice });
@@ -135,7 +151,7 @@ pub fn choose(candidates: Vec<Candidate>, report: &Report, now: Timestamp) -> Re
             None => {
                 // A single piece that decided is the same as `attributed_by`.
                 if !is_single || !considered.is_empty() {
-                    let click = choice.click.as_ref().map(|click| click.id.to_string());
+                    let click = choice.click_id().map(|click| click.to_string());
                     let decided = note(Some(choice.affiliate_id), Verdict::Decided);
                     considered.push(Considered { value: click.or_else(|| decided.value.clone()), ..decided });
                 }
@@ -149,43 +165,69 @@ pub fn choose(candidates: Vec<Candidate>, report: &Report, now: Timestamp) -> Re
 
 impl Lead {
     /// The choice of this lead: with the click that the offer counts, if that is another.
-    fn counting(self, evidence: Evidence) -> Result<(Choice, Option<Coupon>, bool), ConversionError> {
+    fn counting(self, evidence: Evidence) -> Result<(Choice, Option<Coupon>, Admission), ConversionError> {
         let (affiliate_id, link_id, click, coupon) = match self.counted {
             Some(click) => (click.affiliate_id, click.link_id, Some(click), None),
             None => (self.affiliate_id, self.link_id, self.click, self.coupon),
         };
-        let (considered, refusal) = (Vec::new(), None);
-        let choice = Choice { evidence, affiliate_id, link_id, click, offer: self.offer?, considered, refusal };
-        Ok((choice, coupon, self.is_admitted))
+        let deleted_click = self.deleted_click.filter(|_| click.is_none());
+        let (offer, considered, refusal) = (self.offer?, Vec::new(), None);
+        let choice = Choice { evidence, affiliate_id, link_id, click, deleted_click, offer, considered, refusal };
+        Ok((choice, coupon, self.admission))
     }
 }
 
 impl Choice {
+    /// The choice for a report whose own evidence leads nowhere: a known conversion of its transaction decides. Its click
+    /// may be deleted by age.
+    pub fn of_known(known: &Conversion, offer: Arc<Offer>, report: &Report, now: Timestamp) -> Self {
+        let choice = Self {
+            evidence: known.attributed_by,
+            affiliate_id: known.affiliate_id,
+            link_id: known.link_id,
+            click: None,
+            deleted_click: known.click_id,
+            offer,
+            considered: Vec::new(),
+            refusal: None,
+        };
+        let refusal = choice.expiry(None, Admission::Admitted, report, now).map(|(_, error)| error);
+        Self { refusal, ..choice }
+    }
+
+    /// The click of the conversion.
+    pub fn click_id(&self) -> Option<ClickId> {
+        self.click.as_ref().map(|click| click.id).or(self.deleted_click)
+    }
+
     /// Why this evidence does not count at the time of the purchase.
     fn expiry(
         &self,
         coupon: Option<&Coupon>,
-        is_admitted: bool,
+        admission: Admission,
         report: &Report,
         now: Timestamp,
     ) -> Option<(Verdict, ConversionError)> {
         let at = time_of_purchase(report.buyer.purchase_date, now);
         let terms = &self.offer.terms.attribution;
-        if let (Some(click), Some(days)) = (&self.click, terms.window_days)
-            && click.occurred_at < terms.opens(at)
+        let click = self.click.as_ref().map(|click| (click.id, click.occurred_at));
+        if let (Some((click, clicked_at)), Some(days)) =
+            (click.or(self.deleted_click.map(|id| (id, time_of(id.0)))), terms.window_days)
+            && clicked_at < terms.opens(at)
             && !report.is_self_reported()
             && !report.is_later_payment()
         {
-            let error = ConversionError::OutsideWindow { click: click.id, at: click.occurred_at, days };
-            return Some((Verdict::OutsideWindow, error));
+            return Some((Verdict::OutsideWindow, ConversionError::OutsideWindow { click, at: clicked_at, days }));
         }
         if let Some(coupon) = coupon.filter(|coupon| !coupon.active.at(at)) {
             return Some((Verdict::NotActive, ConversionError::CouponNotActive(coupon.code.clone())));
         }
-        if self.evidence == Evidence::ReferralCode && !is_admitted {
-            return Some((Verdict::NotAdmitted, ConversionError::NotAdmitted(self.offer.id)));
-        }
-        None
+        let error = match admission {
+            Admission::Admitted => return None,
+            Admission::NotAdmitted => ConversionError::NotAdmitted(self.offer.id),
+            Admission::Suspended => ConversionError::AffiliateSuspended(self.evidence.named()),
+        };
+        Some((Verdict::NotAdmitted, error))
     }
 }
 
@@ -265,7 +307,12 @@ mod tests {
             coupon: (evidence == Evidence::Coupon).then_some(coupon),
             offer,
             counted: counted.map(|number| click(number, false)),
-            is_admitted: !is_expired,
+            admission: if is_expired && evidence == Evidence::ReferralCode {
+                Admission::NotAdmitted
+            } else {
+                Admission::Admitted
+            },
+            deleted_click: None,
         };
         Candidate { evidence, lead: Ok(lead) }
     }

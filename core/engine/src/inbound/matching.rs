@@ -45,10 +45,38 @@ impl From<MatchError> for Stop {
 /// Finds the click that a notification names. Without a click id, finds the conversion of its transaction id.
 pub async fn find(app: &App, source: &Source, notification: &Notification) -> Result<Matched, Stop> {
     Ok(match (&notification.click_id, &notification.transaction_id) {
-        (Some(text), _) => find_click(app, source, text).await?,
+        (Some(text), _) => match find_click(app, source, text).await {
+            Err(MatchError::Issue(issue @ Issue::ClickNotThere(_))) => {
+                find_conversion_of_click(app, source, text, notification).await?.ok_or(issue)?
+            }
+            found => found?,
+        },
         (None, Some(id)) => find_conversion(app, source, id, notification.goal.as_deref()).await?,
         (None, None) => return Err(Issue::ClickIdMissing.into()),
     })
+}
+
+/// Finds the conversion of a click that was deleted by age.
+async fn find_conversion_of_click(
+    app: &App,
+    source: &Source,
+    text: &str,
+    notification: &Notification,
+) -> Result<Option<Matched>, MatchError> {
+    let ClickReference::Whole(click) = ClickReference::read(text, app.clock.now())? else { return Ok(None) };
+    let mut known = storage::tracking::conversions::list_by_click(app.db.reader(), click).await?;
+    let reporter = Some(source.reporter());
+    known.retain(|it| {
+        let transaction_id = notification.own_transaction_id().unwrap_or(&it.transaction_id);
+        it.transaction_key() == transaction_key(transaction_id, reporter, None)
+    });
+    let identity = Identity {
+        transaction_id: notification.transaction_id.as_deref().unwrap_or_default(),
+        goal: notification.goal.as_deref(),
+        reporter,
+    };
+    let chosen = identity.choose(&known.iter().collect::<Vec<_>>()).map_err(MatchError::Conversion)?;
+    Ok(chosen.map(|it| Matched::Conversion(Box::new(it.clone()))))
 }
 
 /// Finds a click by its id or session among the clicks of the source's affiliate. A truncated value matches if it is

@@ -40,8 +40,10 @@ pub async fn settle_earnings(
     let mut shares = HashMap::<ConversionId, Vec<Commission>>::new();
     let mut plan = Vec::with_capacity(changes.len());
     for ToSettle { conversion, at, .. } in changes {
+        let recorded = conversion.trace.terms.as_ref().map(|terms| &terms.commissions).filter(|it| !it.is_empty());
         let commissions = match shares.entry(conversion.id) {
             Entry::Occupied(agreed) => agreed.into_mut(),
+            Entry::Vacant(first) if let Some(recorded) = recorded => first.insert(recorded.clone()),
             Entry::Vacant(first) => match stored.get(&conversion.id) {
                 Some(earnings) => first.insert(earning::agreed(earnings)),
                 None if conversion.status == Status::Approved => {
@@ -98,7 +100,7 @@ pub async fn settle_earnings(
 
 /// The second-tier commissions for an earning of `affiliate`. A suspended or archived parent affiliate gets none; the
 /// affiliates above it get theirs.
-async fn commissions_for(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Commission>, DbErr> {
+pub(crate) async fn commissions_for(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Commission>, DbErr> {
     let settings = catalog.sub_affiliate_settings().await?;
     let mut commissions = Vec::new();
     let mut seen = HashSet::from([affiliate]);

@@ -4,11 +4,13 @@
 //! One statement adds to the counters what a batch may need, and returns the counts. A second statement subtracts what
 //! the batch did not use. It is skipped if the batch used everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sea_orm::{ConnectionTrait, DbErr};
 
-use domain::program::cap::{Cap, Count, Counter};
+use domain::amounts::{ACCOUNT_MAX, Currency, Money};
+use domain::money::exchange::Rate;
+use domain::program::cap::{Cap, Count, Counted, Counter, Place};
 use domain::program::offer::Offer;
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::Conversion;
@@ -20,22 +22,76 @@ pub struct Reservations {
     used: BTreeMap<Counter, Count>,
     /// Reserved by this batch and not used yet.
     unused: BTreeMap<Counter, Count>,
+    rates: Rates,
     now: Option<Timestamp>,
 }
 
+/// Whether the caps of an offer have room for a new conversion.
+pub enum Room {
+    /// No cap counts it.
+    Free,
+    /// It has a place.
+    Taken(Counted),
+    /// A cap is exhausted.
+    Full,
+    /// A cap limits the payout, and no rate from its currency to the offer's is stored.
+    NoExchangeRate,
+}
+
+/// Exchange rates from currencies of payouts to those of offers.
+#[derive(Debug, Default)]
+pub struct Rates(HashMap<(Currency, Currency), Rate>);
+
+impl Rates {
+    /// Loads the rates that the caps of these offers need for these payouts. Usually there are none.
+    pub async fn load<'a>(
+        tx: &impl ConnectionTrait,
+        payouts: impl Iterator<Item = (&'a Offer, Option<Money>)>,
+        now: Timestamp,
+    ) -> Result<Self, DbErr> {
+        let pair = |(offer, payout): (&Offer, Option<Money>)| Some((payout?.currency, offer.currency));
+        let foreign = payouts.filter(|(offer, _)| offer.terms.caps.limit_payout()).filter_map(pair);
+        let pairs: BTreeSet<_> = foreign.filter(|(from, to)| from != to).collect();
+        let mut rates = HashMap::new();
+        for (from, to) in pairs {
+            if let Some(found) = storage::money::exchange_rates::find(tx, from, to, now).await? {
+                rates.insert((from, to), found.rate);
+            }
+        }
+        Ok(Self(rates))
+    }
+
+    /// A payout in micros of the offer's currency. `None`: a cap limits it, and there is no rate.
+    fn micros(&self, offer: &Offer, payout: Option<Money>) -> Option<i64> {
+        let Some(payout) = payout.filter(|it| it.micros != 0) else { return Some(0) };
+        if payout.currency == offer.currency {
+            return Some(payout.micros);
+        }
+        match self.0.get(&(payout.currency, offer.currency)) {
+            Some(rate) => {
+                Some(i64::try_from(rate.convert(payout.micros.into())).unwrap_or(ACCOUNT_MAX).min(ACCOUNT_MAX))
+            }
+            None => (!offer.terms.caps.limit_payout()).then_some(0),
+        }
+    }
+}
+
 impl Reservations {
-    /// Locks the counters of all conversions that may be recorded or counted, and reserves what all of them need together.
+    /// Locks the counters of all conversions that may be recorded or counted, and reserves what the new ones need
+    /// together. `known` are the counters that changes of known conversions may need.
     pub async fn reserve<'a>(
         tx: &impl ConnectionTrait,
         new: impl Iterator<Item = (&'a Offer, &'a Conversion)>,
+        known: impl Iterator<Item = Counter>,
+        rates: Rates,
         now: Timestamp,
     ) -> Result<Self, DbErr> {
-        let mut unused: BTreeMap<Counter, Count> = BTreeMap::new();
+        let mut unused: BTreeMap<Counter, Count> = known.map(|counter| (counter, Count::default())).collect();
         for (offer, conversion) in new.filter(|(_, conversion)| conversion.counts_for_caps()) {
-            let more = Count::of(conversion.payout, offer.currency);
+            let payout_micros = rates.micros(offer, conversion.payout).unwrap_or_default();
             for (_, counter) in counters(offer, conversion) {
                 let sum = unused.entry(counter).or_default();
-                *sum = sum.plus(more);
+                *sum = sum.plus(Count { conversions: 1, payout_micros });
             }
         }
         if unused.is_empty() {
@@ -47,36 +103,72 @@ impl Reservations {
                 *count = count.minus(*added);
             }
         }
-        Ok(Self { used, unused, now: Some(now) })
+        Ok(Self { used, unused, rates, now: Some(now) })
     }
 
-    /// Whether every cap of the offer admits the conversion. If so, the conversion uses its reservation.
-    pub fn admit(&mut self, offer: &Offer, conversion: &Conversion) -> bool {
+    /// Takes a place for a new conversion, if every cap of the offer admits it.
+    pub fn admit(&mut self, offer: &Offer, conversion: &Conversion) -> Room {
         if offer.terms.caps.limits.is_empty() || !conversion.counts_for_caps() {
-            return true;
+            return Room::Free;
         }
-        let more = Count::of(conversion.payout, offer.currency);
-        let used = |counter: &Counter| self.used.get(counter).copied().unwrap_or_default();
-        if !counters(offer, conversion).all(|(cap, counter)| cap.admits(used(&counter), more)) {
-            return false;
+        let Some(payout_micros) = self.rates.micros(offer, conversion.payout) else { return Room::NoExchangeRate };
+        let more = Count { conversions: 1, payout_micros };
+        if !counters(offer, conversion).all(|(cap, counter)| cap.admits(self.used(&counter), more)) {
+            return Room::Full;
         }
-        self.count(offer, conversion);
-        true
+        Room::Taken(self.count(offer, conversion))
     }
 
-    /// Uses the reservation of a conversion, whether its caps have room or not.
-    pub fn count(&mut self, offer: &Offer, conversion: &Conversion) {
-        let more = Count::of(conversion.payout, offer.currency);
-        for (_, counter) in counters(offer, conversion) {
-            if let Some(unused) = self.unused.get_mut(&counter) {
-                *unused = unused.minus(more);
-            }
+    /// Takes a place for a conversion that a person approves, whether its caps have room or not.
+    pub fn count(&mut self, offer: &Offer, conversion: &Conversion) -> Counted {
+        let payout_micros = self.rates.micros(offer, conversion.payout).unwrap_or_default();
+        let places = counters(offer, conversion).map(|(_, counter)| Place::from(counter)).collect();
+        let counted = Counted { payout_micros, places };
+        self.add(conversion, &counted, counted.count(1));
+        counted
+    }
+
+    /// Gives the place of a conversion back.
+    pub fn give_back(&mut self, conversion: &Conversion, counted: &Counted) {
+        self.add(conversion, counted, Count::default().minus(counted.count(1)));
+    }
+
+    /// Whether the caps that count the conversion admit this payout instead of its present one. A lower payout is always
+    /// admitted.
+    pub fn admits_payout(&self, offer: &Offer, conversion: &Conversion, payout: Option<Money>) -> bool {
+        let Some(counted) = &conversion.trace.counted else { return true };
+        let Some(micros) = self.rates.micros(offer, payout) else { return payout == conversion.payout };
+        let more = micros - counted.payout_micros;
+        let held: BTreeSet<_> = counted.counters(offer.id, conversion.affiliate_id).collect();
+        let mut limits = counters(offer, conversion).filter(|(_, counter)| held.contains(counter));
+        more <= 0 || limits.all(|(cap, counter)| cap.admits_payout(self.used(&counter), more))
+    }
+
+    /// Counts the present payout of a conversion instead of the one that was counted.
+    pub fn count_payout(&mut self, offer: &Offer, conversion: &Conversion, counted: &mut Counted) {
+        let Some(micros) = self.rates.micros(offer, conversion.payout) else { return };
+        let more = Count { conversions: 0, payout_micros: micros - counted.payout_micros };
+        self.add(conversion, counted, more);
+        counted.payout_micros = micros;
+    }
+
+    fn used(&self, counter: &Counter) -> Count {
+        self.used.get(counter).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, conversion: &Conversion, counted: &Counted, more: Count) {
+        if more == Count::default() {
+            return;
+        }
+        for counter in counted.counters(conversion.offer_id, conversion.affiliate_id) {
+            let unused = self.unused.entry(counter.clone()).or_default();
+            *unused = unused.minus(more);
             let used = self.used.entry(counter).or_default();
             *used = used.plus(more);
         }
     }
 
-    /// Releases the unused reservations.
+    /// Releases the unused reservations, and takes what was used without one.
     pub async fn release(&mut self, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
         let unused: BTreeMap<Counter, Count> = std::mem::take(&mut self.unused)
             .into_iter()
@@ -90,8 +182,8 @@ impl Reservations {
     }
 }
 
-/// The caps of a conversion, with the counters of the period in which it was recorded.
-fn counters<'a>(offer: &'a Offer, conversion: &'a Conversion) -> impl Iterator<Item = (&'a Cap, Counter)> {
+/// The counters of a conversion in the period in which it was recorded.
+pub fn counters<'a>(offer: &'a Offer, conversion: &'a Conversion) -> impl Iterator<Item = (&'a Cap, Counter)> {
     let Conversion { affiliate_id, goal, created_at, .. } = conversion;
     offer.terms.caps.counters(offer.id, *affiliate_id, goal.as_deref(), *created_at)
 }

@@ -13,13 +13,15 @@ use tokio::task::JoinHandle;
 use crate::Error;
 use crate::catalog::Catalog;
 use crate::money::release_events;
-use crate::money::settle::{ToSettle, settle_earnings};
-use crate::program::caps::Reservations;
+use crate::money::settle::{ToSettle, commissions_for, settle_earnings};
+use crate::program::caps::{self, Rates, Reservations, Room};
 use crate::work_queue::WorkQueue;
+use domain::amounts::Money;
 use domain::ids::{ClickId, ConversionId, OfferId};
 use domain::program::offer::Offer;
 use domain::reports::Values;
 use domain::timestamp::Timestamp;
+use domain::tracking::attribution::Ruling;
 use domain::tracking::click::Click;
 use domain::tracking::conversion::{Applied, Conversion, IllegalMove, Status};
 use domain::tracking::conversion_command::{By, Command};
@@ -189,6 +191,7 @@ impl ConversionRecorder {
                 AttributedCommand::ChangeStatus(order) => batch.change_status(*order, now),
             });
         }
+        batch.agree_commissions(&self.catalog).await?;
         if !batch.save(&tx).await? {
             tx.rollback().await?;
             return Ok(None);
@@ -218,11 +221,11 @@ struct Batch {
     by_transaction: HashMap<TransactionKey, Vec<usize>>,
     by_id: HashMap<ConversionId, usize>,
     changes: Vec<StatusChange>,
-    /// Rejected conversions that may be approved in this batch and that no cap counts yet, with their offers.
-    uncounted: HashMap<ConversionId, Arc<Offer>>,
+    /// The offers of known conversions with caps that this batch may change.
+    capped: HashMap<OfferId, Arc<Offer>>,
     /// How many payments of each customer and goal are known, for offers that pay them differently.
     payments: HashMap<PaymentsKey, u32>,
-    /// Cap reservations for the conversions that this batch creates, and for the uncounted ones.
+    /// Cap reservations for the conversions that this batch creates or changes.
     reservations: Reservations,
 }
 
@@ -246,6 +249,14 @@ struct Entry {
 
 fn key_of(it: &Attributed<'_>) -> TransactionKey {
     (it.offer().id, it.report.transaction_key())
+}
+
+/// The payout of a known conversion with caps after a report. `None`: the report changes nothing.
+fn changed_payout(it: &Attributed<'_>, known: &Conversion) -> Option<Option<Money>> {
+    let corrected = it.corrected(known).ok().filter(|_| known.is_capped())?;
+    let is_same = corrected.amounts.figures == known.figures()
+        && corrected.status(it.report.status.as_ref(), known) == known.status;
+    (!is_same).then_some(corrected.amounts.figures.payout)
 }
 
 fn payments_key_of(it: &Attributed<'_>) -> Option<PaymentsKey> {
@@ -294,70 +305,62 @@ impl Batch {
             _ => None,
         });
         batch.payments = storage::tracking::conversions::count_payments(tx, customers.collect()).await?;
-        batch.uncounted = batch.find_uncounted(catalog, commands).await?;
-        batch.reservations = batch.reserve(tx, commands, now).await?;
+        batch.reserve(tx, catalog, commands, now).await?;
         Ok(batch)
     }
 
-    async fn find_uncounted(
-        &self,
+    /// Reserves parts of caps for new conversions, and locks the counters of known ones that may change, with one statement.
+    /// Without caps, no statement is needed.
+    async fn reserve(
+        &mut self,
+        tx: &impl ConnectionTrait,
         catalog: &Catalog,
         commands: &[AttributedCommand<'_>],
-    ) -> Result<HashMap<ConversionId, Arc<Offer>>, DbErr> {
-        let mut found = HashMap::new();
-        for command in commands {
-            let id = match command {
-                AttributedCommand::ChangeStatus(StatusOrder {
-                    id,
-                    status: Status::Approved,
-                    by: By::Person | By::Source { may_reopen: true },
-                    ..
-                }) => *id,
-                AttributedCommand::Report(it) if it.report.may_reopen => {
-                    let Ok(Meant::Known(id)) = it.find(self.of_transaction(&key_of(it))) else { continue };
-                    id
-                }
-                _ => continue,
-            };
-            let Some(conversion) = self.by_id.get(&id).map(|entry| &self.conversions[*entry].conversion) else {
-                continue;
-            };
-            if conversion.trace.uncounted
-                && let Some(offer) = catalog.offer(conversion.offer_id).await?
-            {
-                found.insert(id, offer);
-            }
-        }
-        Ok(found)
-    }
-
-    /// Reserves parts of caps for new and uncounted conversions with one statement. Without caps, no statement is
-    /// needed.
-    async fn reserve(
-        &self,
-        tx: &impl ConnectionTrait,
-        commands: &[AttributedCommand<'_>],
         now: Timestamp,
-    ) -> Result<Reservations, DbErr> {
-        let mut new = HashMap::new();
+    ) -> Result<(), DbErr> {
+        let (mut new, mut changing) = (HashMap::new(), Vec::new());
         for command in commands {
-            let AttributedCommand::Report(it) = command else { continue };
-            let key = (key_of(it), it.goal(), it.click().map(|click| click.id));
-            let is_new = || matches!(it.find(self.of_transaction(&key.0)), Ok(Meant::New { .. }));
-            if it.offer().terms.caps.limits.is_empty() || new.contains_key(&key) || !is_new() {
-                continue;
-            }
-            if let Ok(conversion) = it.conversion(self.earlier_payments(it), now) {
-                new.insert(key, (it.offer(), conversion));
+            match command {
+                AttributedCommand::Report(it) => match it.find(self.of_transaction(&key_of(it))) {
+                    Ok(Meant::Known(id)) => {
+                        let known = &self.conversions[self.by_id[&id]].conversion;
+                        changing.extend(changed_payout(it, known).map(|payout| (id, payout)));
+                    }
+                    Ok(Meant::New { .. }) if !it.offer().terms.caps.limits.is_empty() => {
+                        let key = (key_of(it), it.goal(), it.click_id());
+                        if let Ok(conversion) = it.conversion(self.earlier_payments(it), now) {
+                            new.entry(key).or_insert((it.offer(), conversion));
+                        }
+                    }
+                    _ => {}
+                },
+                AttributedCommand::ChangeStatus(order) => changing.push((order.id, None)),
+                AttributedCommand::Refused(_) => {}
             }
         }
-        let approved = self.uncounted.iter().map(|(id, offer)| {
-            let conversion = self.conversions[self.by_id[id]].conversion.clone();
-            (&**offer, Conversion { status: Status::Approved, ..conversion })
-        });
-        let approved: Vec<_> = approved.collect();
-        let wanted = new.values().chain(&approved).map(|(offer, conversion)| (*offer, conversion));
-        Reservations::reserve(tx, wanted, now).await
+        let known = |(id, payout): &(ConversionId, Option<Money>)| {
+            let conversion = &self.conversions[*self.by_id.get(id)?].conversion;
+            conversion.is_capped().then_some((conversion, *payout))
+        };
+        let changing: Vec<_> = changing.iter().filter_map(known).collect();
+        let (mut counters, mut payouts) = (Vec::new(), Vec::new());
+        let mut capped = HashMap::new();
+        for (conversion, payout) in changing {
+            let Some(offer) = catalog.offer(conversion.offer_id).await? else { continue };
+            match &conversion.trace.counted {
+                Some(counted) => counters.extend(counted.counters(offer.id, conversion.affiliate_id)),
+                None => counters.extend(caps::counters(&offer, conversion).map(|(_, counter)| counter)),
+            }
+            payouts.extend([(offer.clone(), payout), (offer.clone(), conversion.payout)]);
+            capped.insert(offer.id, offer);
+        }
+        let new = || new.values().map(|(offer, conversion)| (*offer, conversion));
+        let payouts = payouts.iter().map(|(offer, payout)| (&**offer, *payout));
+        let payouts = payouts.chain(new().map(|(offer, conversion)| (offer, conversion.payout)));
+        let rates = Rates::load(tx, payouts, now).await?;
+        self.reservations = Reservations::reserve(tx, new(), counters.into_iter(), rates, now).await?;
+        self.capped = capped;
+        Ok(())
     }
 
     fn add(&mut self, conversion: Conversion, is_new: bool, click: Option<ClickFacts>) -> usize {
@@ -388,8 +391,14 @@ impl Batch {
         let mut conversion = Conversion { numbered_apart, ..it.conversion(self.earlier_payments(it), now)? };
         let caps = &it.offer().terms.caps;
         conversion.trace.uncounted = conversion.is_uncounted_by(caps);
-        if !self.reservations.admit(it.offer(), &conversion) {
-            conversion.apply_over_cap(caps.over);
+        match self.reservations.admit(it.offer(), &conversion) {
+            Room::Free => {}
+            Room::Taken(counted) => conversion.trace.counted = Some(counted),
+            Room::Full => conversion.apply_over_cap(caps.over),
+            Room::NoExchangeRate => {
+                conversion.hold_by(Ruling::NoExchangeRate);
+                conversion.trace.uncounted = true;
+            }
         }
         if let Some(key) = payments_key_of(it).filter(|_| conversion.status.reason().is_none()) {
             *self.payments.entry(key).or_default() += 1;
@@ -408,18 +417,49 @@ impl Batch {
         if payment.is_some_and(|payment| payment.new.is_some() && !knows(&payment.key)) {
             return Ok(Recorded { conversion: known.clone(), change: Change::NumberTaken, previous: None });
         }
-        let corrected = it.corrected(known)?;
+        let mut corrected = it.corrected(known)?;
         let status = corrected.status(it.report.status.as_ref(), known);
-        let amounts = (corrected.figures, corrected.refunds);
-        let reported = (&status, it.report.may_reopen);
+        let wanted = corrected.amounts.figures.payout;
+        let has_room = self.reservations.admits_payout(it.offer(), known, wanted);
+        if !has_room {
+            corrected.keep_payout_of(known);
+        }
+        let (before, reported) = (known.payout, (&status, it.report.may_reopen));
         let key = payment.map(|payment| payment.key.as_str());
-        self.apply(entry, (now, key), &status, |conversion| conversion.apply_report(reported, amounts, now))
+        let amounts = corrected.amounts;
+        let recorded = self.apply(entry, (now, key), &status, Some(it.offer()), |conversion| {
+            conversion.apply_report(reported, amounts, now)
+        })?;
+        Ok(self.recount(entry, it.offer(), (before, has_room)).unwrap_or(recorded))
+    }
+
+    /// Counts a corrected payout, or notes that the caps have no room for it. Returns the conversion if that changed it
+    /// besides the report.
+    fn recount(&mut self, entry: usize, offer: &Offer, (before, has_room): (Option<Money>, bool)) -> Option<Recorded> {
+        let conversion = &mut self.conversions[entry].conversion;
+        if conversion.payout != before
+            && let Some(mut counted) = conversion.trace.counted.take()
+        {
+            self.reservations.count_payout(offer, conversion, &mut counted);
+            conversion.trace.counted = Some(counted);
+            self.conversions[entry].changed = true;
+        }
+        let it = &mut self.conversions[entry];
+        let ruling = it.conversion.trace.ruling;
+        let is_noted = ruling == Some(Ruling::CorrectionOverCap);
+        match (has_room, ruling) {
+            (false, None) => it.conversion.trace.ruling = Some(Ruling::CorrectionOverCap),
+            (true, _) if is_noted && it.conversion.payout != before => it.conversion.trace.ruling = None,
+            _ => return None,
+        }
+        it.changed = true;
+        None
     }
 
     fn change_status(&mut self, order: StatusOrder<'_>, now: Timestamp) -> Result<Recorded, Error> {
         let StatusOrder { id, status, note, by, payment_key } = order;
         let entry = *self.by_id.get(&id).ok_or_else(|| Error::not_found("conversion", id))?;
-        self.apply(entry, (now, payment_key), status, |conversion| match by {
+        self.apply(entry, (now, payment_key), status, None, |conversion| match by {
             By::Source { may_reopen } => conversion.apply_reported_status(status, may_reopen, now),
             By::Person => conversion.decide(status, note, now),
         })
@@ -430,6 +470,7 @@ impl Batch {
         entry: usize,
         (now, payment_key): (Timestamp, Option<&str>),
         wanted: &Status,
+        offer: Option<&Offer>,
         change: impl FnOnce(&mut Conversion) -> Result<Applied, IllegalMove>,
     ) -> Result<Recorded, Error> {
         let it = &mut self.conversions[entry];
@@ -446,13 +487,58 @@ impl Batch {
             let it = &mut self.conversions[entry];
             it.changed |= it.conversion.remember_payment(key, wanted);
         }
-        let conversion = self.conversions[entry].conversion.clone();
-        if !conversion.trace.uncounted
-            && let Some(offer) = self.uncounted.remove(&conversion.id)
-        {
-            self.reservations.count(&offer, &conversion);
+        self.count(entry, offer);
+        Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change, previous })
+    }
+
+    /// Counts a conversion that was approved after a rejection or a hold, and gives the place of a rejected one back.
+    fn count(&mut self, entry: usize, offer: Option<&Offer>) {
+        let it = &mut self.conversions[entry];
+        let conversion = &mut it.conversion;
+        let Some(offer) = offer.or(self.capped.get(&conversion.offer_id).map(|offer| &**offer)) else { return };
+        let is_rejected = conversion.status.reason().is_some();
+        match conversion.trace.counted.take() {
+            Some(counted) if is_rejected && !offer.terms.caps.keep_rejected => {
+                self.reservations.give_back(conversion, &counted);
+                conversion.trace.uncounted = true;
+            }
+            None if conversion.trace.uncounted && conversion.status == Status::Approved => {
+                conversion.trace.uncounted = false;
+                conversion.trace.counted = Some(self.reservations.count(offer, conversion));
+            }
+            counted => {
+                conversion.trace.counted = counted;
+                return;
+            }
         }
-        Ok(Recorded { conversion, change, previous })
+        it.changed = true;
+    }
+
+    /// Agrees the second-tier commissions of the conversions that are approved for the first time.
+    async fn agree_commissions(&mut self, catalog: &Catalog) -> Result<(), DbErr> {
+        if catalog.sub_affiliate_settings().await?.tiers.is_empty() {
+            return Ok(());
+        }
+        for index in 0..self.changes.len() {
+            let StatusChange { entry, snapshot, .. } = &self.changes[index];
+            let (entry, it) = (*entry, &self.conversions[*entry]);
+            let terms = snapshot.trace.terms.as_ref();
+            let is_first = snapshot.status == Status::Approved
+                && snapshot.is_paid_by_program()
+                && !it.may_have_earned
+                && terms.is_some_and(|terms| terms.commissions.is_empty());
+            if !is_first {
+                continue;
+            }
+            let commissions = commissions_for(catalog, snapshot.affiliate_id).await?;
+            if commissions.is_empty() {
+                continue;
+            }
+            self.conversions[entry].conversion.agree_commissions(&commissions);
+            let of_entry = self.changes[index..].iter_mut().filter(|it| it.entry == entry);
+            of_entry.for_each(|it| it.snapshot.agree_commissions(&commissions));
+        }
+        Ok(())
     }
 
     /// Inserts and updates rows. `false`: another process inserted one of the new conversions first.

@@ -12,7 +12,7 @@ use domain::program::cap::{Count, Counter};
 use domain::timestamp::Timestamp;
 
 /// Adds to counters and returns their new counts. The sum of payouts stops at [`ACCOUNT_MAX`] micros: no cap is as
-/// high. One statement in the order of the keys, so that two processes lock shared counters in the same order.
+/// high. No count is below zero: a place may be given back to a period whose counter was deleted. One statement in the order of the keys, so that two processes lock shared counters in the same order.
 pub async fn add(
     tx: &impl ConnectionTrait,
     counts: &BTreeMap<Counter, Count>,
@@ -38,8 +38,10 @@ pub async fn add(
             tx,
             "INSERT INTO cap_counters (offer_id, affiliate_id, goal, period, conversions, payout_micros, updated_at) {rows}
              ON CONFLICT (offer_id, affiliate_id, goal, period) DO UPDATE
-             SET conversions = cap_counters.conversions + excluded.conversions,
+             SET conversions = CASE WHEN cap_counters.conversions + excluded.conversions < 0 THEN 0
+                     ELSE cap_counters.conversions + excluded.conversions END,
                  payout_micros = CASE WHEN cap_counters.payout_micros + excluded.payout_micros > {1} THEN {1}
+                     WHEN cap_counters.payout_micros + excluded.payout_micros < 0 THEN 0
                      ELSE cap_counters.payout_micros + excluded.payout_micros END,
                  updated_at = excluded.updated_at
              RETURNING offer_id, affiliate_id, goal, period, conversions, payout_micros",

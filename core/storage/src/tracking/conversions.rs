@@ -12,7 +12,7 @@ use crate::base::database::for_update;
 use crate::base::page::{self, Page, PageRequest, Window};
 use crate::{corrupt, from_json, json, model};
 use domain::amounts::{Amount, Money};
-use domain::ids::{AffiliateId, ClickId, ConversionId, OfferId};
+use domain::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
 use domain::tracking::attribution::{Evidence, Trace};
 use domain::tracking::conversion::{
     Buyer, Conversion, Reporter, Status, keys_of_name_spaces, tester_in, transaction_id_in,
@@ -308,12 +308,21 @@ pub async fn find(db: &impl ConnectionTrait, id: ConversionId) -> Result<Option<
     Entity::find_by_id(id).one(db).await?.map(Conversion::try_from).transpose()
 }
 
-/// For each customer key, the click of the first or last conversion that is not rejected.
-pub async fn find_clicks_of_customers(
+/// The conversion by which a customer is attributed.
+#[derive(Clone, Copy, Debug)]
+pub struct CustomerTouch {
+    /// Its click, which may be deleted by age.
+    pub click_id: ClickId,
+    pub affiliate_id: AffiliateId,
+    pub link_id: Option<LinkId>,
+}
+
+/// For each customer key, the first or last conversion with a click that is not rejected.
+pub async fn find_customers(
     db: &impl ConnectionTrait,
     customers: impl IntoIterator<Item = i64>,
     touch: Touch,
-) -> Result<HashMap<i64, ClickId>, DbErr> {
+) -> Result<HashMap<i64, CustomerTouch>, DbErr> {
     let mut rows = Rows::new(&[Type::Big]);
     for customer in customers {
         rows.push([customer.into()]);
@@ -324,17 +333,20 @@ pub async fn find_clicks_of_customers(
     };
     let sql = format!(
         "WITH wanted (customer_key) AS ({{rows}})
-         SELECT customer_key, (SELECT conversions.click_id FROM conversions
+         SELECT wanted.customer_key AS customer_key, click_id, affiliate_id, link_id
+         FROM wanted JOIN conversions ON conversions.id = (SELECT conversions.id FROM conversions
              WHERE conversions.customer_key = wanted.customer_key AND conversions.status <> 'rejected'
                  AND conversions.click_id IS NOT NULL
-             ORDER BY conversions.id{order} LIMIT 1) AS click_id
-         FROM wanted"
+             ORDER BY conversions.id{order} LIMIT 1)"
     );
     let mut found = HashMap::new();
     for row in rows.query(db, &sql, vec![]).await? {
-        if let Some(click) = row.try_get::<Option<ClickId>>("", "click_id")? {
-            found.insert(row.try_get("", "customer_key")?, click);
-        }
+        let touch = CustomerTouch {
+            click_id: row.try_get("", "click_id")?,
+            affiliate_id: row.try_get("", "affiliate_id")?,
+            link_id: row.try_get("", "link_id")?,
+        };
+        found.insert(row.try_get("", "customer_key")?, touch);
     }
     Ok(found)
 }
@@ -387,6 +399,20 @@ const RELATED_MAX: u64 = 200;
 /// Conversions with this transaction key, of any offer and goal.
 pub async fn list_by_transaction(db: &impl ConnectionTrait, key: &str) -> Result<Vec<Conversion>, DbErr> {
     list_related(db, Column::TransactionId.eq(key)).await
+}
+
+/// Conversions with these transaction keys, of any offer and goal.
+pub async fn list_of_transactions(
+    db: &impl ConnectionTrait,
+    keys: &BTreeSet<String>,
+) -> Result<Vec<Conversion>, DbErr> {
+    let mut rows = Rows::new(&[Type::Text]);
+    for key in keys {
+        rows.push([key.clone().into()]);
+    }
+    let sql = "WITH wanted (transaction_id) AS ({rows})
+         SELECT conversions.* FROM wanted JOIN conversions ON conversions.transaction_id = wanted.transaction_id";
+    rows.query(db, sql, vec![]).await?.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
 /// Conversions of an offer with these transaction keys, of any goal.

@@ -11,9 +11,8 @@ use crate::money::ledger::Account;
 use crate::program::sub_affiliate::{PaidFrom, SubAffiliateSettings};
 use crate::tracking::conversion;
 use crate::tracking::conversion::Applied;
-use crate::tracking::conversion::Figures;
 use crate::tracking::conversion::samples;
-use crate::tracking::transaction::refund::Refunds;
+use crate::tracking::conversion::{Amounts, Figures};
 
 use super::*;
 use crate::money::earning::*;
@@ -284,9 +283,9 @@ impl World {
                 if !other_currency {
                     payout.currency = conversion.payout.unwrap().currency;
                 }
-                let (status, figures) = (conversion.status.clone(), conversion.figures());
-                let figures = Figures { payout: Some(payout), ..figures };
-                if conversion.apply_report((&status, false), (figures, Refunds::default()), at).is_ok_and(moved) {
+                let (status, amounts) = (conversion.status.clone(), conversion.amounts());
+                let amounts = Amounts { figures: Figures { payout: Some(payout), ..amounts.figures }, ..amounts };
+                if conversion.apply_report((&status, false), amounts, at).is_ok_and(moved) {
                     self.changed(index);
                 }
             }

@@ -10,18 +10,20 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::catalog::Catalog;
 use domain::ids::{AffiliateId, ClickId, LinkId, OfferId};
-use domain::program::affiliate::normal_code;
+use domain::program::affiliate::{AffiliateStatus, normal_code};
 use domain::program::offer::Offer;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::attribution::{ClickModel, Evidence, customer_key};
 use domain::tracking::click::Click;
+use domain::tracking::conversion::Conversion;
 use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::conversion_report::Report;
 use domain::tracking::coupon::Coupon;
-use domain::tracking::evidence::{self, Candidate, Lead, visitor_window};
+use domain::tracking::evidence::{self, Admission, Candidate, Choice, Lead, visitor_window};
 use storage::Database;
 use storage::tracking::clicks::{Touch, VisitorWindow};
+use storage::tracking::conversions::CustomerTouch;
 
 use super::Attributed;
 
@@ -49,10 +51,12 @@ pub struct EvidenceLookup {
     now: Timestamp,
     clicks: HashMap<ClickId, Click>,
     coupons: HashMap<String, Coupon>,
-    /// The clicks of customers' first or last conversions, by [`customer_key`].
-    customers: HashMap<i64, ClickId>,
+    /// The customers' first or last conversions, by [`customer_key`].
+    customers: HashMap<i64, CustomerTouch>,
     /// The first or last clicks of visitors.
     touches: HashMap<VisitorWindow, ClickId>,
+    /// The conversions of the transactions whose reports have evidence that leads nowhere, by transaction key.
+    known: HashMap<String, Vec<Conversion>>,
 }
 
 /// The affiliate of one piece of evidence, before its offer is known.
@@ -61,6 +65,7 @@ struct Found {
     offer_id: Option<OfferId>,
     link_id: Option<LinkId>,
     click: Option<Click>,
+    deleted_click: Option<ClickId>,
     coupon: Option<Coupon>,
 }
 
@@ -87,9 +92,11 @@ impl EvidenceLookup {
             coupons: storage::tracking::coupons::find_many(db, &coupons).await?,
             customers: HashMap::new(),
             touches: HashMap::new(),
+            known: HashMap::new(),
         };
         lookup.load_customers(db, catalog, reports.clone()).await?;
-        lookup.load_touches(db, catalog, reports).await?;
+        lookup.load_touches(db, catalog, reports.clone()).await?;
+        lookup.load_known(db, catalog, reports).await?;
         Ok(lookup)
     }
 
@@ -108,10 +115,42 @@ impl EvidenceLookup {
         }
         for (keys, touch) in [(first, Touch::First), (last, Touch::Last)] {
             if !keys.is_empty() {
-                self.customers.extend(storage::tracking::conversions::find_clicks_of_customers(db, keys, touch).await?);
+                self.customers.extend(storage::tracking::conversions::find_customers(db, keys, touch).await?);
             }
         }
-        self.load_clicks(db, self.customers.values().copied().collect()).await
+        self.load_clicks(db, self.customers.values().map(|it| it.click_id).collect()).await
+    }
+
+    /// Loads the conversions of the transactions whose reports have evidence that leads nowhere.
+    async fn load_known(
+        &mut self,
+        db: &impl ConnectionTrait,
+        catalog: &Catalog,
+        reports: impl Iterator<Item = &Report>,
+    ) -> Result<(), DbErr> {
+        let mut keys = BTreeSet::new();
+        for report in reports {
+            if self.leads_nowhere(catalog, report).await? {
+                keys.insert(report.transaction_key());
+            }
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for conversion in storage::tracking::conversions::list_of_transactions(db, &keys).await? {
+            self.known.entry(conversion.transaction_key()).or_default().push(conversion);
+        }
+        Ok(())
+    }
+
+    /// Whether the strongest evidence of a report leads nowhere.
+    async fn leads_nowhere(&self, catalog: &Catalog, report: &Report) -> Result<bool, DbErr> {
+        let Some(strongest) = report.claims.given().first().copied() else { return Ok(true) };
+        match self.lead(catalog, strongest, report).await {
+            Ok(lead) => Ok(lead.offer.is_err_and(|error| error.leads_nowhere())),
+            Err(AttributionError::Conversion(error)) => Ok(error.leads_nowhere()),
+            Err(AttributionError::Database(error)) => Err(error),
+        }
     }
 
     async fn load_touches(
@@ -163,7 +202,17 @@ impl EvidenceLookup {
             };
             candidates.push(Candidate { evidence, lead });
         }
-        let choice = evidence::choose(candidates, report, self.now)?;
+        let choice = match evidence::choose(candidates, report, self.now) {
+            Err(error) if error.leads_nowhere() => match self.known_of(report)? {
+                Some(known) => {
+                    let gone = || DbErr::RecordNotFound(format!("offer {}", known.offer_id));
+                    let offer = catalog.offer(known.offer_id).await?.ok_or_else(gone)?;
+                    Choice::of_known(known, offer, report, self.now)
+                }
+                None => return Err(error.into()),
+            },
+            choice => choice?,
+        };
         let affiliate = catalog.affiliate(choice.affiliate_id).await?;
         let gone = || DbErr::RecordNotFound(format!("affiliate {}", choice.affiliate_id));
         Ok(Attributed {
@@ -184,13 +233,37 @@ impl EvidenceLookup {
             Ok(id) => catalog.offer(id).await?.ok_or(ConversionError::UnknownOffer(id)),
             Err(error) => Err(error),
         };
-        let is_admitted = match &offer {
-            Ok(offer) if evidence == Evidence::ReferralCode => catalog.admits(offer, found.affiliate_id).await?,
-            _ => true,
+        let by_code = matches!(evidence, Evidence::ReferralCode | Evidence::Coupon);
+        let admission = match &offer {
+            _ if by_code && is_suspended(catalog, found.affiliate_id).await? => Admission::Suspended,
+            Ok(offer) if evidence == Evidence::ReferralCode && !catalog.admits(offer, found.affiliate_id).await? => {
+                Admission::NotAdmitted
+            }
+            _ => Admission::Admitted,
         };
         let counted = offer.as_ref().ok().and_then(|offer| self.counted(offer, found.click.as_ref()?, report)).cloned();
-        let Found { affiliate_id, link_id, click, coupon, .. } = found;
-        Ok(Lead { affiliate_id, link_id, click, coupon, offer, counted, is_admitted })
+        let Found { affiliate_id, link_id, click, deleted_click, coupon, .. } = found;
+        Ok(Lead { affiliate_id, link_id, click, deleted_click, coupon, offer, counted, admission })
+    }
+
+    /// The conversion that decides if the evidence of a report leads nowhere. Any of its transaction will do, because all
+    /// have the same affiliate; if the report names a click, it must be theirs.
+    ///
+    /// # Errors
+    /// Several offers have the transaction id.
+    fn known_of(&self, report: &Report) -> Result<Option<&Conversion>, ConversionError> {
+        let is_meant = |it: &&Conversion| {
+            report.offer_id.is_none_or(|offer| it.offer_id == offer)
+                && report.claims.click.is_none_or(|click| it.was_reported_with(click))
+        };
+        let mut meant = self.known.get(&report.transaction_key()).into_iter().flatten().filter(is_meant);
+        let first = meant.next();
+        match first {
+            Some(first) if meant.any(|it| it.offer_id != first.offer_id) => {
+                Err(ConversionError::OfferAmbiguous(report.transaction_id.clone()))
+            }
+            _ => Ok(first),
+        }
     }
 
     async fn find(&self, catalog: &Catalog, evidence: Evidence, report: &Report) -> Result<Found, AttributionError> {
@@ -220,21 +293,41 @@ impl EvidenceLookup {
                     }
                 }
             }
-            _ => match self.click_of_customer(catalog, report).await? {
-                Some(click) => return Ok(Found::click(click)),
+            _ if !report.buyer.is_known() => ConversionError::AttributionMissing(report.transaction_id.clone()),
+            _ => match self.customer(catalog, report).await? {
+                Some((offer, touch)) => return Ok(self.found_by_customer(offer, touch)),
                 None => ConversionError::UnknownCustomer,
             },
         };
         Err(error.into())
     }
 
+    /// The click of the customer's earlier conversion. If it was deleted by age, the conversion leads to the same affiliate.
+    fn found_by_customer(&self, offer: OfferId, touch: &CustomerTouch) -> Found {
+        match self.clicks.get(&touch.click_id) {
+            Some(click) => Found::click(click),
+            None => Found {
+                offer_id: Some(offer),
+                link_id: touch.link_id,
+                deleted_click: Some(touch.click_id),
+                ..Found::affiliate(touch.affiliate_id)
+            },
+        }
+    }
+
     async fn click_of_customer(&self, catalog: &Catalog, report: &Report) -> Result<Option<&Click>, DbErr> {
+        let found = self.customer(catalog, report).await?;
+        Ok(found.and_then(|(_, touch)| self.clicks.get(&touch.click_id)))
+    }
+
+    /// The earlier conversion of the report's customer, and its offer.
+    async fn customer(&self, catalog: &Catalog, report: &Report) -> Result<Option<(OfferId, &CustomerTouch)>, DbErr> {
         if !report.claims.is_empty() || self.customers.is_empty() {
             return Ok(None);
         }
-        let offer = offer_of(catalog, report).await?;
-        let key = offer.and_then(|offer| key_of(&offer, report));
-        Ok(key.and_then(|key| self.customers.get(&key)).and_then(|click| self.clicks.get(click)))
+        let Some(offer) = offer_of(catalog, report).await? else { return Ok(None) };
+        let touch = key_of(&offer, report).and_then(|key| self.customers.get(&key));
+        Ok(touch.map(|touch| (offer.id, touch)))
     }
 
     /// The first or last click of the visitor, if the offer counts it and it is not `click`.
@@ -246,13 +339,17 @@ impl EvidenceLookup {
 
 impl Found {
     fn affiliate(affiliate_id: AffiliateId) -> Self {
-        Self { affiliate_id, offer_id: None, link_id: None, click: None, coupon: None }
+        Self { affiliate_id, offer_id: None, link_id: None, click: None, deleted_click: None, coupon: None }
     }
 
     fn click(click: &Click) -> Self {
         let (offer_id, link_id) = (Some(click.offer_id), click.link_id);
         Self { offer_id, link_id, click: Some(click.clone()), ..Self::affiliate(click.affiliate_id) }
     }
+}
+
+async fn is_suspended(catalog: &Catalog, affiliate: AffiliateId) -> Result<bool, DbErr> {
+    Ok(catalog.affiliate(affiliate).await?.is_some_and(|it| it.status == AffiliateStatus::Suspended))
 }
 
 /// The offer that a report names, or the default offer.

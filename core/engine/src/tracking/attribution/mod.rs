@@ -12,9 +12,10 @@ use domain::program::affiliate::Affiliate;
 use domain::program::offer::{Offer, Payout, UnknownGoal};
 use domain::program::payout_override::PayoutOverrides;
 use domain::timestamp::Timestamp;
+use domain::tracking::agreed_terms::{Agreed, AgreedTerms};
 use domain::tracking::attribution::{OutsideWindow, Ruling, Trace, customer_key};
 use domain::tracking::click::Click;
-use domain::tracking::conversion::{Conversion, Figures, Status};
+use domain::tracking::conversion::{Amounts, Conversion, Figures, Status};
 use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::conversion_report::Report;
 use domain::tracking::evidence::Choice;
@@ -26,8 +27,7 @@ pub use lookup::{AttributionError, EvidenceLookup};
 
 /// The amounts of a known conversion after a report.
 pub struct Corrected {
-    pub figures: Figures,
-    pub refunds: Refunds,
+    pub amounts: Amounts,
     /// Whether nothing of the sale is left, so that it is rejected.
     is_refunded: bool,
     /// Whether the report repeats a refund, so that it changes nothing.
@@ -36,8 +36,15 @@ pub struct Corrected {
 
 impl Corrected {
     fn unchanged(known: &Conversion) -> Self {
-        let (figures, refunds) = (known.figures(), known.trace.refunds.clone());
-        Self { figures, refunds, is_refunded: false, is_repeated: false }
+        Self { amounts: known.amounts(), is_refunded: false, is_repeated: false }
+    }
+
+    /// Leaves the payout as it was, because caps have no room for the corrected one.
+    pub fn keep_payout_of(&mut self, known: &Conversion) {
+        self.amounts.figures.payout = known.payout;
+        if let (Some(terms), Some(before)) = (&mut self.amounts.terms, &known.trace.terms) {
+            terms.payout = before.payout;
+        }
     }
 
     /// The status of the conversion after the report.
@@ -84,8 +91,9 @@ impl Attributed<'_> {
         self.offer().spelled_goal(self.report.goal.as_deref())
     }
 
-    fn click_id(&self) -> Option<ClickId> {
-        self.click().map(|click| click.id)
+    /// The click of the conversion, even if it was deleted by age.
+    pub fn click_id(&self) -> Option<ClickId> {
+        self.choice.click_id()
     }
 
     /// Whether the report names another click than the known conversion of its transaction has. A sale has one click. A
@@ -103,8 +111,8 @@ impl Attributed<'_> {
     }
 
     /// The amounts of a known conversion after this report. Absent amounts keep their values, and amounts without a
-    /// currency their currency. A percentage payout is computed again if the sale changed. A conversion that is unpaid
-    /// because of a cap stays unpaid. A rejection changes no amounts.
+    /// currency their currency. If the sale changed, payout and revenue follow by the terms of the conversion. A
+    /// conversion that is unpaid because of a cap stays unpaid. A rejection changes no amounts.
     pub fn corrected(&self, known: &Conversion) -> Result<Corrected, ConversionError> {
         let (report, offer) = (self.report, self.offer());
         let refund = report.refund.as_ref();
@@ -129,23 +137,34 @@ impl Attributed<'_> {
             _ => (None, None),
         };
         let less = |money: Money, part: Amount| Money { micros: money.micros - part.micros(), ..money };
-        let goal = known.goal.as_deref();
-        let number = known.trace.payment.as_ref().map_or(1, |it| it.number);
-        let agreed = self.agreed_payout(known.affiliate_id, goal, number);
-        let follow = |agreed: Payout, amount: Option<Money>| match refund {
+        let mut terms = known.trace.terms.clone().unwrap_or_else(|| self.guessed_terms(known));
+        let follow = |agreed: Agreed, amount: Option<Money>| match refund {
             _ if sale == known.sale => Ok(amount),
-            Some(_) => agreed.refunded(offer.currency, known.sale, amount, sale),
-            None => agreed.corrected(known.sale, amount, sale),
+            Some(_) => agreed.refunded(amount, (known.sale, sale)),
+            None => Ok(agreed.corrected(amount, sale)),
         };
         let payout = match (report.payout, payout_part) {
             _ if known.is_unpaid() => known.payout,
             (_, Some(part)) => known.payout.map(|payout| less(payout, part)),
-            (Some(payout), None) if !is_part(refund) => Some(of(payout, known.payout)),
-            _ => follow(agreed, known.payout)?,
+            (Some(payout), None) if !is_part(refund) => {
+                let stated = Some(of(payout, known.payout));
+                // Networks repeat the amount that they agreed.
+                if stated != follow(terms.payout, known.payout)? {
+                    terms.payout = Agreed::Stated;
+                }
+                stated
+            }
+            _ => follow(terms.payout, known.payout)?,
         };
-        let revenue = match (report.revenue, revenue_part, self.agreed_revenue(goal)) {
+        let revenue = match (report.revenue, revenue_part, terms.revenue) {
             (_, Some(part), _) => known.revenue.map(|revenue| less(revenue, part)),
-            (Some(revenue), None, _) if !is_part(refund) => Some(of(revenue, known.revenue)),
+            (Some(revenue), None, agreed) if !is_part(refund) => {
+                let stated = Some(of(revenue, known.revenue));
+                if agreed.is_none_or(|agreed| follow(agreed, known.revenue).ok() != Some(stated)) {
+                    terms.revenue = Some(Agreed::Stated);
+                }
+                stated
+            }
             (_, None, Some(agreed)) => follow(agreed, known.revenue)?,
             (_, None, None) => known.revenue,
         };
@@ -158,7 +177,20 @@ impl Attributed<'_> {
         }
         let at_least_zero = |money: Option<Money>| money.map(|it| Money { micros: it.micros.max(0), ..it });
         let [sale, payout, revenue] = [sale, payout, revenue].map(at_least_zero);
-        Ok(Corrected { figures: Figures { sale, payout, revenue }, refunds, is_refunded, is_repeated })
+        let figures = Figures { sale, payout, revenue };
+        Ok(Corrected { amounts: Amounts { figures, refunds, terms: Some(terms) }, is_refunded, is_repeated })
+    }
+
+    /// The terms of a conversion of an earlier release, which has none.
+    fn guessed_terms(&self, known: &Conversion) -> AgreedTerms {
+        let (goal, offer) = (known.goal.as_deref(), self.offer());
+        let number = known.trace.payment.as_ref().map_or(1, |it| it.number);
+        let guessed = |today, amount| Agreed::guessed(today, offer.currency, known.sale, amount);
+        AgreedTerms {
+            payout: guessed(self.agreed_payout(known.affiliate_id, goal, number), known.payout),
+            revenue: self.agreed_revenue(goal).map(|today| guessed(today, known.revenue)),
+            commissions: Vec::new(),
+        }
     }
 
     /// What the payment with this number pays.
@@ -232,21 +264,24 @@ impl Attributed<'_> {
             status => status.clone().unwrap_or(Status::Pending),
         };
         let payment = self.payment(earlier);
-        let payout = match report.payout {
-            Some(payout) => Some(payout.of(currency)),
+        let (payout, payout_terms) = match report.payout {
+            Some(payout) => (Some(payout.of(currency)), Agreed::Stated),
             None => {
                 let number = payment.as_ref().map_or(1, |it| it.number);
-                self.agreed_payout(self.affiliate.id, goal, number).of(offer.currency, sale)
+                let agreed = self.agreed_payout(self.affiliate.id, goal, number);
+                (agreed.of(offer.currency, sale), agreed.into())
             }
         };
         // A rejection needs no amounts.
         if payout.is_none() && status.reason().is_none() {
             return Err(ConversionError::AmountMissing);
         }
-        let revenue = match report.revenue {
-            Some(revenue) => Some(revenue.of(currency)),
-            None => self.agreed_revenue(goal).and_then(|revenue| revenue.of(offer.currency, sale)),
+        let (revenue, revenue_terms) = match (report.revenue, self.agreed_revenue(goal)) {
+            (Some(revenue), _) => (Some(revenue.of(currency)), Some(Agreed::Stated)),
+            (None, Some(agreed)) => (agreed.of(offer.currency, sale), Some(agreed.into())),
+            (None, None) => (None, None),
         };
+        let terms = AgreedTerms { payout: payout_terms, revenue: revenue_terms, commissions: Vec::new() };
         let mut conversion = Conversion {
             id: ConversionId::new(now),
             offer_id: offer.id,
@@ -257,7 +292,13 @@ impl Attributed<'_> {
             link_id: self.choice.link_id,
             click_id: self.click_id(),
             attributed_by: self.choice.evidence,
-            trace: Trace { considered: self.choice.considered.clone(), refunds, payment, ..Trace::default() },
+            trace: Trace {
+                considered: self.choice.considered.clone(),
+                refunds,
+                payment,
+                terms: Some(terms),
+                ..Trace::default()
+            },
             goal: goal.map(str::to_owned),
             sale,
             payout,

@@ -173,16 +173,7 @@ impl ConversionIn {
             let parsed = text.parse::<ClickId>();
             parsed.map_err(|error| issues.add("/click_id", "unknown_click", error.to_string())).ok()
         });
-        let claims = Claims { click, referral_code: id(&self.referral_code), coupon: id(&self.coupon) };
-        let knows_customer = id(&self.customer_id).or(trimmed(&self.customer_email)).is_some();
-        if claims.is_empty() && !knows_customer && click_id.is_none() {
-            issues.add(
-                "/click_id",
-                "attribution_missing",
-                "the conversion has no evidence for its attribution; send click_id, referral_code or coupon",
-            );
-        }
-        claims
+        Claims { click, referral_code: id(&self.referral_code), coupon: id(&self.coupon) }
     }
 }
 
