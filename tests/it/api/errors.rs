@@ -66,6 +66,7 @@ const CODES: &[&str] = &[
     "not_found",
     "not_invited",
     "nothing_to_pay",
+    "offer_ambiguous",
     "offer_mismatch",
     "outside_window",
     "password_needed",
@@ -259,6 +260,13 @@ async fn every_error_says_what_to_do(db: Database) {
         json!({"affiliate_id": affiliate.id, "offer_id": click.link.offer, "deep_url": url})
     })
     .await;
+    let other = g.t.click().await;
+    for of in [&click, &other] {
+        g.t.conversion(of).transaction("T-OF-TWO").status("pending").send().await;
+    }
+    let mut by_id = without("click_id");
+    by_id["transaction_id"] = json!("T-OF-TWO");
+    g.post("offer_ambiguous", conversions, by_id).await;
     g.post("offer_mismatch", conversions, with("offer_id", json!(format!("ofr_{nothing}")))).await;
     g.post("invalid_batch_too_many", conversions, json!(vec![report.clone(); 1001])).await;
     g.post("invalid_batch_empty", conversions, json!([])).await;

@@ -219,7 +219,7 @@ async fn null_clears_or_is_refused(db: Database) {
         ("fallback_url", json!(null)),
         ("goals", json!([])),
         ("deep_link_hosts", json!([])),
-        ("caps", json!({"limits": [], "over": "reject", "time_zone": "UTC"})),
+        ("caps", json!({"limits": [], "over": "reject", "time_zone": "UTC", "keep_rejected": false})),
     ] {
         assert_eq!(t.admin.patch(&offer, &json!({field: null})).await.expect(200)[field], cleared);
     }
@@ -354,7 +354,10 @@ async fn simultaneous_changes_of_different_fields_all_stay(db: Database) {
         let now = t.admin.get(path).await.expect(200);
         assert_eq!(now["name"], "New");
         match path == &offer {
-            true => assert_eq!(now["caps"], json!({"limits": [], "over": "hold", "time_zone": "Europe/Berlin"})),
+            true => {
+                let caps = json!({"limits": [], "over": "hold", "time_zone": "Europe/Berlin", "keep_rejected": false});
+                assert_eq!(now["caps"], caps);
+            }
             false => assert_eq!((&now["firing_status"], &now["ordering"]), (&json!("approved"), &json!("all"))),
         }
     }

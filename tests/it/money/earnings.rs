@@ -352,7 +352,10 @@ async fn commissions_can_be_paid_from_the_sub_affiliates_payout(db: Database) {
         .expect(200);
     let (ann, bob, grace) = sub_affiliates(&t).await;
     let click = t.click_on(&t.link(&ann, &t.offer().await).await, "").await;
-    let id = t.conversion(&click).set("payout", json!("20.00")).send().await;
+    let report = t.conversion(&click).set("payout", json!("20.00"));
+    let made = report.try_send().await.expect(201);
+    let id = text(&made, "id");
+    assert_eq!(made["net_payout"], json!({"amount": "17.00", "currency": "USD"}), "a sub-affiliate sees what it gets");
     assert_eq!(t.balance(&ann, "USD").await[1], "17.00");
     assert_eq!(t.balance(&bob, "USD").await[1], "2.00");
     assert_eq!(t.balance(&grace, "USD").await[1], "1.00");

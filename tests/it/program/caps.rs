@@ -18,7 +18,11 @@ on_both_databases!(
     a_goal_and_a_single_affiliate_may_have_caps,
     a_cap_of_payout_is_never_exceeded,
     only_conversions_that_count_reserve_the_cap,
-    a_rejected_conversion_is_counted_once_when_it_is_approved,
+    a_rejected_conversion_gives_its_place_back,
+    a_rejected_conversion_may_keep_its_place,
+    a_conversion_beyond_a_cap_is_counted_when_a_person_approves_it,
+    a_correction_takes_its_place_under_a_cap,
+    a_payout_in_another_currency_counts_at_the_stored_rate,
 );
 
 async fn click_with(t: &TestApp, caps: Value) -> Click {
@@ -81,10 +85,7 @@ async fn one_request_of_two_hundred_fills_a_cap_of_fifty(db: Database) {
     let approved = statuses.iter().filter(|status| *status == "approved").count();
     assert_eq!(approved, 100, "fifty, each answered twice: {statuses:?}");
     assert!(statuses.chunks(2).all(|pair| pair[0] == pair[1]), "{statuses:?}");
-    // SQLite has one writer, which processes them in the given order.
-    if t.database.is_sqlite() {
-        assert!(statuses[..100].iter().all(|status| status == "approved"), "{statuses:?}");
-    }
+    assert!(statuses[..100].iter().all(|status| status == "approved"), "in the order of the array: {statuses:?}");
     assert_eq!(t.database.count("earnings").await, 50);
 }
 
@@ -130,9 +131,124 @@ async fn a_later_request_does_not_undo_the_effect_of_a_cap(db: Database) {
     }
 }
 
-async fn a_rejected_conversion_is_counted_once_when_it_is_approved(db: Database) {
+async fn a_rejected_conversion_gives_its_place_back(db: Database) {
     let t = TestApp::start(db).await;
     let caps = json!({"limits": [{"period": "day", "conversions": 2, "payout": "100.00"}]});
+    let click = click_with(&t, caps).await;
+    let counted = async || {
+        let number = async |column: &str| t.database.number(&format!("SELECT {column} FROM cap_counters")).await;
+        (number("conversions").await, number("payout_micros").await)
+    };
+    let (one, two) = (t.conversion(&click).send().await, t.conversion(&click).transaction("T-2"));
+    two.send().await;
+    assert_eq!(outcome(&t, &click).await, "rejected: over cap");
+    t.reject(&one, "fraud").await.expect(200);
+    t.reject(&one, "fraud").await.expect(200);
+    assert_eq!(counted().await, (1, 12_500_000));
+    two.clone().rejected("refund").try_send().await.expect(200);
+    two.clone().rejected("refund").try_send().await.expect(200);
+    assert_eq!(counted().await, (0, 0));
+    assert_eq!(outcome(&t, &click).await, "approved");
+    assert_eq!(outcome(&t, &click).await, "approved");
+    assert_eq!(outcome(&t, &click).await, "rejected: over cap");
+    t.approve(&one).await.expect(200);
+    assert_eq!(counted().await, (3, 37_500_000), "a person may exceed the cap");
+    // The place belongs to the day on which the conversion was recorded.
+    t.advance(Duration::from_secs(86_400));
+    t.reject(&one, "fraud").await.expect(200);
+    assert_eq!(counted().await, (2, 25_000_000));
+    // The counter of that day may be deleted by age.
+    t.approve(&one).await.expect(200);
+    t.database.execute("DELETE FROM cap_counters").await;
+    t.reject(&one, "fraud").await.expect(200);
+    assert_eq!(counted().await, (0, 0), "never below zero");
+    t.assert_books_balance().await;
+}
+
+async fn a_conversion_beyond_a_cap_is_counted_when_a_person_approves_it(db: Database) {
+    let t = TestApp::start(db).await;
+    for over in ["reject", "hold"] {
+        t.database.execute("DELETE FROM cap_counters").await;
+        let click = click_with(&t, json!({"limits": [{"period": "total", "conversions": 1}], "over": over})).await;
+        let counted = async || t.database.number("SELECT conversions FROM cap_counters").await;
+        let first = t.conversion(&click).send().await;
+        let beyond = t.conversion(&click).send().await;
+        assert_eq!(counted().await, 1, "{over}");
+        t.approve(&beyond).await.expect(200);
+        assert_eq!(counted().await, 2, "{over}");
+        t.reject(&first, "fraud").await.expect(200);
+        assert_eq!(counted().await, 1, "{over}: the approved one has the place");
+        assert_ne!(outcome(&t, &click).await, "approved");
+    }
+}
+
+async fn a_correction_takes_its_place_under_a_cap(db: Database) {
+    let t = TestApp::start(db).await;
+    let caps = json!({"limits": [{"period": "total", "payout": "100"}]});
+    let offer = t.offer_with(json!({"payout": {"percent": "50"}, "caps": caps})).await;
+    let click = t.click_on(&t.link(&t.affiliate().await, &offer).await, "").await;
+    let paid = || t.database.number("SELECT payout_micros FROM cap_counters");
+    let send = async |report: &postrider_tests::app::NewConversion<'_>, amount: &str| {
+        let answer = report.clone().set("amount", json!(amount)).try_send().await.json();
+        (text(&answer, "amount"), text(&answer["payout"], "amount"), answer["attribution"]["ruling"].clone())
+    };
+    let (one, two) = (t.conversion(&click), t.conversion(&click));
+    assert_eq!(send(&one, "0.10").await, ("0.10".into(), "0.05".into(), Value::Null));
+    assert_eq!(send(&one, "120").await, ("120.00".into(), "60.00".into(), Value::Null));
+    assert_eq!(paid().await, 60_000_000);
+    assert_eq!(send(&two, "60").await.1, "30.00");
+    // Of the sale, everything is stored but the payout for which there is no room.
+    let ruling = json!("correction_over_cap");
+    assert_eq!(send(&two, "100000").await, ("100000.00".into(), "30.00".into(), ruling.clone()));
+    assert_eq!(send(&two, "100000").await.2, ruling, "a repetition");
+    let stated = two.clone().set("payout", json!("5000")).set("amount", json!("100000"));
+    assert_eq!(stated.try_send().await.expect(200)["payout"]["amount"], "30.00");
+    assert_eq!((paid().await, t.balance(&click.link.affiliate, "USD").await[1].as_str()), (90_000_000, "90.00"));
+    // A lower payout gives room for another.
+    assert_eq!(send(&one, "20").await.1, "10.00");
+    assert_eq!(paid().await, 40_000_000);
+    assert_eq!(send(&two, "180").await, ("180.00".into(), "90.00".into(), Value::Null));
+    assert_eq!(paid().await, 100_000_000);
+    // With a higher cap, the same report fits.
+    assert_eq!(send(&one, "60").await.1, "10.00");
+    let caps = json!({"limits": [{"period": "total", "payout": "120"}]});
+    t.admin.patch(&format!("/api/v1/offers/{offer}"), &json!({"caps": caps})).await.expect(200);
+    assert_eq!(send(&one, "60").await, ("60.00".into(), "30.00".into(), Value::Null));
+    assert_eq!(paid().await, 120_000_000);
+    t.assert_books_balance().await;
+}
+
+async fn a_payout_in_another_currency_counts_at_the_stored_rate(db: Database) {
+    let t = TestApp::start(db).await;
+    let caps = json!({"limits": [{"period": "total", "payout": "100"}]});
+    let offer = t.offer_with(json!({"payout": {"percent": "50"}, "caps": caps})).await;
+    let click = t.click_on(&t.link(&t.affiliate().await, &offer).await, "").await;
+    let report = || t.conversion(&click).set("currency", json!("EUR")).set("amount", json!("80"));
+    let paid = || t.database.number("SELECT payout_micros FROM cap_counters");
+    // Without a rate, nobody knows whether there is room.
+    let held = report().try_send().await.expect(201);
+    assert_eq!((&held["status"], &held["attribution"]["ruling"]), (&json!("pending"), &json!("no_exchange_rate")));
+    let rate = json!({"from": "EUR", "to": "USD", "rate": "1.1"});
+    t.admin.post("/api/v1/exchange-rates", &rate).await.expect(201);
+    let first = report().try_send().await.expect(201);
+    assert_eq!((&first["status"], paid().await), (&json!("approved"), 44_000_000));
+    t.approve(&text(&held, "id")).await.expect(200);
+    assert_eq!(paid().await, 88_000_000, "a person approved it, and now there is a rate");
+    assert_eq!(report().try_send().await.expect(201)["rejection_reason"], "over cap");
+    let rate = json!({"from": "EUR", "to": "USD", "rate": "2"});
+    t.tick();
+    t.admin.post("/api/v1/exchange-rates", &rate).await.expect(201);
+    t.reject(&text(&first, "id"), "fraud").await.expect(200);
+    assert_eq!(paid().await, 44_000_000, "it gives back what it took");
+    // A limit of conversions needs no rate.
+    let click = click_with(&t, total(1)).await;
+    let report = t.conversion(&click).set("currency", json!("JPY")).set("payout", json!("500"));
+    assert_eq!(report.try_send().await.expect(201)["status"], "approved");
+}
+
+async fn a_rejected_conversion_may_keep_its_place(db: Database) {
+    let t = TestApp::start(db).await;
+    let caps = json!({"limits": [{"period": "day", "conversions": 2, "payout": "100.00"}], "keep_rejected": true});
     let click = click_with(&t, caps).await;
     let counted = async || t.database.number("SELECT conversions FROM cap_counters").await;
     let rejected = t.conversion(&click).rejected("fraud").send().await;

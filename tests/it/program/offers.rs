@@ -363,7 +363,7 @@ async fn terms_are_changed_one_by_one(db: Database) {
     let offer = t.offer_with(json!({"goals": [{"name": "lead"}], "revenue": {"fixed": "30"}})).await;
     let path = format!("/api/v1/offers/{offer}");
     let caps = json!({"limits": [{"per": "offer", "period": "day", "conversions": 5, "payout": null}], "over": "hold",
-        "time_zone": "+01:00"});
+        "time_zone": "+01:00", "keep_rejected": true});
     let changed = t.admin.patch(&path, &json!({"caps": caps, "visibility": "private"})).await.expect(200);
     assert_eq!(changed["caps"], caps);
     assert_eq!(changed["goals"][0]["name"], "lead");

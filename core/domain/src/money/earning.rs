@@ -187,6 +187,16 @@ pub fn target_earnings(conversion: &Conversion, commissions: &[Commission]) -> T
     TargetEarnings(dues)
 }
 
+/// What the affiliate gets of the payout: less the second-tier commissions that it pays itself. They are agreed at the
+/// first approval.
+pub fn net_payout(conversion: &Conversion) -> Option<Money> {
+    let payout = conversion.payout?;
+    let agreed = conversion.trace.terms.iter().flat_map(|terms| &terms.commissions);
+    let deducted =
+        agreed.filter(|it| it.paid_by_sub_affiliate).map(|it| it.percent.share_of(payout).micros).sum::<i64>();
+    Some(Money { micros: (payout.micros - deducted).max(0), ..payout })
+}
+
 /// The commissions agreed when the conversion earned its first money; later changes of the program's settings don't
 /// affect them.
 pub fn agreed(earnings: &[Earning]) -> Vec<Commission> {

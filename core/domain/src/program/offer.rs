@@ -12,6 +12,7 @@ use crate::tracking::attribution::{AttributionTerms, ClickModel, WINDOW_MAX_DAYS
 use crate::tracking::deep_link::HostPattern;
 use crate::tracking::event::PartyFacts;
 use crate::tracking::landing::LandingUrl;
+use crate::tracking::transaction::agreed_terms::Agreed;
 use crate::tracking::transaction::goal::is_same_goal;
 
 use super::cap::{CapScope, Caps};
@@ -204,6 +205,27 @@ impl Payout {
             Self::Fixed(amount) => Some(amount.of(offer_currency)),
             Self::Percent(percent) => sale.map(|sale| percent.payout_of(sale)),
         }
+    }
+}
+
+impl Payout {
+    /// The terms of a conversion that it pays.
+    pub fn agreed(self) -> Agreed {
+        match self {
+            Self::Fixed(_) => Agreed::Fixed,
+            Self::Percent(percent) => Agreed::Percent(percent),
+        }
+    }
+
+    /// The terms of a conversion of an earlier release, which has none: these of today if they explain `amount`.
+    pub fn guessed(self, offer: Currency, sale: Option<Money>, amount: Option<Money>) -> Agreed {
+        let explained = match self {
+            // Earlier releases rounded shares to the micro.
+            Self::Percent(percent) => sale
+                .is_none_or(|sale| amount == Some(percent.payout_of(sale)) || amount == Some(percent.share_of(sale))),
+            Self::Fixed(fixed) => amount == Some(fixed.of(offer)),
+        };
+        if explained { self.agreed() } else { Agreed::Stated }
     }
 }
 
@@ -416,6 +438,21 @@ mod tests {
             (other, Some("trial"), "10"),
         ] {
             assert_eq!(payout_overrides.payout_for(&offer, affiliate, goal), fixed(wanted), "{goal:?}");
+        }
+    }
+
+    #[test]
+    fn a_conversion_without_terms_has_those_that_explain_it() {
+        let money = |amount: &str| amount.parse::<Amount>().unwrap().of("USD".parse().unwrap());
+        let percentage: Percent = "10".parse().unwrap();
+        for (today, payout, wanted) in [
+            (Payout::Percent(percentage), "10", Agreed::Percent(percentage)),
+            (Payout::Percent(percentage), "12", Agreed::Stated),
+            (fixed("5"), "5", Agreed::Fixed),
+            (fixed("5"), "4", Agreed::Stated),
+        ] {
+            let usd = "USD".parse().unwrap();
+            assert_eq!(today.guessed(usd, Some(money("100")), Some(money(payout))), wanted, "{today:?}");
         }
     }
 

@@ -12,7 +12,7 @@ use crate::timestamp::Timestamp;
 
 use crate::program::cap::Counted;
 
-use super::agreed_terms::AgreedTerms;
+use super::transaction::agreed_terms::AgreedTerms;
 use super::transaction::payment::Payment;
 use super::transaction::refund::Refunds;
 

@@ -14,10 +14,10 @@ use crate::program::cap::{Caps, OverCap};
 use crate::program::sub_affiliate::Commission;
 use crate::timestamp::Timestamp;
 
-use super::agreed_terms::AgreedTerms;
 use super::attribution::{
     AttributionTerms, Considered, Evidence, Ruling, SelfReferral, Trace, customer_key, normal_email,
 };
+use super::transaction::agreed_terms::AgreedTerms;
 use super::transaction::payment::Payment;
 use super::transaction::refund::Refunds;
 
@@ -532,7 +532,7 @@ impl Conversion {
 
     /// Keeps the second-tier commissions of its first approval.
     pub fn agree_commissions(&mut self, commissions: &[Commission]) {
-        if let Some(terms) = &mut self.trace.terms {
+        if let Some(terms) = self.trace.terms.as_mut().filter(|terms| terms.commissions.is_empty()) {
             terms.commissions = commissions.to_vec();
         }
     }

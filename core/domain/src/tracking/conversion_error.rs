@@ -3,7 +3,7 @@
 use crate::ids::{ClickId, ConversionId, OfferId};
 use crate::timestamp::Timestamp;
 
-use super::agreed_terms::ShareTooLarge;
+use super::transaction::agreed_terms::ShareTooLarge;
 
 /// Why a conversion can't be recorded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

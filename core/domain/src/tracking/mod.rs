@@ -1,7 +1,6 @@
 //! Clicks and conversions: links, landing pages, coupons, attribution, and the events of conversions.
 
 pub mod action;
-pub mod agreed_terms;
 pub mod attribution;
 pub mod click;
 pub mod click_request;

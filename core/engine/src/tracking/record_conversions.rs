@@ -17,8 +17,9 @@ use crate::money::settle::{ToSettle, commissions_for, settle_earnings};
 use crate::program::caps::{self, Rates, Reservations, Room};
 use crate::work_queue::WorkQueue;
 use domain::amounts::Money;
-use domain::ids::{ClickId, ConversionId, OfferId};
+use domain::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use domain::program::offer::Offer;
+use domain::program::sub_affiliate::Commission;
 use domain::reports::Values;
 use domain::timestamp::Timestamp;
 use domain::tracking::attribution::Ruling;
@@ -191,7 +192,6 @@ impl ConversionRecorder {
                 AttributedCommand::ChangeStatus(order) => batch.change_status(*order, now),
             });
         }
-        batch.agree_commissions(&self.catalog).await?;
         if !batch.save(&tx).await? {
             tx.rollback().await?;
             return Ok(None);
@@ -225,6 +225,8 @@ struct Batch {
     capped: HashMap<OfferId, Arc<Offer>>,
     /// How many payments of each customer and goal are known, for offers that pay them differently.
     payments: HashMap<PaymentsKey, u32>,
+    /// The second-tier commissions of today, for a first approval.
+    commissions: HashMap<AffiliateId, Vec<Commission>>,
     /// Cap reservations for the conversions that this batch creates or changes.
     reservations: Reservations,
 }
@@ -306,6 +308,7 @@ impl Batch {
         });
         batch.payments = storage::tracking::conversions::count_payments(tx, customers.collect()).await?;
         batch.reserve(tx, catalog, commands, now).await?;
+        batch.load_commissions(catalog, commands).await?;
         Ok(batch)
     }
 
@@ -403,7 +406,9 @@ impl Batch {
         if let Some(key) = payments_key_of(it).filter(|_| conversion.status.reason().is_none()) {
             *self.payments.entry(key).or_default() += 1;
         }
-        let entry = self.add(conversion.clone(), true, it.click().map(Click::facts));
+        let entry = self.add(conversion, true, it.click().map(Click::facts));
+        self.agree_commissions(entry);
+        let conversion = self.conversions[entry].conversion.clone();
         let leaving = it.click().filter(|click| !conversion.is_test() && click.may_leave(now));
         self.conversions[entry].visit = leaving.map(|click| click.visit().values());
         self.changes.push(StatusChange { entry, snapshot: conversion.clone(), previous: None, at: now });
@@ -430,30 +435,25 @@ impl Batch {
         let recorded = self.apply(entry, (now, key), &status, Some(it.offer()), |conversion| {
             conversion.apply_report(reported, amounts, now)
         })?;
-        Ok(self.recount(entry, it.offer(), (before, has_room)).unwrap_or(recorded))
+        self.recount(entry, it.offer(), (before, has_room));
+        Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), ..recorded })
     }
 
-    /// Counts a corrected payout, or notes that the caps have no room for it. Returns the conversion if that changed it
-    /// besides the report.
-    fn recount(&mut self, entry: usize, offer: &Offer, (before, has_room): (Option<Money>, bool)) -> Option<Recorded> {
-        let conversion = &mut self.conversions[entry].conversion;
-        if conversion.payout != before
-            && let Some(mut counted) = conversion.trace.counted.take()
-        {
-            self.reservations.count_payout(offer, conversion, &mut counted);
-            conversion.trace.counted = Some(counted);
-            self.conversions[entry].changed = true;
-        }
+    /// Counts a corrected payout, or notes that the caps have no room for it.
+    fn recount(&mut self, entry: usize, offer: &Offer, (before, has_room): (Option<Money>, bool)) {
         let it = &mut self.conversions[entry];
-        let ruling = it.conversion.trace.ruling;
-        let is_noted = ruling == Some(Ruling::CorrectionOverCap);
-        match (has_room, ruling) {
-            (false, None) => it.conversion.trace.ruling = Some(Ruling::CorrectionOverCap),
-            (true, _) if is_noted && it.conversion.payout != before => it.conversion.trace.ruling = None,
-            _ => return None,
+        let is_corrected = it.conversion.payout != before;
+        if is_corrected && let Some(mut counted) = it.conversion.trace.counted.take() {
+            self.reservations.count_payout(offer, &it.conversion, &mut counted);
+            it.conversion.trace.counted = Some(counted);
+        }
+        let ruling = &mut it.conversion.trace.ruling;
+        match ruling {
+            None if !has_room => *ruling = Some(Ruling::CorrectionOverCap),
+            Some(Ruling::CorrectionOverCap) if is_corrected && has_room => *ruling = None,
+            _ => return,
         }
         it.changed = true;
-        None
     }
 
     fn change_status(&mut self, order: StatusOrder<'_>, now: Timestamp) -> Result<Recorded, Error> {
@@ -478,7 +478,8 @@ impl Batch {
             Applied::Already => (Change::None, None),
             Applied::Now { previous } => {
                 it.changed = true;
-                let snapshot = it.conversion.clone();
+                self.agree_commissions(entry);
+                let snapshot = self.conversions[entry].conversion.clone();
                 self.changes.push(StatusChange { entry, snapshot, previous: Some(previous.clone()), at: now });
                 (Change::Updated, Some(previous))
             }
@@ -514,31 +515,30 @@ impl Batch {
         it.changed = true;
     }
 
-    /// Agrees the second-tier commissions of the conversions that are approved for the first time.
-    async fn agree_commissions(&mut self, catalog: &Catalog) -> Result<(), DbErr> {
+    /// Loads the second-tier commissions of the affiliates whose conversions may be approved.
+    async fn load_commissions(&mut self, catalog: &Catalog, commands: &[AttributedCommand<'_>]) -> Result<(), DbErr> {
         if catalog.sub_affiliate_settings().await?.tiers.is_empty() {
             return Ok(());
         }
-        for index in 0..self.changes.len() {
-            let StatusChange { entry, snapshot, .. } = &self.changes[index];
-            let (entry, it) = (*entry, &self.conversions[*entry]);
-            let terms = snapshot.trace.terms.as_ref();
-            let is_first = snapshot.status == Status::Approved
-                && snapshot.is_paid_by_program()
-                && !it.may_have_earned
-                && terms.is_some_and(|terms| terms.commissions.is_empty());
-            if !is_first {
-                continue;
-            }
-            let commissions = commissions_for(catalog, snapshot.affiliate_id).await?;
-            if commissions.is_empty() {
-                continue;
-            }
-            self.conversions[entry].conversion.agree_commissions(&commissions);
-            let of_entry = self.changes[index..].iter_mut().filter(|it| it.entry == entry);
-            of_entry.for_each(|it| it.snapshot.agree_commissions(&commissions));
+        let new = commands.iter().filter_map(|command| match command {
+            AttributedCommand::Report(it) => Some(it.affiliate_id()),
+            _ => None,
+        });
+        let known = self.conversions.iter().map(|it| it.conversion.affiliate_id);
+        let affiliates: BTreeSet<_> = new.chain(known).collect();
+        for affiliate in affiliates {
+            self.commissions.insert(affiliate, commissions_for(catalog, affiliate).await?);
         }
         Ok(())
+    }
+
+    /// Agrees the second-tier commissions of a conversion that is approved for the first time.
+    fn agree_commissions(&mut self, entry: usize) {
+        let Entry { conversion, may_have_earned, .. } = &mut self.conversions[entry];
+        let is_first = conversion.status == Status::Approved && conversion.is_paid_by_program() && !*may_have_earned;
+        if let (true, Some(agreed)) = (is_first, self.commissions.get(&conversion.affiliate_id)) {
+            conversion.agree_commissions(agreed);
+        }
     }
 
     /// Inserts and updates rows. `false`: another process inserted one of the new conversions first.

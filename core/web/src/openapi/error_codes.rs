@@ -252,7 +252,7 @@ pub const CATALOGUE: &[Group] = &[
             code(
                 "not_admitted",
                 &[409, 422],
-                "The affiliate may not promote the offer. It needs an approved application.",
+                "The affiliate may not promote the offer: it needs an approved application, or it is suspended.",
             ),
             code(
                 "parent_affiliate_cycle",
@@ -270,7 +270,7 @@ pub const CATALOGUE: &[Group] = &[
             code(
                 "attribution_missing",
                 &[422],
-                "The conversion has no evidence. Send `click_id`, `referral_code` or `coupon`, or the `customer_id` or `customer_email` of a known customer.",
+                "No conversion has the transaction id, and the report has no evidence for a new one. Send `click_id`, `referral_code` or `coupon`, or the `customer_id` or `customer_email` of a known customer.",
             ),
             code(
                 "conversion_already_rejected",
@@ -292,6 +292,11 @@ pub const CATALOGUE: &[Group] = &[
                 "not_a_test_conversion",
                 &[409],
                 "The conversion is real, and only test conversions can be deleted. Reject it instead.",
+            ),
+            code(
+                "offer_ambiguous",
+                &[422],
+                "The report has no evidence, and several offers have a conversion with the transaction id. Send `offer_id` as well.",
             ),
             code(
                 "offer_mismatch",

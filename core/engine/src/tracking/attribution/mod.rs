@@ -12,13 +12,13 @@ use domain::program::affiliate::Affiliate;
 use domain::program::offer::{Offer, Payout, UnknownGoal};
 use domain::program::payout_override::PayoutOverrides;
 use domain::timestamp::Timestamp;
-use domain::tracking::agreed_terms::{Agreed, AgreedTerms};
 use domain::tracking::attribution::{OutsideWindow, Ruling, Trace, customer_key};
 use domain::tracking::click::Click;
 use domain::tracking::conversion::{Amounts, Conversion, Figures, Status};
 use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::conversion_report::Report;
 use domain::tracking::evidence::Choice;
+use domain::tracking::transaction::agreed_terms::{Agreed, AgreedTerms};
 use domain::tracking::transaction::payment::Payment;
 use domain::tracking::transaction::refund::{Refund, Refunds};
 use domain::tracking::transaction::{Identity, Meant};
@@ -81,6 +81,11 @@ impl Attributed<'_> {
         &self.choice.offer
     }
 
+    /// The affiliate of a new conversion.
+    pub fn affiliate_id(&self) -> AffiliateId {
+        self.affiliate.id
+    }
+
     /// The click that counts. The report can name another click of the same visitor.
     pub fn click(&self) -> Option<&Click> {
         self.choice.click.as_ref()
@@ -139,7 +144,8 @@ impl Attributed<'_> {
         let less = |money: Money, part: Amount| Money { micros: money.micros - part.micros(), ..money };
         let mut terms = known.trace.terms.clone().unwrap_or_else(|| self.guessed_terms(known));
         let follow = |agreed: Agreed, amount: Option<Money>| match refund {
-            _ if sale == known.sale => Ok(amount),
+            // A correction without room under the caps is tried again.
+            _ if sale == known.sale && known.trace.ruling != Some(Ruling::CorrectionOverCap) => Ok(amount),
             Some(_) => agreed.refunded(amount, (known.sale, sale)),
             None => Ok(agreed.corrected(amount, sale)),
         };
@@ -185,7 +191,7 @@ impl Attributed<'_> {
     fn guessed_terms(&self, known: &Conversion) -> AgreedTerms {
         let (goal, offer) = (known.goal.as_deref(), self.offer());
         let number = known.trace.payment.as_ref().map_or(1, |it| it.number);
-        let guessed = |today, amount| Agreed::guessed(today, offer.currency, known.sale, amount);
+        let guessed = |today: Payout, amount| today.guessed(offer.currency, known.sale, amount);
         AgreedTerms {
             payout: guessed(self.agreed_payout(known.affiliate_id, goal, number), known.payout),
             revenue: self.agreed_revenue(goal).map(|today| guessed(today, known.revenue)),
@@ -269,7 +275,7 @@ impl Attributed<'_> {
             None => {
                 let number = payment.as_ref().map_or(1, |it| it.number);
                 let agreed = self.agreed_payout(self.affiliate.id, goal, number);
-                (agreed.of(offer.currency, sale), agreed.into())
+                (agreed.of(offer.currency, sale), agreed.agreed())
             }
         };
         // A rejection needs no amounts.
@@ -278,7 +284,7 @@ impl Attributed<'_> {
         }
         let (revenue, revenue_terms) = match (report.revenue, self.agreed_revenue(goal)) {
             (Some(revenue), _) => (Some(revenue.of(currency)), Some(Agreed::Stated)),
-            (None, Some(agreed)) => (agreed.of(offer.currency, sale), Some(agreed.into())),
+            (None, Some(agreed)) => (agreed.of(offer.currency, sale), Some(agreed.agreed())),
             (None, None) => (None, None),
         };
         let terms = AgreedTerms { payout: payout_terms, revenue: revenue_terms, commissions: Vec::new() };

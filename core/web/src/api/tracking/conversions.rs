@@ -15,6 +15,7 @@ use crate::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId};
 use crate::filters::{Period, PeriodIn, TestFilter};
 use domain::amounts::{Amount, Currency, Money};
 use domain::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
+use domain::money::earning::net_payout;
 use domain::people::actor::Actor;
 use domain::timestamp::Timestamp;
 use domain::tracking::attribution::{Considered, Evidence, Ruling, Trace, Verdict};
@@ -243,6 +244,9 @@ pub struct ConversionOut {
     currency: Option<Currency>,
     /// The amount that the affiliate earns when the conversion is approved.
     payout: Option<Money>,
+    /// What the affiliate gets of the payout: less the second-tier commissions, if the program deducts them. They are
+    /// agreed at the first approval.
+    net_payout: Option<Money>,
     /// The amount that the advertiser pays to the program; null if it is not known. Not shown to affiliates.
     revenue: Option<Money>,
     /// The advertiser's own id of the customer. Shown to callers with the permission `read_buyers`, and to affiliates if
@@ -319,6 +323,7 @@ impl AttributionOut {
 
 impl ConversionOut {
     pub(crate) fn of(actor: Actor, conversion: Conversion) -> Self {
+        let net_payout = net_payout(&conversion);
         let conversion = actor.buyers().show(conversion).into_inner();
         Self {
             id: conversion.id,
@@ -337,6 +342,7 @@ impl ConversionOut {
             click_id: conversion.click_id,
             attributed_by: conversion.attributed_by,
             payment_number: conversion.trace.payment.as_ref().map(|it| it.number),
+            net_payout,
             attribution: AttributionOut::of(actor, conversion.trace),
             goal: conversion.goal,
             amount: conversion.sale.map(Money::amount),

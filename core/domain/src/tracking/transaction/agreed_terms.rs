@@ -5,8 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::amounts::{Amount, Currency, Money, Percent};
-use crate::program::offer::Payout;
+use crate::amounts::{Amount, Money, Percent};
 use crate::program::sub_affiliate::Commission;
 
 /// How an amount of a conversion was agreed.
@@ -50,17 +49,6 @@ pub struct ShareTooLarge {
 }
 
 impl Agreed {
-    /// The terms of a conversion of an earlier release, which has none: those of today if they explain `amount`.
-    pub fn guessed(today: Payout, offer: Currency, sale: Option<Money>, amount: Option<Money>) -> Self {
-        let explained = match today {
-            // Earlier releases rounded shares to the micro.
-            Payout::Percent(percent) => sale
-                .is_none_or(|sale| amount == Some(percent.payout_of(sale)) || amount == Some(percent.share_of(sale))),
-            Payout::Fixed(fixed) => amount == Some(fixed.of(offer)),
-        };
-        if explained { today.into() } else { Self::Stated }
-    }
-
     /// The amount after its sale was corrected.
     pub fn corrected(self, amount: Option<Money>, sale: Option<Money>) -> Option<Money> {
         match (self, sale) {
@@ -85,15 +73,6 @@ impl Agreed {
                 payout.scaled(before, sale).map(Some).ok_or(ShareTooLarge { payout, before, sale })
             }
             _ => Ok(self.corrected(amount, sale)),
-        }
-    }
-}
-
-impl From<Payout> for Agreed {
-    fn from(payout: Payout) -> Self {
-        match payout {
-            Payout::Fixed(_) => Self::Fixed,
-            Payout::Percent(percent) => Self::Percent(percent),
         }
     }
 }
@@ -134,20 +113,5 @@ mod tests {
         assert_eq!(percent("10").corrected(Some(money("1")), None), Some(money("1")));
         let sale = Some(Amount::MAX.of("USD".parse().unwrap()));
         assert!(Agreed::Stated.refunded(Some(money("2")), (Some(money("1")), sale)).is_err());
-    }
-
-    #[test]
-    fn a_conversion_without_terms_has_those_that_explain_it() {
-        let usd = "USD".parse().unwrap();
-        let percentage: Percent = "10".parse().unwrap();
-        let fixed = Payout::Fixed("5".parse().unwrap());
-        for (today, payout, wanted) in [
-            (Payout::Percent(percentage), "10", Agreed::Percent(percentage)),
-            (Payout::Percent(percentage), "12", Agreed::Stated),
-            (fixed, "5", Agreed::Fixed),
-            (fixed, "4", Agreed::Stated),
-        ] {
-            assert_eq!(Agreed::guessed(today, usd, Some(money("100")), Some(money(payout))), wanted, "{today:?}");
-        }
     }
 }
