@@ -25,6 +25,7 @@ use domain::people::api_key::USED_EVERY;
 use domain::program::affiliate::Affiliate;
 use domain::program::buyer_visibility::BuyerVisibility;
 use domain::program::offer::{Offer, Visibility};
+use domain::program::order_scope::OrderScope;
 use domain::program::payout_override::PayoutOverrides;
 use domain::program::sub_affiliate::SubAffiliateSettings;
 use domain::timestamp::Timestamp;
@@ -54,6 +55,7 @@ pub struct Catalog {
     event_subscriptions: Cache<(), Arc<Vec<Rule>>>,
     sub_affiliate_settings: Cache<(), Arc<SubAffiliateSettings>>,
     buyer_visibility: Cache<(), BuyerVisibility>,
+    order_scope: Cache<(), OrderScope>,
     click_requirements: Cache<(), Arc<ClickRequirements>>,
     /// By hash of the API key.
     key_holders: Cache<String, Holder>,
@@ -158,6 +160,7 @@ impl Catalog {
             event_subscriptions: cache(1, SUBSCRIPTIONS_MAX_AGE),
             sub_affiliate_settings: cache(1, fresh),
             buyer_visibility: cache(1, fresh),
+            order_scope: cache(1, fresh),
             click_requirements: cache(1, fresh),
             key_holders: cache(10_000, fresh),
             key_uses: cache(10_000, USED_EVERY * 60),
@@ -318,6 +321,16 @@ impl Catalog {
         Ok(found)
     }
 
+    /// How often one order may count.
+    pub(crate) async fn order_scope(&self) -> Result<OrderScope, DbErr> {
+        if let Some(found) = self.order_scope.get(&()) {
+            return Ok(found);
+        }
+        let found = storage::program::program_settings::find_order_scope(self.db.reader()).await?;
+        self.order_scope.insert((), found);
+        Ok(found)
+    }
+
     /// The holder of the API key with this hash, with the person's current role and status.
     pub(crate) async fn key_holder(&self, hash: &str) -> Result<Option<Holder>, DbErr> {
         if let Some(found) = self.key_holders.get(hash) {
@@ -452,6 +465,11 @@ impl Catalog {
     /// Removes the changed settings of second-tier commissions.
     pub(crate) fn sub_affiliate_settings_changed(&self) {
         self.sub_affiliate_settings.invalidate(&());
+    }
+
+    /// Removes how often one order may count, because it changed.
+    pub(crate) fn order_scope_changed(&self) {
+        self.order_scope.invalidate(&());
     }
 
     /// Removes what affiliates see of buyers, because it changed.

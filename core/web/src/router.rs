@@ -26,7 +26,8 @@ use super::api::money::{
 };
 use super::api::people::{api_keys, audit, auth, saved_views, users, warnings};
 use super::api::program::{
-    affiliates, applications, buyers, customers, offers, payout_overrides, rejection_reasons, sub_affiliates,
+    affiliates, applications, buyers, conversion_settings, customers, offers, payout_overrides, rejection_reasons,
+    sub_affiliates,
 };
 use super::api::reports;
 use super::api::tracking::{clicks, conversion_decisions, conversions, events, exports, links, test_conversions};
@@ -72,6 +73,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(rejection_reasons::create_rejection_reason, rejection_reasons::list_rejection_reasons))
         .routes(routes!(rejection_reasons::change_rejection_reason))
         .routes(routes!(buyers::get_buyer_settings, buyers::set_buyer_settings))
+        .routes(routes!(conversion_settings::get_conversion_settings, conversion_settings::set_conversion_settings))
         .routes(routes!(balances::list_balances))
         .routes(routes!(balances::get_statement))
         .routes(routes!(earnings::list_earnings))

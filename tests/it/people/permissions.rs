@@ -108,6 +108,7 @@ const OPERATIONS: &[(&str, &[&str])] = &[
             "list_applications",
             "get_application",
             "get_buyer_settings",
+            "get_conversion_settings",
             "list_rejection_reasons",
         ],
     ),
@@ -258,6 +259,7 @@ const OPERATIONS: &[(&str, &[&str])] = &[
         &[
             "list_warnings",
             "set_buyer_settings",
+            "set_conversion_settings",
             "set_postback_settings",
             "create_rejection_reason",
             "change_rejection_reason",

@@ -4,6 +4,7 @@ use postrider_tests::app::{Click, TestApp};
 use postrider_tests::client::Answer;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 on_both_databases!(
@@ -12,6 +13,8 @@ on_both_databases!(
     a_removed_coupon_does_not_hold_up_its_conversion,
     a_returning_customer_leads_to_the_affiliate_after_the_click_was_deleted,
     a_network_changes_a_sale_after_its_click_was_deleted,
+    an_order_counts_once_in_the_program_if_it_says_so,
+    orders_at_once_count_once_in_the_program,
 );
 
 /// A click whose data will be deleted, as retention does.
@@ -125,4 +128,57 @@ async fn a_network_changes_a_sale_after_its_click_was_deleted(db: Database) {
         "waiting",
         "a sale that is not known"
     );
+}
+
+async fn count_orders_per(t: &TestApp, scope: &str) {
+    let settings = t.admin.request(Method::PUT, "/api/v1/settings/conversions").json(&json!({"one_order_per": scope}));
+    assert_eq!(t.admin.send(settings).await.expect(200)["one_order_per"], scope);
+}
+
+async fn an_order_counts_once_in_the_program_if_it_says_so(db: Database) {
+    let t = TestApp::start(db).await;
+    let (one, two) = (click(&t).await, click(&t).await);
+    assert_eq!(t.admin.get("/api/v1/settings/conversions").await.expect(200)["one_order_per"], "offer");
+    for of in [&one, &two] {
+        t.conversion(of).transaction("T-1").send().await;
+    }
+    count_orders_per(&t, "program").await;
+    let first = t.conversion(&one).transaction("T-2").send().await;
+    let second = t.conversion(&two).transaction("T-2");
+    let refused = second.try_send().await;
+    assert!(refused.text.contains(&first), "{}", refused.text);
+    refused.expect_problem(422, "transaction_of_another_offer");
+    // Another goal of the same offer is the same order, and what is known can be changed.
+    t.conversion(&one).transaction("T-2").set("goal", json!("upsell")).send().await;
+    t.conversion(&two).transaction("T-1").set("amount", json!("60")).try_send().await.expect(200);
+    // A rejection is recorded, and an order that was rejected may count elsewhere.
+    t.conversion(&two).transaction("T-3").send().await;
+    t.conversion(&one).transaction("T-3").rejected("fraud").send().await;
+    let fourth = t.conversion(&one).transaction("T-4").send().await;
+    t.reject(&fourth, "refund").await.expect(200);
+    t.conversion(&two).transaction("T-4").send().await;
+    // Tests and sources of affiliates have orders of their own.
+    t.conversion(&two).transaction("T-2").set("test", json!(true)).send().await;
+    // In one array.
+    let array: Vec<_> = [&one, &two].iter().map(|of| t.conversion(of).transaction("T-5").body).collect();
+    let answer = t.admin.post("/api/v1/conversions", &json!(array)).await.expect(200);
+    let statuses: Vec<_> =
+        answer["items"].as_array().expect("items").iter().map(|it| it["http_status"].clone()).collect();
+    assert_eq!(statuses, [201, 422]);
+    count_orders_per(&t, "offer").await;
+    second.send().await;
+}
+
+async fn orders_at_once_count_once_in_the_program(db: Database) {
+    let t = TestApp::start(db).await;
+    count_orders_per(&t, "program").await;
+    let clicks = [click(&t).await, click(&t).await, click(&t).await];
+    let orders: Vec<_> = (0..20)
+        .flat_map(|n| clicks.iter().map(move |of| (n, of)))
+        .map(|(n, of)| t.conversion(of).transaction(&format!("T-{n}")))
+        .collect();
+    let answers = futures::future::join_all(orders.iter().map(|order| order.try_send())).await;
+    let made = answers.iter().filter(|answer| answer.status == 201).count();
+    let refused = answers.iter().filter(|answer| answer.status == 422).count();
+    assert_eq!((made, refused), (20, 40));
 }

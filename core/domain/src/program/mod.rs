@@ -6,6 +6,7 @@ pub mod buyer_visibility;
 pub mod cap;
 pub mod customer;
 pub mod offer;
+pub mod order_scope;
 pub mod payout_override;
 pub mod quota;
 pub mod rate;

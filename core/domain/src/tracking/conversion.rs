@@ -6,6 +6,7 @@
 //! else is immutable.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::amounts::{Amount, Currency, Money};
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
@@ -151,6 +152,11 @@ pub fn transaction_key(transaction_id: &str, reporter: Option<Reporter>, test: O
 pub fn keys_of_name_spaces(transaction_id: &str) -> (String, String) {
     let end = char::from(KEY_SEPARATOR as u8 + 1);
     (format!("{transaction_id}{KEY_SEPARATOR}"), format!("{transaction_id}{end}"))
+}
+
+/// A number for a transaction key, for locks. Two keys with the same number only wait for each other.
+pub fn key_number(key: &str) -> i64 {
+    i64::from_be_bytes(Sha256::digest(key)[..8].try_into().expect("eight bytes of thirty-two"))
 }
 
 /// The transaction id in a transaction key.

@@ -82,6 +82,16 @@ pub enum ConversionError {
         /// The conversion that has it.
         conversion: ConversionId,
     },
+    /// An order counts once in the program, and another offer has a conversion of it.
+    #[error(
+        "the transaction id \"{transaction_id}\" belongs to conversion {conversion} of another offer, and an order counts once in the program; give each order its own id, or reject that conversion first"
+    )]
+    TransactionOfAnotherOffer {
+        /// The transaction id.
+        transaction_id: String,
+        /// The conversion that has it.
+        conversion: ConversionId,
+    },
     /// The report names no goal, and the transaction has conversions of several goals.
     #[error(
         "the transaction \"{transaction_id}\" has a conversion for each of the goals {goals}; send the goal that you mean"
@@ -137,6 +147,7 @@ impl ConversionError {
             Self::OfferMissing => "offer_missing",
             Self::OfferMismatch { .. } => "offer_mismatch",
             Self::TransactionOfAnother { .. } => "transaction_of_another_click",
+            Self::TransactionOfAnotherOffer { .. } => "transaction_of_another_offer",
             Self::GoalMissing { .. } => "goal_missing",
             Self::TransactionAmbiguous(_) => "transaction_ambiguous",
             Self::RefundWithoutSale(_) => "refund_without_sale",

@@ -6,6 +6,7 @@ pub mod buyers;
 pub mod caps;
 pub mod customers;
 pub mod offers;
+pub mod order_scope;
 pub mod payout_overrides;
 pub mod quota;
 pub mod rejection_reasons;

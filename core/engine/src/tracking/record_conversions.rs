@@ -19,6 +19,7 @@ use crate::work_queue::WorkQueue;
 use domain::amounts::Money;
 use domain::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use domain::program::offer::Offer;
+use domain::program::order_scope::OrderScope;
 use domain::program::sub_affiliate::Commission;
 use domain::reports::Values;
 use domain::timestamp::Timestamp;
@@ -225,6 +226,9 @@ struct Batch {
     capped: HashMap<OfferId, Arc<Offer>>,
     /// How many payments of each customer and goal are known, for offers that pay them differently.
     payments: HashMap<PaymentsKey, u32>,
+    /// The conversions of each transaction key that are not rejected, with their offers, if an order counts once in the
+    /// program.
+    orders: Option<HashMap<String, Vec<(OfferId, ConversionId)>>>,
     /// The second-tier commissions of today, for a first approval.
     commissions: HashMap<AffiliateId, Vec<Commission>>,
     /// Cap reservations for the conversions that this batch creates or changes.
@@ -309,6 +313,9 @@ impl Batch {
         batch.payments = storage::tracking::conversions::count_payments(tx, customers.collect()).await?;
         batch.reserve(tx, catalog, commands, now).await?;
         batch.load_commissions(catalog, commands).await?;
+        if catalog.order_scope().await? == OrderScope::Program {
+            batch.load_orders(tx, &transactions).await?;
+        }
         Ok(batch)
     }
 
@@ -392,6 +399,7 @@ impl Batch {
             Meant::New { numbered_apart } => numbered_apart,
         };
         let mut conversion = Conversion { numbered_apart, ..it.conversion(self.earlier_payments(it), now)? };
+        self.check_order(&conversion)?;
         let caps = &it.offer().terms.caps;
         conversion.trace.uncounted = conversion.is_uncounted_by(caps);
         match self.reservations.admit(it.offer(), &conversion) {
@@ -513,6 +521,35 @@ impl Batch {
             }
         }
         it.changed = true;
+    }
+
+    async fn load_orders(
+        &mut self,
+        tx: &impl ConnectionTrait,
+        transactions: &BTreeSet<TransactionKey>,
+    ) -> Result<(), DbErr> {
+        let keys: BTreeSet<_> = transactions.iter().map(|(_, key)| key.clone()).collect();
+        let mut orders = HashMap::<_, Vec<_>>::new();
+        for it in storage::tracking::conversions::list_orders(tx, &keys).await? {
+            orders.entry(it.transaction_key()).or_default().push((it.offer_id, it.id));
+        }
+        self.orders = Some(orders);
+        Ok(())
+    }
+
+    /// Checks that no other offer has a conversion of the order, if an order counts once in the program.
+    fn check_order(&mut self, conversion: &Conversion) -> Result<(), ConversionError> {
+        let Some(orders) = &mut self.orders else { return Ok(()) };
+        let of_order = orders.entry(conversion.transaction_key()).or_default();
+        let of_another = of_order.iter().find(|(offer, _)| *offer != conversion.offer_id);
+        if let Some((_, id)) = of_another.filter(|_| conversion.status.reason().is_none()) {
+            let transaction_id = conversion.transaction_id.clone();
+            return Err(ConversionError::TransactionOfAnotherOffer { transaction_id, conversion: *id });
+        }
+        if conversion.status.reason().is_none() {
+            of_order.push((conversion.offer_id, conversion.id));
+        }
+        Ok(())
     }
 
     /// Loads the second-tier commissions of the affiliates whose conversions may be approved.

@@ -9,12 +9,14 @@ use crate::{from_json, json};
 use domain::delivery::approval::PostbackSettings;
 use domain::money::withdrawal::WithdrawalSettings;
 use domain::program::buyer_visibility::BuyerVisibility;
+use domain::program::order_scope::OrderScope;
 use domain::program::sub_affiliate::SubAffiliateSettings;
 use domain::timestamp::Timestamp;
 
 const SUB_AFFILIATES: &str = "sub_affiliates";
 const WITHDRAWALS: &str = "withdrawals";
 const BUYERS: &str = "buyers";
+const ORDER_SCOPE: &str = "order_scope";
 const POSTBACKS: &str = "postbacks";
 const SEALED_BY: &str = "sealed_by";
 
@@ -62,6 +64,19 @@ pub async fn save_buyer_visibility(
     at: Timestamp,
 ) -> Result<(), DbErr> {
     save(tx, BUYERS, &visibility, at).await
+}
+
+pub async fn find_order_scope(db: &impl ConnectionTrait) -> Result<OrderScope, DbErr> {
+    Ok(read(db, ORDER_SCOPE, "").await?.unwrap_or_default())
+}
+
+/// Locks the setting until `tx` ends.
+pub async fn lock_order_scope(tx: &impl ConnectionTrait) -> Result<OrderScope, DbErr> {
+    Ok(read(tx, ORDER_SCOPE, for_update(tx)).await?.unwrap_or_default())
+}
+
+pub async fn save_order_scope(tx: &impl ConnectionTrait, scope: OrderScope, at: Timestamp) -> Result<(), DbErr> {
+    save(tx, ORDER_SCOPE, &scope, at).await
 }
 
 pub async fn find_postbacks(db: &impl ConnectionTrait) -> Result<PostbackSettings, DbErr> {

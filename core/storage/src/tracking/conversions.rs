@@ -15,7 +15,7 @@ use domain::amounts::{Amount, Money};
 use domain::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
 use domain::tracking::attribution::{Evidence, Trace};
 use domain::tracking::conversion::{
-    Buyer, Conversion, Reporter, Status, keys_of_name_spaces, tester_in, transaction_id_in,
+    Buyer, Conversion, Reporter, Status, key_number, keys_of_name_spaces, tester_in, transaction_id_in,
 };
 use domain::tracking::email_hash::EmailHash;
 use row::{Column, Entity, Model};
@@ -351,6 +351,26 @@ pub async fn find_customers(
     Ok(found)
 }
 
+/// Locks these numbers until the transaction ends, in their order. SQLite has one writer.
+async fn lock_keys(tx: &impl ConnectionTrait, keys: &BTreeSet<i64>) -> Result<(), DbErr> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        for key in keys {
+            let sql = "SELECT pg_advisory_xact_lock($1)";
+            tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [(*key).into()])).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The conversions with these transaction keys that are not rejected, of any offer. Until the transaction ends, no other
+/// one reads those of the same keys.
+pub async fn list_orders(tx: &impl ConnectionTrait, keys: &BTreeSet<String>) -> Result<Vec<Conversion>, DbErr> {
+    lock_keys(tx, &keys.iter().map(|key| key_number(key)).collect()).await?;
+    let mut found = list_of_transactions(tx, keys).await?;
+    found.retain(|it| it.status.reason().is_none());
+    Ok(found)
+}
+
 /// The most payments of a customer that are counted.
 const PAYMENTS_MAX: u32 = 1_001;
 
@@ -364,16 +384,7 @@ pub async fn count_payments(
     if customers.is_empty() {
         return Ok(found);
     }
-    if tx.get_database_backend() == DbBackend::Postgres {
-        // SQLite has one writer.
-        let mut last = None;
-        for (customer, _) in &customers {
-            if last.replace(*customer) != Some(*customer) {
-                let sql = "SELECT pg_advisory_xact_lock($1)";
-                tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [(*customer).into()])).await?;
-            }
-        }
-    }
+    lock_keys(tx, &customers.iter().map(|(customer, _)| *customer).collect()).await?;
     let mut rows = Rows::new(&[Type::Big, Type::Text]);
     for (customer, goal) in customers {
         rows.push([customer.into(), goal.into()]);

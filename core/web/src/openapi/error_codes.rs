@@ -339,6 +339,11 @@ pub const CATALOGUE: &[Group] = &[
                 "The transaction id belongs to a conversion of another click. Give each sale its own id.",
             ),
             code(
+                "transaction_of_another_offer",
+                &[422],
+                "An order counts once in the program (`one_order_per`), and the sentence names its conversion. Give each order its own id, or reject that conversion first.",
+            ),
+            code(
                 "unknown_click",
                 &[422],
                 "There is no click with this id. Send the id that the landing page received, unshortened.",

@@ -241,6 +241,10 @@ async fn the_program(trial: &mut Trial<'_>) {
     assert_eq!(seen, pair("all", "nothing"));
     t.affiliates_see("all").await;
 
+    let (path, body) = ("/api/v1/settings/conversions", json!({"one_order_per": "program"}));
+    let scope = trial.does("set_conversion_settings", Method::PUT, path, body, "one_order_per").await;
+    assert_eq!(scope, pair("offer", "program"));
+
     let tiers = json!({"tiers": ["10", "5"]});
     let tiers =
         trial.does("set_sub_affiliate_settings", Method::PUT, "/api/v1/settings/sub-affiliates", tiers, "tiers").await;

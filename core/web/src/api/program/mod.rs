@@ -3,6 +3,7 @@
 pub mod affiliates;
 pub mod applications;
 pub mod buyers;
+pub mod conversion_settings;
 pub mod customers;
 pub mod offers;
 pub mod payout_overrides;
