@@ -38,6 +38,7 @@ mod m2026_11_29_000033_rejection_reasons;
 mod m2026_11_29_000034_notifications;
 mod m2026_11_30_000035_goals;
 mod m2026_11_30_000036_lists;
+mod m2026_11_30_000038_posting_order;
 mod online;
 
 use sea_orm_migration::prelude::*;
@@ -84,6 +85,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_29_000034_notifications::Migration),
             Box::new(m2026_11_30_000035_goals::Migration),
             Box::new(m2026_11_30_000036_lists::Migration),
+            Box::new(m2026_11_30_000038_posting_order::Migration),
         ]
     }
 

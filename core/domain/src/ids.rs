@@ -238,6 +238,26 @@ id!(MailId, "mai_", "a message");
 id!(SessionId, "ses_", "a session");
 id!(SavedViewId, "viw_", "a saved view");
 id!(PostingId, "pst_", "a posting");
+
+impl PostingId {
+    /// A new id after `last`, with the time `at`, or with that of `last` if that is later. Several processes number the
+    /// postings of one balance, and within a millisecond the ids of only one of them sort by themselves.
+    pub fn after(last: Self, at: Timestamp) -> Self {
+        let drawn = Self::new(at.max(time_of(last.0)));
+        if drawn > last {
+            return drawn;
+        }
+        let counted = (last.0.as_u128() + 1) & COUNTED;
+        if counted == 0 {
+            return Self::new(time_of(last.0).plus(std::time::Duration::from_millis(1)));
+        }
+        Self(Uuid::from_u128((last.0.as_u128() & !COUNTED) | counted))
+    }
+}
+
+/// The bits of a UUID after its version and its variant.
+const COUNTED: u128 = (1 << 62) - 1;
+
 id!(EarningId, "ern_", "an earning");
 id!(WithdrawalId, "wdr_", "a withdrawal");
 id!(WithdrawalBatchId, "wdb_", "a withdrawal batch");

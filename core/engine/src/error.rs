@@ -11,6 +11,7 @@ use domain::delivery::retry_job::RetryJobError;
 use domain::delivery::verification::Verification;
 use domain::ids::{AffiliateId, OfferId};
 use domain::inbound::replay::ReplayError;
+use domain::money::exchange::ExchangeError;
 use domain::money::ledger::{BalanceLimit, Insufficient};
 use domain::money::withdrawal::{StepError, WithdrawalError};
 use domain::money::withdrawal_batch::BatchError;
@@ -83,6 +84,8 @@ pub enum Error {
     Quota(#[from] QuotaError),
     #[error("{0}")]
     BalanceLimit(#[from] BalanceLimit),
+    #[error("{0}")]
+    Exchange(#[from] ExchangeError),
     #[error("{0}")]
     IllegalMove(#[from] IllegalMove),
     #[error("{0}")]

@@ -119,6 +119,7 @@ impl From<Error> for Problem {
             Error::Quota(error) if error.wait().is_some() => (StatusCode::TOO_MANY_REQUESTS, error.code()),
             Error::Quota(error) => (StatusCode::CONFLICT, error.code()),
             Error::BalanceLimit(_) => (unprocessable, "balance_limit"),
+            Error::Exchange(error) => (unprocessable, error.code()),
             Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
             Error::NotATest(error) => (StatusCode::CONFLICT, error.code()),
             Error::ApprovalNotRequired(_) => (StatusCode::CONFLICT, "approval_not_required"),

@@ -25,12 +25,12 @@ pub struct Rate(u64);
 pub struct InvalidRate(String);
 
 impl Rate {
-    /// Converts micros of one currency into micros of the other, rounded half up. Whole units are converted separately,
+    /// Converts micros of one currency into micros of the other, rounded down. Whole units are converted separately,
     /// because the product of a sum and a rate may exceed an `i128`.
     pub fn convert(self, micros: i128) -> i128 {
         let (unit, rate) = (i128::from(UNIT), i128::from(self.0));
         let (whole, rest) = (micros.div_euclid(unit), micros.rem_euclid(unit));
-        whole * rate + (rest * rate + unit / 2).div_euclid(unit)
+        whole * rate + (rest * rate).div_euclid(unit)
     }
 }
 
@@ -93,10 +93,44 @@ pub struct Exchange {
     pub at: Timestamp,
 }
 
+/// Why money can't be exchanged.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The result exceeds [`ACCOUNT_MAX`].
+    #[error("{0}")]
+    Limit(#[from] BalanceLimit),
+    /// The result is less than a millionth, so nothing would be given.
+    #[error("{taken} is less than 0.000001 {to} at the rate {rate}, so nothing would be given; exchange more")]
+    NothingGiven {
+        /// The amount that was to be exchanged.
+        taken: Money,
+        /// The currency that it was to be exchanged into.
+        to: Currency,
+        /// The present rate.
+        rate: Rate,
+    },
+}
+
+impl ExchangeError {
+    /// The stable error code of the API.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Limit(_) => "balance_limit",
+            Self::NothingGiven { .. } => "exchange_too_small",
+        }
+    }
+}
+
 impl Exchange {
-    /// Exchanges `taken` at `rate`. Fails if the result exceeds [`ACCOUNT_MAX`].
-    pub fn new(affiliate: AffiliateId, taken: Money, rate: ExchangeRate, at: Timestamp) -> Result<Self, BalanceLimit> {
+    /// Exchanges `taken` at `rate`. The result is rounded once: down to a millionth, the smallest unit of the books.
+    ///
+    /// # Errors
+    /// The result is nothing, or exceeds [`ACCOUNT_MAX`].
+    pub fn new(affiliate: AffiliateId, taken: Money, rate: ExchangeRate, at: Timestamp) -> Result<Self, ExchangeError> {
         let wanted = rate.rate.convert(taken.micros.into());
+        if wanted <= 0 {
+            return Err(ExchangeError::NothingGiven { taken, to: rate.to, rate: rate.rate });
+        }
         let fits = i64::try_from(wanted).ok().filter(|micros| *micros <= ACCOUNT_MAX);
         let micros = fits.ok_or_else(|| BalanceLimit::of(affiliate, "available", wanted, rate.to))?;
         let given = Money { micros, currency: rate.to };
@@ -109,16 +143,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_converts_exactly_and_rounds_half_up() {
+    fn a_rate_converts_exactly_and_rounds_down() {
         let converted = |rate: &str, micros| rate.parse::<Rate>().unwrap().convert(micros);
         assert_eq!(converted("0.9", 10_000_000), 9_000_000);
         assert_eq!(converted("1.000000000001", 1_000_000_000_000), 1_000_000_000_001);
-        assert_eq!(converted("0.5", 1), 1, "half up");
-        assert_eq!(converted("0.499999999999", 1), 0);
+        assert_eq!(converted("0.999999999999", 1), 0);
+        assert_eq!(converted("0.5", 3), 1);
+        assert_eq!(converted("999999.999999999999", 4_000_000_000_000_000_000), 3_999_999_999_999_999_996_000_000);
         assert_eq!("1.0842".parse::<Rate>().unwrap().to_string(), "1.0842");
         assert_eq!("150".parse::<Rate>().unwrap().to_string(), "150");
         for text in ["0", "-1", "1e3", "", ".5", "1.", "1000000", "0.0000000000001", "x"] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_exchange_is_rounded_down_once_and_never_gives_nothing() {
+        let at = Timestamp::from_millis(1);
+        let (usd, jpy): (Currency, Currency) = ("USD".parse().unwrap(), "JPY".parse().unwrap());
+        for (taken, rate, given) in [
+            (1_000_000, "150.5", Ok(150_500_000)),
+            (10_000, "0.333333333333", Ok(3_333)),
+            (2, "0.999999999999", Ok(1)),
+            (1, "1", Ok(1)),
+            (1, "0.999999999999", Err("exchange_too_small")),
+            (999_999, "0.000001", Err("exchange_too_small")),
+            (1_000_000, "0.000001", Ok(1)),
+            (0, "150", Err("exchange_too_small")),
+            (ACCOUNT_MAX, "1", Ok(ACCOUNT_MAX)),
+            (ACCOUNT_MAX, "1.000000000001", Err("balance_limit")),
+        ] {
+            let price = rate.parse().unwrap();
+            let price = ExchangeRate {
+                id: ExchangeRateId::new(at),
+                from: usd,
+                to: jpy,
+                rate: price,
+                valid_from: at,
+                created_at: at,
+            };
+            let taken = Money { micros: taken, currency: usd };
+            let exchange = Exchange::new(AffiliateId::new(at), taken, price, at);
+            let given = given.map(|micros| Money { micros, currency: jpy });
+            assert_eq!(exchange.map(|it| it.given).map_err(|error| error.code()), given, "{taken} at {rate}");
         }
     }
 }

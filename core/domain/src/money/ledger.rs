@@ -6,6 +6,8 @@ use crate::amounts::{ACCOUNT_MAX, Currency, Money, SignedAmount};
 use crate::ids::{AffiliateId, ConversionId, EarningId, ExchangeId, PostingId, WithdrawalId};
 use crate::timestamp::Timestamp;
 
+use super::earning::Balances;
+
 /// An account of the ledger. Every affiliate has its accounts per currency; the program is the other side of each
 /// posting.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -129,11 +131,10 @@ pub enum Cause {
     Exchange(ExchangeId),
 }
 
-/// One movement of money. `key` is unique, so posting it again has no effect.
+/// One movement of money. `key` is unique, so posting it again has no effect. It gets its id, which contains its time,
+/// when it is posted: see [`number`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Posting {
-    /// Id of the posting.
-    pub id: PostingId,
     /// Idempotency key, made of the cause and its step: `withdrawal:wdr_…:paid`.
     pub key: String,
     /// The kind, as shown on statements.
@@ -146,8 +147,6 @@ pub struct Posting {
     pub entries: Vec<Entry>,
     /// A reason, a reference or a count, shown beside the posting.
     pub note: Option<String>,
-    /// When the money moved.
-    pub at: Timestamp,
 }
 
 impl Posting {
@@ -158,11 +157,10 @@ impl Posting {
         cause: Cause,
         currency: Currency,
         sides: impl IntoIterator<Item = (Account, i64)>,
-        at: Timestamp,
     ) -> Self {
         let entries = sides.into_iter().filter(|(_, micros)| *micros != 0);
         let entries = entries.map(|(account, micros)| Entry { account, micros }).collect();
-        let posting = Self { id: PostingId::new(at), key, kind, cause, currency, entries, note: None, at };
+        let posting = Self { key, kind, cause, currency, entries, note: None };
         posting.assert_balanced();
         posting
     }
@@ -179,7 +177,39 @@ impl Posting {
         let sum: i128 = self.entries.iter().map(|entry| i128::from(entry.micros)).sum();
         assert_eq!(sum, 0, "posting {} does not balance", self.key);
     }
+
+    /// The balance of each entry; none for an entry of the program.
+    pub fn balances(&self) -> impl Iterator<Item = (AffiliateId, Currency)> {
+        self.entries.iter().filter_map(|entry| Some((entry.account.affiliate_id()?, self.currency)))
+    }
 }
+
+/// The ids of `postings`, in their order. In each balance, every posting comes after the one before, so each line of a
+/// statement shows sums that were true. `now` is read after the balances were locked: a posting that becomes visible
+/// later is not older than a statement that was read before.
+///
+/// # Errors
+/// A posting belongs to a balance that is not in `locked`.
+pub fn number(postings: &[Posting], locked: &Balances, now: Timestamp) -> Result<Vec<PostingId>, NotLocked> {
+    let mut newest = BTreeMap::new();
+    let mut ids = Vec::with_capacity(postings.len());
+    for posting in postings {
+        let mut last = None;
+        for key in posting.balances() {
+            let stored = locked.get(&key).ok_or(NotLocked(key.0))?.last_posting;
+            last = last.max(newest.get(&key).copied().or(stored));
+        }
+        let id = last.map_or_else(|| PostingId::new(now), |last| PostingId::after(last, now));
+        newest.extend(posting.balances().map(|key| (key, id)));
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+/// Money was posted to a balance of this affiliate that the transaction has not locked. This is a defect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("money was posted to a balance of affiliate {0} that is not locked")]
+pub struct NotLocked(AffiliateId);
 
 /// What an affiliate has past the hold in one currency, in micros. Stored beside the entries and updated in the same
 /// transaction. Pending money is not part of it; that is the sum of the pending earnings. With a debt, `available` is
@@ -194,6 +224,9 @@ pub struct Balance {
     pub paid: i64,
     /// Owed to the program; zero or positive.
     pub debt: i64,
+    /// The next posting gets a higher id. It is the id of the last posting, or the lowest id of the end of a statement
+    /// that was read. `None` before both.
+    pub last_posting: Option<PostingId>,
 }
 
 impl Balance {
@@ -238,7 +271,7 @@ impl Balance {
 
 /// Fails if any account holds more than [`ACCOUNT_MAX`]. Checked before anything is posted: a sum beyond an `i64` is an
 /// error in PostgreSQL and becomes a float in SQLite.
-pub fn check_limits(balances: &BTreeMap<(AffiliateId, Currency), Balance>) -> Result<(), BalanceLimit> {
+pub fn check_limits(balances: &Balances) -> Result<(), BalanceLimit> {
     balances.iter().try_for_each(|(key, balance)| balance.check_limit(*key))
 }
 
@@ -277,4 +310,49 @@ pub struct Insufficient {
     pub available: Money,
     /// What was requested.
     pub requested: Money,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{floor_uuid, time_of};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_773_144_000_000);
+
+    fn posting(affiliates: &[AffiliateId]) -> Posting {
+        let sides = affiliates.iter().map(|it| (Account::Pending(*it), 1));
+        let sides = sides.chain([(Account::Program, -(affiliates.len() as i64))]);
+        let cause = Cause::Earning(EarningId::new(NOW));
+        Posting::new("key".into(), PostingKind::Earned, cause, "USD".parse().unwrap(), sides)
+    }
+
+    #[test]
+    fn postings_are_numbered_after_the_last_one_of_each_balance() {
+        let at = |ms: i64| Timestamp::from_millis(NOW.millis() + ms);
+        let highest = |at| PostingId(uuid::Uuid::from_u128(floor_uuid(at).as_u128() | ((1 << 62) - 1)));
+        let (one, two) = (AffiliateId::new(NOW), AffiliateId::new(NOW));
+        for (last_of_one, last_of_two, expected) in [
+            (None, None, [0, 0, 0]),
+            (Some(PostingId(floor_uuid(at(-5)))), None, [0, 0, 0]),
+            // The clock of another node is ahead.
+            (Some(PostingId::new(at(3))), None, [3, 0, 3]),
+            (Some(PostingId::new(at(3))), Some(PostingId::new(at(7))), [3, 7, 7]),
+            // Another node has used up the millisecond.
+            (Some(highest(at(0))), None, [1, 0, 1]),
+        ] {
+            let key = |it| (it, "USD".parse().unwrap());
+            let balance = |last_posting| Balance { last_posting, ..Balance::default() };
+            let locked = Balances::from([(key(one), balance(last_of_one)), (key(two), balance(last_of_two))]);
+            let ids = number(&[posting(&[one]), posting(&[two]), posting(&[one, two])], &locked, NOW).unwrap();
+            assert_eq!(ids.iter().map(|it| time_of(it.0)).collect::<Vec<_>>(), expected.map(at));
+            assert!(last_of_one < Some(ids[0]) && last_of_two < Some(ids[1]) && ids[2] > ids[0] && ids[2] > ids[1]);
+            assert!(ids.iter().all(|it| it.0.get_version_num() == 7), "{ids:?}");
+        }
+    }
+
+    #[test]
+    fn money_is_posted_only_to_locked_balances() {
+        let affiliate = AffiliateId::new(NOW);
+        assert_eq!(number(&[posting(&[affiliate])], &Balances::new(), NOW), Err(NotLocked(affiliate)));
+    }
 }

@@ -116,6 +116,9 @@ impl Payer {
     }
 }
 
+/// 100 %, in millionths of a percent.
+const WHOLE_PERCENT: i128 = 100_000_000;
+
 /// The currency's minor unit in micros: 10,000 for USD (one cent), 1,000,000 for JPY. Banks and PayPal pay whole minor
 /// units.
 pub fn minor_unit_micros(currency: Currency) -> i64 {
@@ -123,11 +126,14 @@ pub fn minor_unit_micros(currency: Currency) -> i64 {
 }
 
 impl Terms {
-    /// The fee of a withdrawal of `amount`, rounded half up to the currency's minor unit.
+    /// The fee of a withdrawal of `amount`. The exact sum of both parts is rounded once: down to the currency's minor
+    /// unit, in favour of the affiliate, so it can be nothing.
     pub fn fee_of(&self, amount: Money) -> Money {
-        let unit = minor_unit_micros(amount.currency);
-        let exact = self.fee.fixed.micros() + self.fee.percent.share_of(amount).micros;
-        Money { micros: (exact + unit / 2) / unit * unit, currency: amount.currency }
+        let unit = i128::from(minor_unit_micros(amount.currency));
+        let percent = i128::from(self.fee.percent.micros()) * i128::from(amount.micros);
+        let exact = i128::from(self.fee.fixed.micros()) * WHOLE_PERCENT + percent;
+        let micros = exact / (unit * WHOLE_PERCENT) * unit;
+        Money { micros: i64::try_from(micros).unwrap_or(i64::MAX), currency: amount.currency }
     }
 }
 
@@ -205,15 +211,26 @@ mod tests {
     }
 
     #[test]
-    fn a_fee_is_rounded_to_the_minor_unit() {
-        let terms: Terms =
-            serde_json::from_str(r#"{"minimum": "1", "fee": {"fixed": "0.30", "percent": "2.5"}}"#).unwrap();
-        let fee = |amount: &str, currency: &str| {
-            terms.fee_of(amount.parse::<Amount>().unwrap().of(currency.parse().unwrap())).to_string()
-        };
-        assert_eq!(fee("10.00", "USD"), "0.55 USD");
-        assert_eq!(fee("10.20", "USD"), "0.56 USD", "0.555 is rounded half up");
-        assert_eq!(fee("1000", "JPY"), "25.00 JPY");
-        assert_eq!(fee("10.00", "KWD"), "0.55 KWD");
+    fn a_fee_is_rounded_down_once_to_the_minor_unit() {
+        for (fixed, percent, amount, fee) in [
+            ("0.30", "2.5", "10.00 USD", "0.55 USD"),
+            ("0.30", "2.5", "10.20 USD", "0.55 USD"), // 0.555
+            ("0.30", "2.5", "1000 JPY", "25.00 JPY"), // 25.3
+            ("0.30", "2.5", "10.00 KWD", "0.55 KWD"),
+            ("0.30", "2.5", "10.02 KWD", "0.55 KWD"), // 0.5505
+            // Both parts together reach the next cent, neither does alone.
+            ("0.005", "0.5", "1.00 USD", "0.01 USD"),
+            // A rounded share would reach it.
+            ("0.009999", "0.00005", "1.00 USD", "0.00 USD"), // 0.0099995
+            ("0", "0.5", "1.99 USD", "0.00 USD"),
+            ("0", "100", "1.99 USD", "1.99 USD"),
+            ("0", "100", "1000000000000 USD", "1000000000000.00 USD"),
+        ] {
+            let terms = format!(r#"{{"minimum": "1", "fee": {{"fixed": "{fixed}", "percent": "{percent}"}}}}"#);
+            let terms: Terms = serde_json::from_str(&terms).unwrap();
+            let (micros, currency) = amount.split_once(' ').unwrap();
+            let amount = micros.parse::<Amount>().unwrap().of(currency.parse().unwrap());
+            assert_eq!(terms.fee_of(amount).to_string(), fee, "{fixed} and {percent} % of {amount}");
+        }
     }
 }

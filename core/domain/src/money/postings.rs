@@ -2,7 +2,6 @@
 
 use crate::amounts::{Currency, Money};
 use crate::ids::{AffiliateId, EarningId, WithdrawalId};
-use crate::timestamp::Timestamp;
 
 use super::earning::{Balances, Earning};
 use super::exchange::Exchange;
@@ -10,10 +9,10 @@ use super::ledger::{Account, Balance, Cause, Insufficient, Posting, PostingKind}
 use super::withdrawal::{Status, Withdrawal};
 
 /// An earning was created; its hold begins.
-pub fn earned(earning: &Earning, key: String, kind: PostingKind, cause: Cause, at: Timestamp) -> Posting {
+pub fn earned(earning: &Earning, key: String, kind: PostingKind, cause: Cause) -> Posting {
     let micros = earning.earned.micros;
     let sides = [(Account::Program, -micros), (Account::Pending(earning.affiliate_id), micros)];
-    Posting::new(key, kind, cause, earning.earned.currency, sides, at)
+    Posting::new(key, kind, cause, earning.earned.currency, sides)
 }
 
 /// What was taken back from earnings of one affiliate in one currency, in micros.
@@ -32,7 +31,6 @@ pub(crate) fn reduced(
     reduction: Reduction,
     balance: &mut Balance,
     (key, kind, cause): (String, PostingKind, Cause),
-    at: Timestamp,
 ) -> Posting {
     let [available, debt] = balance.debit(affiliate, reduction.released);
     let sides = [
@@ -41,7 +39,7 @@ pub(crate) fn reduced(
         debt,
         (Account::Program, reduction.pending + reduction.released),
     ];
-    Posting::new(key, kind, cause, currency, sides, at)
+    Posting::new(key, kind, cause, currency, sides)
 }
 
 /// Earnings of one affiliate in one currency are past their hold. `money` is their sum, `first` and `count` are the
@@ -51,12 +49,11 @@ pub fn released(
     money: Money,
     (first, count): (EarningId, usize),
     balance: &mut Balance,
-    at: Timestamp,
 ) -> Posting {
     let [debt, available] = balance.credit(affiliate, money.micros);
     let sides = [(Account::Pending(affiliate), -money.micros), debt, available];
     let key = format!("earning:{first}:released");
-    Posting::new(key, PostingKind::Released, Cause::Earning(first), money.currency, sides, at).noting(count.to_string())
+    Posting::new(key, PostingKind::Released, Cause::Earning(first), money.currency, sides).noting(count.to_string())
 }
 
 /// Finance deducts money; what exceeds the available balance becomes a debt. Money that finance adds is an earning
@@ -67,12 +64,11 @@ pub fn deducted(
     money: Money,
     reason: &str,
     balance: &mut Balance,
-    at: Timestamp,
 ) -> Posting {
     let [available, debt] = balance.debit(affiliate, money.micros);
     let sides = [available, debt, (Account::Program, money.micros)];
     let key = format!("adjustment:{adjustment}");
-    Posting::new(key, PostingKind::Adjusted, Cause::Earning(adjustment), money.currency, sides, at).noting(reason)
+    Posting::new(key, PostingKind::Adjusted, Cause::Earning(adjustment), money.currency, sides).noting(reason)
 }
 
 /// Money is reserved for a withdrawal. Fails if less is available.
@@ -81,7 +77,6 @@ pub fn withdrawal_requested(
     withdrawal: WithdrawalId,
     money: Money,
     balance: &mut Balance,
-    at: Timestamp,
 ) -> Result<Posting, Insufficient> {
     if money.micros > balance.available {
         let available = Money { micros: balance.available, currency: money.currency };
@@ -90,7 +85,7 @@ pub fn withdrawal_requested(
     balance.available -= money.micros;
     balance.withdrawing += money.micros;
     let sides = [(Account::Available(affiliate), -money.micros), (Account::Withdrawing(affiliate), money.micros)];
-    Ok(of_withdrawal(withdrawal, PostingKind::WithdrawalRequested, "requested", money.currency, sides, at))
+    Ok(of_withdrawal(withdrawal, PostingKind::WithdrawalRequested, "requested", money.currency, sides))
 }
 
 /// Reserved money was paid.
@@ -99,12 +94,11 @@ pub fn withdrawal_paid(
     withdrawal: WithdrawalId,
     money: Money,
     balance: &mut Balance,
-    at: Timestamp,
 ) -> Posting {
     balance.withdrawing -= money.micros;
     balance.paid += money.micros;
     let sides = [(Account::Withdrawing(affiliate), -money.micros), (Account::Paid(affiliate), money.micros)];
-    of_withdrawal(withdrawal, PostingKind::WithdrawalPaid, "paid", money.currency, sides, at)
+    of_withdrawal(withdrawal, PostingKind::WithdrawalPaid, "paid", money.currency, sides)
 }
 
 /// A withdrawal was refused, failed or was cancelled: its reserved money is credited, to a debt first.
@@ -113,25 +107,18 @@ pub fn withdrawal_returned(
     withdrawal: WithdrawalId,
     money: Money,
     balance: &mut Balance,
-    at: Timestamp,
 ) -> Posting {
     balance.withdrawing -= money.micros;
     let [debt, available] = balance.credit(affiliate, money.micros);
     let sides = [(Account::Withdrawing(affiliate), -money.micros), debt, available];
-    of_withdrawal(withdrawal, PostingKind::WithdrawalReturned, "returned", money.currency, sides, at)
+    of_withdrawal(withdrawal, PostingKind::WithdrawalReturned, "returned", money.currency, sides)
 }
 
 /// The program keeps a part of the reserved money as the fee of the payment.
-pub fn withdrawal_fee(
-    affiliate: AffiliateId,
-    withdrawal: WithdrawalId,
-    fee: Money,
-    balance: &mut Balance,
-    at: Timestamp,
-) -> Posting {
+pub fn withdrawal_fee(affiliate: AffiliateId, withdrawal: WithdrawalId, fee: Money, balance: &mut Balance) -> Posting {
     balance.withdrawing -= fee.micros;
     let sides = [(Account::Withdrawing(affiliate), -fee.micros), (Account::Program, fee.micros)];
-    of_withdrawal(withdrawal, PostingKind::WithdrawalFee, "fee", fee.currency, sides, at)
+    of_withdrawal(withdrawal, PostingKind::WithdrawalFee, "fee", fee.currency, sides)
 }
 
 /// The bank returned a payment. The whole requested amount is credited, including the fee, because nothing arrived.
@@ -140,16 +127,15 @@ pub fn payment_returned(
     withdrawal: WithdrawalId,
     (net, fee): (Money, Money),
     balance: &mut Balance,
-    at: Timestamp,
 ) -> Posting {
     balance.paid -= net.micros;
     let [debt, available] = balance.credit(affiliate, net.micros + fee.micros);
     let sides = [(Account::Paid(affiliate), -net.micros), (Account::Program, -fee.micros), debt, available];
-    of_withdrawal(withdrawal, PostingKind::PaymentReturned, "sent-back", net.currency, sides, at)
+    of_withdrawal(withdrawal, PostingKind::PaymentReturned, "sent-back", net.currency, sides)
 }
 
 /// The postings of a withdrawal's final status; none while it is requested or approved.
-pub fn withdrawal_settled(it: &Withdrawal, balance: &mut Balance, at: Timestamp) -> Vec<Posting> {
+pub fn withdrawal_settled(it: &Withdrawal, balance: &mut Balance) -> Vec<Posting> {
     let (affiliate, id) = (it.affiliate_id, it.id);
     let noted = |posting: Posting| match it.status.note() {
         Some(note) => posting.noting(note),
@@ -158,14 +144,14 @@ pub fn withdrawal_settled(it: &Withdrawal, balance: &mut Balance, at: Timestamp)
     match it.status {
         Status::Requested | Status::Approved => Vec::new(),
         Status::Paid { .. } => {
-            let paid = noted(withdrawal_paid(affiliate, id, it.net(), balance, at));
-            let fee = (it.fee.micros > 0).then(|| withdrawal_fee(affiliate, id, it.fee, balance, at));
+            let paid = noted(withdrawal_paid(affiliate, id, it.net(), balance));
+            let fee = (it.fee.micros > 0).then(|| withdrawal_fee(affiliate, id, it.fee, balance));
             [paid].into_iter().chain(fee).collect()
         }
         Status::Refused { .. } | Status::Failed { .. } | Status::Cancelled => {
-            vec![noted(withdrawal_returned(affiliate, id, it.amount, balance, at))]
+            vec![noted(withdrawal_returned(affiliate, id, it.amount, balance))]
         }
-        Status::Returned { .. } => vec![noted(payment_returned(affiliate, id, (it.net(), it.fee), balance, at))],
+        Status::Returned { .. } => vec![noted(payment_returned(affiliate, id, (it.net(), it.fee), balance))],
     }
 }
 
@@ -175,9 +161,8 @@ fn of_withdrawal<const N: usize>(
     what: &str,
     currency: Currency,
     sides: [(Account, i64); N],
-    at: Timestamp,
 ) -> Posting {
-    Posting::new(format!("withdrawal:{withdrawal}:{what}"), kind, Cause::Withdrawal(withdrawal), currency, sides, at)
+    Posting::new(format!("withdrawal:{withdrawal}:{what}"), kind, Cause::Withdrawal(withdrawal), currency, sides)
 }
 
 /// Exchanges available money for another currency: the program takes the one and gives the other. Fails if less is
@@ -203,7 +188,7 @@ pub fn exchanged(it: &Exchange, balances: &mut Balances) -> Result<[Posting; 2],
     let note = format!("{} to {} at {}", it.taken, it.given, it.rate.rate);
     let half = |what: &str, currency: Currency, sides: [(Account, i64); 3]| {
         let (key, cause) = (format!("exchange:{}:{what}", it.id), Cause::Exchange(it.id));
-        Posting::new(key, PostingKind::Exchanged, cause, currency, sides, it.at).noting(note.as_str())
+        Posting::new(key, PostingKind::Exchanged, cause, currency, sides).noting(note.as_str())
     };
     Ok([half("taken", it.taken.currency, taken), half("given", it.given.currency, given)])
 }
@@ -214,6 +199,7 @@ mod tests {
     use crate::ids::{ExchangeId, ExchangeRateId};
     use crate::money::exchange::ExchangeRate;
     use crate::money::withdrawal::samples::withdrawal;
+    use crate::timestamp::Timestamp;
 
     fn exchange(to: &str) -> Exchange {
         let (at, usd) = (Timestamp::from_millis(1), "USD".parse().expect("a currency"));
@@ -243,24 +229,23 @@ mod tests {
 
     #[test]
     fn a_settled_withdrawal_leaves_nothing_reserved() {
-        let at = Timestamp::from_millis(1);
-        let reserved = |debt| Balance { available: 0, withdrawing: 100_000_000, paid: 0, debt };
+        let reserved = |debt| Balance { withdrawing: 100_000_000, debt, ..Balance::default() };
         let settled = |status: Status, debt| {
             let mut balance = reserved(debt);
-            let postings = withdrawal_settled(&Withdrawal { status, ..withdrawal() }, &mut balance, at);
+            let postings = withdrawal_settled(&Withdrawal { status, ..withdrawal() }, &mut balance);
             (postings.len(), balance)
         };
         let paid = settled(Status::Paid { reference: "TX".into() }, 0);
-        assert_eq!(paid, (2, Balance { available: 0, withdrawing: 0, paid: 99_000_000, debt: 0 }), "the fee is kept");
+        assert_eq!(paid, (2, Balance { paid: 99_000_000, ..Balance::default() }), "the fee is kept");
         let back = settled(Status::Cancelled, 30_000_000);
-        let wanted = Balance { available: 70_000_000, withdrawing: 0, paid: 0, debt: 0 };
+        let wanted = Balance { available: 70_000_000, ..Balance::default() };
         assert_eq!(back, (1, wanted), "returned money settles a debt first");
         assert_eq!(settled(Status::Approved, 0), (0, reserved(0)));
 
-        let mut balance = Balance { available: 0, withdrawing: 0, paid: 99_000_000, debt: 30_000_000 };
+        let mut balance = Balance { paid: 99_000_000, debt: 30_000_000, ..Balance::default() };
         let returned = Withdrawal { status: Status::Returned { reason: "closed".into() }, ..withdrawal() };
-        let postings = withdrawal_settled(&returned, &mut balance, at);
-        let wanted = Balance { available: 70_000_000, withdrawing: 0, paid: 0, debt: 0 };
+        let postings = withdrawal_settled(&returned, &mut balance);
+        let wanted = Balance { available: 70_000_000, ..Balance::default() };
         assert_eq!(
             (postings.len(), balance),
             (1, wanted),

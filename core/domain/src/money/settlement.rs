@@ -46,13 +46,13 @@ pub fn settle(
             let part = Earning::new(affiliate, kind, money, release_at, at);
             let sub_affiliate_id = commission.map(|_| conversion.affiliate_id);
             let part = Earning { conversion_id: Some(conversion.id), sub_affiliate_id, commission, ..part };
-            postings.push(postings::earned(&part, key, what.kind(kind), cause, at));
+            postings.push(postings::earned(&part, key, what.kind(kind), cause));
             earnings.push(part);
         } else if wanted < there {
             let reduction = reduce(earnings, line, there - wanted, at);
             let balance = balances.entry((affiliate, currency)).or_default();
             let kind = what.kind(EarningKind::Payout);
-            postings.push(postings::reduced(affiliate, currency, reduction, balance, (key, kind, cause), at));
+            postings.push(postings::reduced(affiliate, currency, reduction, balance, (key, kind, cause)));
         }
     }
     postings
@@ -61,11 +61,11 @@ pub fn settle(
 /// Releases these pending earnings. Returns one posting for each affiliate and currency.
 pub fn release(due: &mut [Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
     due.iter_mut().for_each(|earning| earning.release(now));
-    released(due, balances, now)
+    released(due, balances)
 }
 
 /// The postings of released earnings: one for each affiliate and currency.
-pub fn released(earnings: &[Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
+pub fn released(earnings: &[Earning], balances: &mut Balances) -> Vec<Posting> {
     let mut sums = BTreeMap::<(AffiliateId, Currency), (i64, usize, EarningId)>::new();
     for earning in earnings {
         let (micros, count, _) =
@@ -75,7 +75,7 @@ pub fn released(earnings: &[Earning], balances: &mut Balances, now: Timestamp) -
     }
     let posting = |((affiliate, currency), (micros, count, first))| {
         let balance = balances.entry((affiliate, currency)).or_default();
-        postings::released(affiliate, Money { micros, currency }, (first, count), balance, now)
+        postings::released(affiliate, Money { micros, currency }, (first, count), balance)
     };
     sums.into_iter().map(posting).collect()
 }

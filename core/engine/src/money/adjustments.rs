@@ -42,20 +42,20 @@ pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earni
     if money.micros < 0 {
         let balance = balances.entry((affiliate_id, money.currency)).or_default();
         let taken = Money { micros: -money.micros, ..money };
-        moved.push(postings::deducted(affiliate_id, earning.id, taken, &reason, balance, now));
+        moved.push(postings::deducted(affiliate_id, earning.id, taken, &reason, balance));
         earning.release_at = now;
         earning.state = EarningState::Available;
         earning.released_at = Some(now);
     } else {
         let (key, cause) = (format!("adjustment:{}", earning.id), Cause::Earning(earning.id));
-        moved.push(postings::earned(&earning, key, PostingKind::Adjusted, cause, now).noting(reason));
+        moved.push(postings::earned(&earning, key, PostingKind::Adjusted, cause).noting(reason));
         if hold_days == 0 {
             moved.extend(settlement::release(std::slice::from_mut(&mut earning), &mut balances, now));
         }
     }
     ledger::check_limits(&balances)?;
     storage::money::earnings::insert(&tx, std::slice::from_ref(&earning)).await?;
-    storage::money::ledger::post(&tx, &moved).await?;
+    storage::money::ledger::post(&tx, &app.clock, &balances, &moved).await?;
     tx.commit().await?;
     Ok(earning)
 }

@@ -9,11 +9,12 @@ use uuid::Uuid;
 use crate::Error;
 use crate::app::App;
 use crate::program::affiliates;
-use domain::amounts::Currency;
+use domain::amounts::{Currency, Money};
 use domain::archive::ArchivedFilter;
 use domain::ids::{AffiliateId, floor_uuid};
 use domain::money::exchange::ExchangeRate;
 use domain::money::statement::{AccountSums, StatementLine};
+use domain::money::withdrawal::withdrawable;
 use domain::people::actor::Actor;
 use domain::timestamp::Timestamp;
 use storage::base::page::{Page, PageRequest};
@@ -27,6 +28,14 @@ pub struct AffiliateBalance {
     /// The rate to the requested currency. `None` if no currency was requested, no rate is stored, or the balance is in
     /// the requested currency.
     pub rate: Option<ExchangeRate>,
+}
+
+impl AffiliateBalance {
+    /// The part of the available amount that can be withdrawn.
+    pub fn withdrawable(&self) -> Money {
+        let micros = i64::try_from(self.sums.available).unwrap_or(i64::MAX);
+        withdrawable(Money { micros, currency: self.currency })
+    }
 }
 
 /// Lists the balances of a page of affiliates in each currency, newest affiliate first. `shown_in` adds a rate to each
@@ -91,9 +100,11 @@ pub async fn statement(app: &App, actor: Actor, request: StatementRequest) -> Re
     if request.until < request.from {
         return Err(Error::invalid("/until", "must not be before from; use a later time"));
     }
-    let StatementRequest { affiliate_id, currency, from, .. } = request;
+    let StatementRequest { affiliate_id, currency, from, until } = request;
     // The opening sums are computed from all earlier entries of the affiliate.
     let _place = app.heavy.place(actor).await?;
+    // The part of the statement that is past must be the same whenever it is read.
+    storage::money::ledger::close(&app.db, affiliate_id, currency, until.min(app.clock.now())).await?;
     let opening = storage::money::balances::find_sums_at(app.db.reports(), affiliate_id, currency, from).await?;
     Ok(Statement { request, opening })
 }

@@ -33,7 +33,7 @@ pub async fn list_rates(app: &App, page: PageRequest) -> Result<Page<ExchangeRat
 /// Exchanges available money at the current rate. Makes two postings, one in each currency.
 ///
 /// # Errors
-/// No rate is stored, or the available money does not suffice.
+/// No rate is stored, nothing would be given, or the available money does not suffice.
 pub async fn exchange(
     app: &App,
     actor: Actor,
@@ -55,7 +55,7 @@ pub async fn exchange(
     let mut balances = storage::money::ledger::lock_balances(&tx, &keys).await?;
     let postings = postings::exchanged(&exchange, &mut balances)?;
     ledger::check_limits(&balances)?;
-    storage::money::ledger::post(&tx, &postings).await?;
+    storage::money::ledger::post(&tx, &app.clock, &balances, &postings).await?;
     tx.commit().await?;
     Ok(exchange)
 }

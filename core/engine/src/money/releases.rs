@@ -68,7 +68,7 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
     let deferred = release::defer_without_room(&mut due, &balances, now);
     let postings = settlement::release(&mut due, &mut balances, now);
     storage::money::earnings::save(&tx, &due.iter().chain(&deferred).collect::<Vec<_>>()).await?;
-    if storage::money::ledger::post(&tx, &postings).await? < postings.len() {
+    if storage::money::ledger::post(&tx, &app.clock, &balances, &postings).await? < postings.len() {
         return Err(DbErr::Custom("a pending earning has a posting of its release already".into()));
     }
     let events = release_events::events(&tx, &app.catalog, &due, now).await?;

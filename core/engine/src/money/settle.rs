@@ -13,6 +13,7 @@ use domain::money::{ledger, release, settlement};
 use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::{Conversion, Status};
+use storage::clock::Clock;
 
 /// A conversion after a change, whose earnings are to be posted.
 pub struct ToSettle<'a> {
@@ -24,11 +25,12 @@ pub struct ToSettle<'a> {
 }
 
 /// Changes the earnings and the ledger for these changes, in the given order. Returns the released earnings: an earning
-/// without a hold is available immediately. An approval with a hold only inserts rows. All other changes lock the
-/// stored earnings of the conversions, then the balances that change. An earning that would exceed the limit of its
-/// balance stays pending and is deferred.
+/// without a hold is available immediately. Locks the stored earnings of the conversions, then the balances of all
+/// postings, also those of pending money: their postings are numbered too. An earning that would exceed the limit of
+/// its balance stays pending and is deferred.
 pub async fn settle_earnings(
     tx: &impl ConnectionTrait,
+    clock: &Clock,
     catalog: &Catalog,
     changes: Vec<ToSettle<'_>>,
     now: Timestamp,
@@ -55,9 +57,7 @@ pub async fn settle_earnings(
         let target = earning::target_earnings(conversion, commissions);
         let offer = catalog.offer(conversion.offer_id).await?;
         let release_at = offer.map_or(at, |offer| offer.release_at(at));
-        if release_at <= now {
-            keys.extend(target.balances());
-        }
+        keys.extend(target.balances());
         plan.push((conversion, target, release_at, at));
     }
 
@@ -81,17 +81,17 @@ pub async fn settle_earnings(
     storage::money::earnings::insert(tx, &new).await?;
     storage::money::earnings::save(tx, &changed).await?;
     new.retain(|it| it.released_at.is_some());
+    if !lock_now && !postings.is_empty() {
+        balances = storage::money::ledger::lock_balances(tx, &keys).await?;
+    }
     if !new.is_empty() {
-        if !lock_now {
-            balances = storage::money::ledger::lock_balances(tx, &keys).await?;
-        }
         // A full balance is rare. So the release is undone here, and the balances are not locked before the insert.
         let deferred = release::defer_without_room(&mut new, &balances, now);
         storage::money::earnings::save(tx, &deferred.iter().collect::<Vec<_>>()).await?;
-        postings.extend(settlement::released(&new, &mut balances, now));
+        postings.extend(settlement::released(&new, &mut balances));
     }
     ledger::check_limits(&balances)?;
-    if storage::money::ledger::post(tx, &postings).await? < postings.len() {
+    if storage::money::ledger::post(tx, clock, &balances, &postings).await? < postings.len() {
         // The transaction must be rolled back: the earnings would not agree with the ledger.
         return Err(DbErr::Custom("a change of a conversion has a posting already".into()).into());
     }

@@ -58,6 +58,7 @@ pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Res
     let method = payout_methods::named(&tx, &request.method).await?;
     let program = storage::program::program_settings::find_withdrawals(&tx).await?.minimum(request.currency);
     // This lock makes requests of one affiliate and currency run one after the other.
+    let key = (affiliate_id, request.currency);
     let mut balance = storage::money::ledger::lock_balance(&tx, affiliate_id, request.currency).await?;
     let now = app.clock.now();
     if !request.has_key {
@@ -97,11 +98,11 @@ pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Res
         created_at: now,
         updated_at: now,
     };
-    let posting = postings::withdrawal_requested(affiliate_id, id, amount, &mut balance, now)
+    let posting = postings::withdrawal_requested(affiliate_id, id, amount, &mut balance)
         .map_err(|it| WithdrawalError::Insufficient { available: it.available, requested: it.requested })?;
-    balance.check_limit((affiliate_id, request.currency))?;
+    balance.check_limit(key)?;
     storage::money::withdrawals::insert(&tx, &withdrawal).await?;
-    storage::money::ledger::post(&tx, &[posting]).await?;
+    storage::money::ledger::post(&tx, &app.clock, &Balances::from([(key, balance)]), &[posting]).await?;
     tx.commit().await?;
     Ok(RequestOutcome::Created(WithdrawalWithDebt { withdrawal, debt: None }))
 }
@@ -293,10 +294,10 @@ pub(crate) async fn save_and_post(
     let mut postings = Vec::new();
     for it in changed.iter().filter(|it| it.status.settles()) {
         let balance = balances.get_mut(&(it.affiliate_id, it.amount.currency)).expect("lock_balances locked it");
-        postings.extend(postings::withdrawal_settled(it, balance, now));
+        postings.extend(postings::withdrawal_settled(it, balance));
     }
     ledger::check_limits(&balances)?;
-    if storage::money::ledger::post(tx, &postings).await? < postings.len() {
+    if storage::money::ledger::post(tx, &app.clock, &balances, &postings).await? < postings.len() {
         // The transaction must be rolled back: the withdrawals would not agree with the ledger.
         return Err(DbErr::Custom("a step of a withdrawal has a posting already".into()).into());
     }

@@ -201,7 +201,7 @@ impl ConversionRecorder {
         let mut events = batch.events(&tx, &self.catalog).await?;
         storage::tracking::events::append(&tx, &events, lease).await?;
         // The money is posted last, because this locks balances that other batches need.
-        let released = settle_earnings(&tx, &self.catalog, batch.to_settle(), now).await?;
+        let released = settle_earnings(&tx, &self.clock, &self.catalog, batch.to_settle(), now).await?;
         let released_events = release_events::events(&tx, &self.catalog, &released, now).await?;
         storage::tracking::events::append(&tx, &released_events, lease).await?;
         events.extend(released_events);

@@ -2,25 +2,35 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 
 use crate::base::bulk::{Rows, Type};
-use crate::corrupt;
+use crate::clock::Clock;
+use crate::{Database, corrupt};
 use domain::amounts::Currency;
-use domain::ids::{AffiliateId, PostingId};
+use domain::ids::{AffiliateId, PostingId, floor_uuid, time_of};
 use domain::money::earning::Balances;
-use domain::money::ledger::{Account, Balance, Cause, Posting};
+use domain::money::ledger::{self, Account, Balance, Cause, Posting};
+use domain::timestamp::Timestamp;
 
-/// Inserts postings, and adds their entries to the balances. A posting whose key exists is left out as a whole. Returns
-/// the number of inserted postings. Callers lock the balances that change ([`lock_balances`]); pending money is in no
-/// balance.
-pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usize, DbErr> {
+/// Numbers postings in their order, inserts them, and adds their entries to the balances. A posting whose key exists is
+/// left out as a whole. Returns the number of inserted postings.
+///
+/// `locked` has the balance of every entry, as [`lock_balances`] returned it; also those of pending money, which is in
+/// no balance. So the time, which is read here, is not before that of a posting of another transaction.
+pub async fn post(
+    tx: &impl ConnectionTrait,
+    clock: &Clock,
+    locked: &Balances,
+    postings: &[Posting],
+) -> Result<usize, DbErr> {
     if postings.is_empty() {
         return Ok(0);
     }
+    let ids = ledger::number(postings, locked, clock.now()).map_err(|error| DbErr::Custom(error.to_string()))?;
     use Type::{Big, Id, Text};
     let mut rows = Rows::new(&[Id, Text, Text, Text, Id, Id, Text, Text, Big]);
-    for posting in postings {
+    for (id, posting) in ids.iter().zip(postings) {
         posting.assert_balanced();
         let (cause, conversion_id, cause_id) = match posting.cause {
             Cause::Conversion(id) => ("conversion", Some(id.0), None),
@@ -29,7 +39,7 @@ pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usi
             Cause::Exchange(id) => ("exchange", None, Some(id.0)),
         };
         rows.push([
-            posting.id.into(),
+            (*id).into(),
             posting.key.clone().into(),
             posting.kind.as_str().into(),
             cause.into(),
@@ -37,7 +47,7 @@ pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usi
             cause_id.into(),
             posting.currency.to_string().into(),
             posting.note.clone().into(),
-            posting.at.into(),
+            time_of(id.0).into(),
         ]);
     }
     let added = rows
@@ -49,15 +59,15 @@ pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usi
         )
         .await?;
     // The ids are read only if some postings existed already.
-    let found = if added < postings.len() as u64 { Some(find_ids(tx, postings).await?) } else { None };
+    let found = if added < postings.len() as u64 { Some(find_ids(tx, &ids).await?) } else { None };
     let added_postings =
-        || postings.iter().filter(|posting| found.as_ref().is_none_or(|found| found.contains(&posting.id)));
+        || ids.iter().zip(postings).filter(|(id, _)| found.as_ref().is_none_or(|found| found.contains(id)));
 
     let mut rows = Rows::new(&[Type::Id, Type::Int, Type::Text, Type::Id, Type::Text, Type::Big]);
-    for posting in added_postings() {
+    for (id, posting) in added_postings() {
         for (number, entry) in (0_i32..).zip(&posting.entries) {
             rows.push([
-                posting.id.into(),
+                (*id).into(),
                 number.into(),
                 entry.account.name().into(),
                 entry.account.affiliate_id().into(),
@@ -76,26 +86,30 @@ pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usi
     Ok(added as usize)
 }
 
-/// The ids of these postings that are stored.
-async fn find_ids(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<HashSet<PostingId>, DbErr> {
+/// The ids of stored postings among these.
+async fn find_ids(tx: &impl ConnectionTrait, ids: &[PostingId]) -> Result<HashSet<PostingId>, DbErr> {
     let sql =
         "WITH wanted (id) AS ({rows}) SELECT postings.id AS id FROM wanted JOIN postings ON postings.id = wanted.id";
-    let found = Rows::ids(postings.iter().map(|it| it.id)).query(tx, sql, vec![]).await?;
+    let found = Rows::ids(ids.iter().copied()).query(tx, sql, vec![]).await?;
     found.iter().map(|row| row.try_get("", "id")).collect()
 }
 
-async fn add_to_balances(tx: &impl ConnectionTrait, postings: impl Iterator<Item = &Posting>) -> Result<(), DbErr> {
-    let mut changes = BTreeMap::<(AffiliateId, Currency), Balance>::new();
-    for posting in postings {
+async fn add_to_balances(
+    tx: &impl ConnectionTrait,
+    postings: impl Iterator<Item = (&PostingId, &Posting)>,
+) -> Result<(), DbErr> {
+    let mut changes = BTreeMap::<(AffiliateId, Currency), (PostingId, Balance)>::new();
+    for (id, posting) in postings {
         for entry in &posting.entries {
             let Some(affiliate) = entry.account.affiliate_id() else { continue };
-            let key = (affiliate, posting.currency);
+            let (last, change) = changes.entry((affiliate, posting.currency)).or_insert((*id, Balance::default()));
+            *last = *id;
             match entry.account {
                 Account::Program | Account::Pending(_) => {}
-                Account::Available(_) => changes.entry(key).or_default().available += entry.micros,
-                Account::Withdrawing(_) => changes.entry(key).or_default().withdrawing += entry.micros,
-                Account::Paid(_) => changes.entry(key).or_default().paid += entry.micros,
-                Account::Debt(_) => changes.entry(key).or_default().debt -= entry.micros,
+                Account::Available(_) => change.available += entry.micros,
+                Account::Withdrawing(_) => change.withdrawing += entry.micros,
+                Account::Paid(_) => change.paid += entry.micros,
+                Account::Debt(_) => change.debt -= entry.micros,
             }
         }
     }
@@ -103,8 +117,8 @@ async fn add_to_balances(tx: &impl ConnectionTrait, postings: impl Iterator<Item
         return Ok(());
     }
     let held = changes.len() as u64;
-    let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Big, Type::Big, Type::Big, Type::Big]);
-    for ((affiliate, currency), it) in changes {
+    let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Big, Type::Big, Type::Big, Type::Big, Type::Id]);
+    for ((affiliate, currency), (last, it)) in changes {
         rows.push([
             affiliate.into(),
             currency.to_string().into(),
@@ -112,21 +126,22 @@ async fn add_to_balances(tx: &impl ConnectionTrait, postings: impl Iterator<Item
             it.withdrawing.into(),
             it.paid.into(),
             it.debt.into(),
+            last.into(),
         ]);
     }
     let added = rows
         .execute(
             tx,
-            "WITH changed (affiliate_id, currency, available, withdrawing, paid, debt) AS ({rows})
+            "WITH changed (affiliate_id, currency, available, withdrawing, paid, debt, last_posting) AS ({rows})
          UPDATE balances SET available = balances.available + changed.available,
              withdrawing = balances.withdrawing + changed.withdrawing, paid = balances.paid + changed.paid,
-             debt = balances.debt + changed.debt
+             debt = balances.debt + changed.debt, last_posting = changed.last_posting
          FROM changed WHERE balances.affiliate_id = changed.affiliate_id AND balances.currency = changed.currency",
             vec![],
         )
         .await?;
     if added < held {
-        return Err(DbErr::Custom("money was posted to a balance that is not locked".into()));
+        return Err(DbErr::Custom("money was posted to a balance that is not stored".into()));
     }
     Ok(())
 }
@@ -158,11 +173,39 @@ pub async fn lock_balances(
              INSERT INTO balances (affiliate_id, currency, available, withdrawing, paid, debt)
              SELECT affiliate_id, currency, 0, 0, 0, 0 FROM wanted WHERE true ORDER BY affiliate_id, currency
              ON CONFLICT (affiliate_id, currency) DO UPDATE SET debt = balances.debt
-             RETURNING affiliate_id, currency, available, withdrawing, paid, debt",
+             RETURNING affiliate_id, currency, available, withdrawing, paid, debt, last_posting",
             vec![],
         )
         .await?;
     locked.iter().map(balance).collect()
+}
+
+/// Returns when every posting before `at` is committed; later postings get a later time. `at` is not in the future.
+pub async fn close(db: &Database, affiliate: AffiliateId, currency: Currency, at: Timestamp) -> Result<(), DbErr> {
+    let end = PostingId(floor_uuid(at));
+    let statement = |sql, end: Option<PostingId>| {
+        let values = [affiliate.into(), currency.to_string().into()].into_iter().chain(end.map(Into::into));
+        Statement::from_sql_and_values(db.reader().get_database_backend(), sql, values)
+    };
+    let sql = "SELECT last_posting FROM balances WHERE affiliate_id = $1 AND currency = $2";
+    let stored = db.reader().query_one_raw(statement(sql, None)).await?;
+    let last = stored.map(|row| row.try_get::<Option<PostingId>>("", "last_posting")).transpose()?.flatten();
+    if last >= Some(end) {
+        return Ok(());
+    }
+    // On SQLite this waits for the only writer, which has the same clock.
+    let tx = db.begin().await?;
+    if db.is_postgres() {
+        // This waits for the lock of the balance. It is stored because the clock of another node may be behind.
+        let sql = "UPDATE balances SET last_posting = $3
+             WHERE affiliate_id = $1 AND currency = $2 AND (last_posting IS NULL OR last_posting < $3)";
+        if tx.execute_raw(statement(sql, Some(end))).await?.rows_affected() > 0 {
+            return tx.commit().await;
+        }
+        // A transaction that inserts the balance may be under way. The balance that this inserts is rolled back.
+        lock_balance(&tx, affiliate, currency).await?;
+    }
+    tx.rollback().await
 }
 
 fn balance(row: &QueryResult) -> Result<((AffiliateId, Currency), Balance), DbErr> {
@@ -173,6 +216,7 @@ fn balance(row: &QueryResult) -> Result<((AffiliateId, Currency), Balance), DbEr
         withdrawing: row.try_get("", "withdrawing")?,
         paid: row.try_get("", "paid")?,
         debt: row.try_get("", "debt")?,
+        last_posting: row.try_get("", "last_posting")?,
     };
     Ok(((row.try_get("", "affiliate_id")?, currency), balance))
 }

@@ -533,6 +533,11 @@ pub const CATALOGUE: &[Group] = &[
                 &[422],
                 "The payout details do not fit the schema of the payout method. `errors` names each value.",
             ),
+            code(
+                "exchange_too_small",
+                &[422],
+                "The amount is worth less than a millionth of the other currency, so nothing would be given. Exchange more.",
+            ),
             code("no_exchange_rate", &[422], "There is no exchange rate for these currencies at this time. Add one."),
             code(
                 "nothing_to_pay",

@@ -3,7 +3,7 @@
 use domain::amounts::{Currency, Money};
 use domain::ids::AffiliateId;
 use domain::money::payout_method::PayoutMethod;
-use domain::money::withdrawal::{RequestedAmount, WithdrawalError};
+use domain::money::withdrawal::{RequestedAmount, WithdrawalError, withdrawable};
 use domain::people::actor::Actor;
 use engine::Error;
 use engine::app::App;
@@ -100,13 +100,22 @@ fn sentence_of(error: &WithdrawalError) -> Text {
             let missing = Money { micros: minimum.micros - requested.micros, ..*minimum };
             text("withdrawals.more_to_minimum").money("missing", missing).money("minimum", *minimum)
         }
-        WithdrawalError::NothingAvailable { .. } => text("withdrawals.nothing_available"),
+        WithdrawalError::NothingAvailable { available } => match rest_of(*available) {
+            Some(rest) if available.micros == rest.micros => text("withdrawals.rest").money("rest", rest),
+            _ => text("withdrawals.nothing_available"),
+        },
         WithdrawalError::Insufficient { available, .. } => {
             text("withdrawals.insufficient").money("available", *available)
         }
         WithdrawalError::Indebted { debt } => text("withdrawals.indebted").money("debt", *debt),
         other => plain(as_sentence(&other.to_string())),
     }
+}
+
+/// What is available beyond whole minor units, if there is any.
+fn rest_of(available: Money) -> Option<Money> {
+    let rest = Money { micros: available.micros - withdrawable(available).micros, ..available };
+    Some(rest).filter(|rest| rest.micros > 0)
 }
 
 #[derive(Debug, Serialize)]
@@ -120,6 +129,8 @@ pub struct RequestForm {
     /// The form with the whole available balance.
     all_url: String,
     limits: Option<Text>,
+    /// What is available and cannot be withdrawn.
+    rest: Option<Text>,
     totals: Option<Totals>,
     /// Why nothing can be requested now.
     obstacle: Option<Text>,
@@ -160,6 +171,7 @@ impl RequestForm {
             currency: currency.to_string(),
             all_url: url.with("amount", None),
             limits: None,
+            rest: None,
             totals: None,
             obstacle: None,
             details_url: nav::has_page("/payout-details").then_some("/payout-details"),
@@ -191,8 +203,10 @@ impl RequestForm {
         form.methods = known.iter().map(|(it, masked)| MethodChoice::new(it, masked, it.id == chosen.id)).collect();
 
         let all = terms(app, affiliate, chosen, RequestedAmount::All, balance).await?;
-        let limits = text("withdrawals.limits").money("minimum", all.minimum).money("available", balance.0);
-        form.limits = Some(limits);
+        let limits = text("withdrawals.limits").money("minimum", all.minimum);
+        form.limits = Some(limits.money("available", withdrawable(balance.0)));
+        let rest = rest_of(balance.0).filter(|_| withdrawable(balance.0).micros > 0);
+        form.rest = rest.map(|rest| text("withdrawals.rest").money("rest", rest));
         form.obstacle = all.price.as_ref().err().map(sentence_of);
         let price = if asked.amount.trim().is_empty() {
             all.price
@@ -253,6 +267,7 @@ impl RequestForm {
             methods: vec![choice(true), choice(false)],
             amount: "100.00".into(),
             limits: Some(text("withdrawals.limits").money("minimum", money(1)).money("available", money(2))),
+            rest: Some(text("withdrawals.rest").money("rest", money(1))),
             totals: Some(totals),
             ..empty()
         };

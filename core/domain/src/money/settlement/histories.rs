@@ -1,5 +1,6 @@
-//! Thousands of random histories against a naive model: after each step every account has the balance of the model, all
-//! entries add up to zero, and no balance but a debt is below zero.
+//! Thousands of random histories against a naive model: after each step every account has the balance of the model, and
+//! all entries add up to zero. After each posting, which is a line of a statement, no balance but a debt is below zero,
+//! and nothing is available beside a debt.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -112,8 +113,15 @@ impl Books {
         for posting in postings {
             posting.assert_balanced();
             assert!(self.keys.insert(posting.key.clone()), "{} twice", posting.key);
-            for entry in posting.entries {
+            for entry in &posting.entries {
                 *self.accounts.entry((entry.account, posting.currency)).or_default() += entry.micros;
+            }
+            for (affiliate, currency) in posting.balances() {
+                let account = |account: fn(AffiliateId) -> Account| self.account(account(affiliate), currency);
+                let (available, debt) = (account(Account::Available), -account(Account::Debt));
+                let others = [account(Account::Pending), account(Account::Withdrawing), account(Account::Paid)];
+                assert!(others.into_iter().chain([available, debt]).all(|it| it >= 0), "below zero: {posting:?}");
+                assert!(available == 0 || debt == 0, "available beside a debt: {posting:?}");
             }
         }
     }
@@ -334,14 +342,14 @@ impl World {
         let money = Money { micros, currency: whose.1 };
         if self.random.random_bool(0.5) {
             let balance = self.books.balances.entry(whose).or_default();
-            let posting = postings::deducted(whose.0, EarningId::new(at), money, "mistake", balance, at);
+            let posting = postings::deducted(whose.0, EarningId::new(at), money, "mistake", balance);
             self.books.post([posting]);
             self.paper.take(whose, micros);
         } else {
             let bonus = Earning::new(whose.0, EarningKind::Adjustment, money, at, at);
             let key = format!("adjustment:{}", bonus.id);
             let cause = Cause::Earning(bonus.id);
-            self.books.post([postings::earned(&bonus, key, PostingKind::Adjusted, cause, at)]);
+            self.books.post([postings::earned(&bonus, key, PostingKind::Adjusted, cause)]);
             let mut bonus = [bonus];
             let released = release(&mut bonus, &mut self.books.balances, at);
             self.books.post(released);
@@ -351,10 +359,10 @@ impl World {
 
     fn request(&mut self) {
         let whose = (self.affiliates[self.random.random_range(0..AFFILIATES)], self.currency());
-        let (at, id) = (self.at(), WithdrawalId::new(self.at()));
+        let id = WithdrawalId::new(self.at());
         let money = Money { micros: self.amount().max(1), currency: whose.1 };
         let balance = self.books.balances.entry(whose).or_default();
-        let requested = postings::withdrawal_requested(whose.0, id, money, balance, at);
+        let requested = postings::withdrawal_requested(whose.0, id, money, balance);
         let sums = self.paper.sums.entry(whose).or_default();
         if sums[AVAILABLE] < money.micros {
             assert!(requested.is_err(), "no more than is available");
@@ -372,19 +380,19 @@ impl World {
         }
         let index = self.random.random_range(0..self.withdrawals.len());
         let (id, whose, micros) = self.withdrawals.swap_remove(index);
-        let (at, money) = (self.at(), Money { micros, currency: whose.1 });
+        let money = Money { micros, currency: whose.1 };
         let balance = self.books.balances.entry(whose).or_default();
         self.paper.sums.entry(whose).or_default()[WITHDRAWING] -= micros;
         if self.random.random_bool(0.6) {
             let fee = self.random.random_range(0..=micros / 10);
             let part = |micros| Money { micros, ..money };
             self.paper.sums.entry(whose).or_default()[PAID] += micros - fee;
-            let paid = postings::withdrawal_paid(whose.0, id, part(micros - fee), balance, at);
-            let kept = postings::withdrawal_fee(whose.0, id, part(fee), balance, at);
+            let paid = postings::withdrawal_paid(whose.0, id, part(micros - fee), balance);
+            let kept = postings::withdrawal_fee(whose.0, id, part(fee), balance);
             self.books.post([paid, kept]);
             self.paid.push(PaidOut { id, whose, net: micros - fee, fee });
         } else {
-            let posting = postings::withdrawal_returned(whose.0, id, money, balance, at);
+            let posting = postings::withdrawal_returned(whose.0, id, money, balance);
             self.paper.give(whose, micros);
             self.books.post([posting]);
         }
@@ -397,9 +405,9 @@ impl World {
         }
         let index = self.random.random_range(0..self.paid.len());
         let PaidOut { id, whose, net, fee } = self.paid.swap_remove(index);
-        let (at, money) = (self.at(), |micros| Money { micros, currency: whose.1 });
+        let money = |micros| Money { micros, currency: whose.1 };
         let balance = self.books.balances.entry(whose).or_default();
-        let posting = postings::payment_returned(whose.0, id, (money(net), money(fee)), balance, at);
+        let posting = postings::payment_returned(whose.0, id, (money(net), money(fee)), balance);
         self.paper.sums.entry(whose).or_default()[PAID] -= net;
         self.paper.give(whose, net + fee);
         self.books.post([posting]);

@@ -20,7 +20,9 @@ use crate::timestamp::Timestamp;
 
 use super::payout_details::Fields;
 pub use debt::StepError;
-pub use request::{Minimum, RequestedAmount, WithdrawalError, WithdrawalSettings, highest_minimum, price};
+pub use request::{
+    Minimum, RequestedAmount, WithdrawalError, WithdrawalSettings, highest_minimum, price, withdrawable,
+};
 
 /// A request that is equal to the last one counts as the same click within this time.
 pub const SAME_CLICK: Duration = Duration::from_secs(10);

@@ -56,10 +56,13 @@ pub enum WithdrawalError {
         requested: Money,
     },
     /// Less than one minor unit is available or was requested.
-    #[error("no payable amount is available in {currency}; wait until pending earnings are released")]
+    #[error(
+        "{available} is available, and the smallest amount that can be paid is {unit}; request that much or more, or wait until pending earnings are released",
+        unit = minor_unit(available.currency)
+    )]
     NothingAvailable {
-        /// The currency of the request.
-        currency: Currency,
+        /// What is available.
+        available: Money,
     },
     /// Less was requested than the highest minimum.
     #[error("{requested} was requested, but {who} pays {minimum} or more; wait until more is available")]
@@ -145,17 +148,15 @@ pub fn price(
     if debt.micros > 0 {
         return Err(WithdrawalError::Indebted { debt });
     }
-    let unit = minor_unit_micros(currency);
     let amount = match asked {
-        // A remainder below the minor unit stays in the balance.
-        RequestedAmount::All => Money { micros: available.micros.max(0) / unit * unit, currency },
+        RequestedAmount::All => withdrawable(available),
         RequestedAmount::Exactly(amount) => amount.of(currency),
     };
-    if amount.micros % unit != 0 {
+    if amount.micros % minor_unit_micros(currency) != 0 {
         return Err(WithdrawalError::TooPrecise { requested: amount });
     }
     if amount.micros <= 0 {
-        return Err(WithdrawalError::NothingAvailable { currency });
+        return Err(WithdrawalError::NothingAvailable { available });
     }
     if amount.micros > available.micros {
         return Err(WithdrawalError::Insufficient { available, requested: amount });
@@ -170,6 +171,17 @@ pub fn price(
         return Err(WithdrawalError::FeeTakesAll { fee, requested: amount });
     }
     Ok((amount, fee))
+}
+
+/// The part of what is available that can be withdrawn: whole minor units, such as cents. The rest stays in the balance
+/// until later earnings complete a unit.
+pub fn withdrawable(available: Money) -> Money {
+    let unit = minor_unit_micros(available.currency);
+    Money { micros: available.micros.max(0) / unit * unit, ..available }
+}
+
+fn minor_unit(currency: Currency) -> Money {
+    Money { micros: minor_unit_micros(currency), currency }
 }
 
 /// The minimum of a withdrawal: the highest of `minimums` and the method's own one.
@@ -202,6 +214,21 @@ mod tests {
     use crate::timestamp::Timestamp;
 
     #[test]
+    fn only_whole_minor_units_can_be_withdrawn() {
+        for (available, expected) in [
+            ("10.004999 USD", "10.00 USD"),
+            ("0.009999 USD", "0.00 USD"),
+            ("10.01 USD", "10.01 USD"),
+            ("10.999999 JPY", "10.00 JPY"),
+            ("10.004999 KWD", "10.004 KWD"),
+        ] {
+            let (amount, currency) = available.split_once(' ').unwrap();
+            let money = amount.parse::<Amount>().unwrap().of(currency.parse().unwrap());
+            assert_eq!(withdrawable(money).to_string(), expected);
+        }
+    }
+
+    #[test]
     fn a_request_has_amount_and_fee_or_an_error() {
         let method = |id: &str| {
             let found = built_in().into_iter().find(|it| it.id == id).expect("it is built in");
@@ -220,12 +247,17 @@ mod tests {
         assert_eq!(priced(this("50.00"), "50"), ok("50.00", "1.00"));
         assert_eq!(
             priced(RequestedAmount::All, "33.339999"),
-            ok("33.33", "0.67"),
+            ok("33.33", "0.66"),
             "less than a cent stays in the balance"
         );
         let code = |it: Result<(String, String), WithdrawalError>| it.unwrap_err().code();
         assert_eq!(code(priced(this("50.01"), "50")), "insufficient_balance");
         assert_eq!(code(priced(RequestedAmount::All, "0.004")), "insufficient_balance");
+        let tiny = priced(RequestedAmount::All, "0.004").unwrap_err().to_string();
+        assert!(
+            tiny.starts_with("0.004 USD is available, and the smallest amount that can be paid is 0.01 USD"),
+            "{tiny}"
+        );
         assert_eq!(code(priced(this("0"), "50")), "insufficient_balance");
         assert_eq!(code(priced(this("9.99"), "50")), "below_minimum");
         assert_eq!(code(priced(this("11.99"), "50")), "below_minimum", "the program's own is higher");

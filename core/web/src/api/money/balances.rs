@@ -63,7 +63,10 @@ pub struct BalanceOut {
     currency: Currency,
     #[serde(flatten)]
     sums: AccountSumsOut,
-    /// The same sums in the currency of the parameter `in`; absent if no rate is stored.
+    /// The part of `available` that can be withdrawn: whole minor units of the currency, such as cents. A smaller rest,
+    /// such as 0.004999 of 10.004999 USD, stays in the balance until later earnings complete a unit.
+    withdrawable: SignedAmount,
+    /// The same sums in the currency of the parameter `in`, each rounded down; absent if no rate is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     converted: Option<ConvertedBalanceOut>,
 }
@@ -99,7 +102,13 @@ impl From<AffiliateBalance> for BalanceOut {
                 sums: sums.into(),
             }
         });
-        Self { affiliate_id: balance.affiliate_id, currency: balance.currency, sums: balance.sums.into(), converted }
+        Self {
+            affiliate_id: balance.affiliate_id,
+            currency: balance.currency,
+            sums: balance.sums.into(),
+            withdrawable: SignedAmount(balance.withdrawable().micros.into()),
+            converted,
+        }
     }
 }
 
