@@ -6,6 +6,7 @@ use postrider_tests::app::{Click, TestApp};
 use postrider_tests::client::text;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 on_both_databases!(
@@ -23,6 +24,9 @@ on_both_databases!(
     a_conversion_beyond_a_cap_is_counted_when_a_person_approves_it,
     a_correction_takes_its_place_under_a_cap,
     a_payout_in_another_currency_counts_at_the_stored_rate,
+    a_lower_payout_in_another_currency_needs_no_rate,
+    a_network_takes_a_rejection_back_only_if_there_is_room,
+    an_approved_exception_is_corrected_within_the_cap,
 );
 
 async fn click_with(t: &TestApp, caps: Value) -> Click {
@@ -244,6 +248,85 @@ async fn a_payout_in_another_currency_counts_at_the_stored_rate(db: Database) {
     let click = click_with(&t, total(1)).await;
     let report = t.conversion(&click).set("currency", json!("JPY")).set("payout", json!("500"));
     assert_eq!(report.try_send().await.expect(201)["status"], "approved");
+}
+
+async fn a_lower_payout_in_another_currency_needs_no_rate(db: Database) {
+    let t = TestApp::start(db).await;
+    let caps = json!({"limits": [{"period": "total", "payout": "100"}]});
+    let offer = t.offer_with(json!({"payout": {"percent": "50"}, "caps": caps})).await;
+    let click = t.click_on(&t.link(&t.affiliate().await, &offer).await, "").await;
+    let report = t.conversion(&click).set("currency", json!("EUR")).set("amount", json!("100"));
+    let held = text(&report.try_send().await.expect(201), "id");
+    t.approve(&held).await.expect(200);
+    let refunded = report.clone().set("refunded_amount", json!("50")).try_send().await.expect(200);
+    assert_eq!(refunded["payout"]["amount"], "25.00");
+    // What is counted keeps its rate, also after the rate changed.
+    let add_rate = |rate: &str| {
+        t.tick();
+        t.admin.send(
+            t.admin
+                .request(Method::POST, "/api/v1/exchange-rates")
+                .json(&json!({"from": "EUR", "to": "USD", "rate": rate})),
+        )
+    };
+    add_rate("1").await.expect(201);
+    let second = t.conversion(&click).set("currency", json!("EUR")).set("amount", json!("200"));
+    assert_eq!(second.try_send().await.expect(201)["status"], "approved");
+    add_rate("3").await.expect(201);
+    let refunded = second.clone().set("refunded_amount", json!("100")).try_send().await.expect(200);
+    assert_eq!((&refunded["payout"]["amount"], &refunded["attribution"]), (&json!("50.00"), &Value::Null));
+    assert_eq!(t.database.number("SELECT payout_micros FROM cap_counters").await, 50_000_000);
+}
+
+async fn a_network_takes_a_rejection_back_only_if_there_is_room(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with(&t, total(1)).await;
+    let source = json!({"name": "N", "adapter": "macro-url", "config": {
+        "fields": {"click_id": "subid", "transaction_id": "tid", "status": "st"}},
+        "settings": {"rejections": "reversible",
+            "statuses": {"1": "approved", "2": {"status": "rejected", "reason": "fraud"}}}});
+    let source = t.admin.post("/api/v1/sources", &source).await.expect(201);
+    let url = text(&source, "url");
+    let send = async |transaction: &str, status: &str| {
+        let path = &url[url.find("/in/").expect("a path")..];
+        t.anonymous().get(&format!("{path}?subid={}&tid={transaction}&st={status}", click.id)).await;
+        t.deliver_all().await;
+        let path = format!("/api/v1/conversions?transaction_id={transaction}");
+        let shown = t.admin.list(&path).await[0].clone();
+        shown["rejection_reason"].as_str().unwrap_or("approved").to_owned()
+    };
+    assert_eq!(send("N-1", "1").await, "approved");
+    assert_eq!(send("N-1", "2").await, "fraud");
+    assert_eq!(send("N-1", "1").await, "approved", "there is room");
+    assert_eq!(send("N-1", "2").await, "fraud");
+    assert_eq!(send("N-2", "1").await, "approved", "in the place of the first");
+    assert_eq!(send("N-1", "1").await, "fraud", "only a person exceeds a cap");
+    assert_eq!(send("N-2", "2").await, "fraud");
+    assert_eq!(send("N-1", "1").await, "approved");
+    assert_eq!(t.database.number("SELECT conversions FROM cap_counters").await, 1);
+}
+
+async fn an_approved_exception_is_corrected_within_the_cap(db: Database) {
+    let t = TestApp::start(db).await;
+    let caps = json!({"limits": [{"period": "total", "payout": "50"}]});
+    let terms = json!({"payout": {"percent": "10"}, "caps": caps, "goals": [{"name": "sale"}]});
+    let offer = t.offer_with(terms).await;
+    let click = t.click_on(&t.link(&t.affiliate().await, &offer).await, "").await;
+    let report = t.conversion(&click).set("goal", json!("other")).set("amount", json!("100"));
+    let held = report.try_send().await.expect(201);
+    assert_eq!(held["attribution"]["ruling"], "unknown_goal");
+    t.approve(&text(&held, "id")).await.expect(200);
+    let corrected = report.clone().set("amount", json!("900")).try_send().await.expect(200);
+    assert_eq!(corrected["payout"]["amount"], "10.00");
+    assert_eq!(corrected["attribution"]["ruling"], "correction_over_cap");
+    // A correction back is no longer beyond the cap.
+    let back = report.clone().set("amount", json!("100")).try_send().await.expect(200);
+    assert_eq!(back["attribution"]["ruling"], "unknown_goal");
+    report.clone().set("amount", json!("900")).try_send().await.expect(200);
+    let caps = json!({"limits": [{"period": "total", "payout": "500"}]});
+    t.admin.patch(&format!("/api/v1/offers/{offer}"), &json!({"caps": caps})).await.expect(200);
+    let again = report.set("amount", json!("900")).try_send().await.expect(200);
+    assert_eq!(again["payout"]["amount"], "90.00", "the same report, after the cap was raised");
 }
 
 async fn a_rejected_conversion_may_keep_its_place(db: Database) {

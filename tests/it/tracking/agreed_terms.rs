@@ -16,6 +16,7 @@ on_both_databases!(
     a_stated_payout_stays_until_another_is_stated,
     revenue_follows_the_terms_of_its_conversion,
     a_commission_that_was_rounded_to_nothing_is_kept,
+    commissions_of_an_approved_exception_are_kept_as_well,
     a_suspended_affiliate_gets_no_conversions_by_its_codes,
     a_suspended_affiliate_keeps_the_conversions_of_its_clicks,
     hold_and_commissions_are_agreed_at_the_first_approval,
@@ -161,6 +162,8 @@ async fn a_stated_payout_stays_until_another_is_stated(db: Database) {
     assert_eq!(payout(corrected).await, "7.00", "a report stated it");
     let refunded = plain.set("refunded_amount", json!("100")).set("amount", json!("200")).try_send().await.expect(200);
     assert_eq!(payout(refunded).await, "3.50", "half of the sale was refunded");
+    let replaced = stated.clone().set("payout", Value::Null).set("amount", json!("120")).try_send().await.expect(200);
+    assert_eq!(payout(replaced).await, "7.00", "another amount replaces the refund");
 
     let followed = t.conversion(&click).set("amount", json!("100"));
     followed.send().await;
@@ -204,6 +207,20 @@ async fn a_commission_that_was_rounded_to_nothing_is_kept(db: Database) {
     report.set("amount", json!("100")).try_send().await.expect(200);
     assert_eq!(t.balance(&parent, "USD").await[1], "10.00", "10 % were agreed");
     assert_eq!(t.balance(&click.link.affiliate, "USD").await[1], "100.00");
+}
+
+async fn commissions_of_an_approved_exception_are_kept_as_well(db: Database) {
+    let t = TestApp::start(db).await;
+    let settings = json!({"tiers": ["10"], "paid_from": "sub_affiliate"});
+    t.admin.send(t.admin.request(Method::PUT, "/api/v1/settings/sub-affiliates").json(&settings)).await.expect(200);
+    let click = click_with(&t, json!({"payout": {"fixed": "20"}})).await;
+    let parent = t.affiliate().await;
+    change_affiliate(&t, &click.link.affiliate, json!({"parent_affiliate": parent.id})).await;
+    let rejected = t.conversion(&click).rejected("fraud").try_send().await.expect(201);
+    assert_eq!(rejected["net_payout"]["amount"], "20.00", "nothing is agreed yet");
+    let approved = t.approve(&text(&rejected, "id")).await.expect(200);
+    assert_eq!(approved["net_payout"]["amount"], "18.00");
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await[1], "18.00");
 }
 
 async fn change_affiliate(t: &TestApp, affiliate: &Affiliate, change: Value) {
@@ -297,6 +314,8 @@ async fn a_suspended_affiliate_gets_no_conversions_by_its_codes(db: Database) {
     let evidence = json!({"referral_code": affiliate.referral_code, "coupon": "OTHER"});
     let by_other = report("T-3", evidence).await.expect(201);
     assert_eq!(by_other["affiliate_id"], json!(other.id));
+    // Another goal of a known transaction is a new conversion, also if the report has no evidence.
+    report("T-1", json!({"goal": "upsell"})).await.expect_problem(422, "not_admitted");
     let known = json!({"coupon": "SPRING", "status": "rejected", "reason": "refund"});
     assert_eq!(report("T-1", known).await.expect(200)["status"], "rejected");
     assert_eq!(t.balance(&affiliate, "USD").await, ["0.00"; 5]);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 on_both_databases!(
     a_transaction_is_changed_after_its_click_was_deleted,
     a_transaction_is_changed_by_its_id_alone,
+    a_transaction_decides_before_its_customer,
     a_removed_coupon_does_not_hold_up_its_conversion,
     a_returning_customer_leads_to_the_affiliate_after_the_click_was_deleted,
     a_network_changes_a_sale_after_its_click_was_deleted,
@@ -72,6 +73,21 @@ async fn a_transaction_is_changed_by_its_id_alone(db: Database) {
     assert_eq!(t.balance(&two.link.affiliate, "USD").await, ["0.00"; 5]);
 }
 
+async fn a_transaction_decides_before_its_customer(db: Database) {
+    let t = TestApp::start(db).await;
+    let (one, two) = (click(&t).await, click(&t).await);
+    t.admin.patch(&format!("/api/v1/offers/{}", one.link.offer), &json!({"default": true})).await.expect(200);
+    let email = json!("ada@example.com");
+    t.conversion(&one).transaction("T-1").set("customer_email", email.clone()).send().await;
+    let sale = t.conversion(&two).transaction("T-2").set("customer_email", email.clone()).send().await;
+    let refund = json!({"transaction_id": "T-2", "customer_email": email, "status": "rejected", "reason": "refund"});
+    assert_eq!(report(&t, refund).await.expect(200)["id"], json!(sale));
+    // Another customer's transaction of that number is a new one of the default offer.
+    t.conversion(&two).transaction("T-3").set("customer_email", json!("bob@example.com")).send().await;
+    let new = json!({"transaction_id": "T-3", "customer_email": "ada@example.com", "amount": "10"});
+    assert_eq!(report(&t, new).await.expect(201)["offer_id"], json!(one.link.offer));
+}
+
 async fn a_removed_coupon_does_not_hold_up_its_conversion(db: Database) {
     let t = TestApp::start(db).await;
     let (offer, affiliate) = (t.offer().await, t.affiliate().await);
@@ -85,6 +101,8 @@ async fn a_removed_coupon_does_not_hold_up_its_conversion(db: Database) {
     report(&t, rejected).await.expect(200);
     let mut new = sale;
     new["transaction_id"] = json!("T-2");
+    report(&t, new.clone()).await.expect_problem(422, "unknown_coupon");
+    (new["transaction_id"], new["goal"]) = (json!("T-1"), json!("upsell"));
     report(&t, new).await.expect_problem(422, "unknown_coupon");
 }
 

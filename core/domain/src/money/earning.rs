@@ -15,8 +15,6 @@ use crate::program::sub_affiliate::Commission;
 use crate::timestamp::Timestamp;
 use crate::tracking::conversion::{Conversion, Status};
 
-use super::ledger::Balance;
-
 /// The event that notifies postbacks of a payout that can now be withdrawn.
 pub const AVAILABLE_TO_PAY: &str = "available_to_pay";
 
@@ -191,7 +189,7 @@ pub fn target_earnings(conversion: &Conversion, commissions: &[Commission]) -> T
 /// first approval.
 pub fn net_payout(conversion: &Conversion) -> Option<Money> {
     let payout = conversion.payout?;
-    let agreed = conversion.trace.terms.iter().flat_map(|terms| &terms.commissions);
+    let agreed = conversion.trace.terms.iter().filter_map(|terms| terms.commissions.as_ref()).flatten();
     let deducted =
         agreed.filter(|it| it.paid_by_sub_affiliate).map(|it| it.percent.share_of(payout).micros).sum::<i64>();
     Some(Money { micros: (payout.micros - deducted).max(0), ..payout })
@@ -209,6 +207,3 @@ pub fn agreed(earnings: &[Earning]) -> Vec<Commission> {
 pub fn balances_of(earnings: &[Earning]) -> impl Iterator<Item = (AffiliateId, Currency)> {
     earnings.iter().map(|it| (it.affiliate_id, it.earned.currency))
 }
-
-/// Balances by affiliate and currency, while postings are prepared.
-pub type Balances = BTreeMap<(AffiliateId, Currency), Balance>;

@@ -6,8 +6,6 @@ use crate::amounts::{ACCOUNT_MAX, Currency, Money, SignedAmount};
 use crate::ids::{AffiliateId, ConversionId, EarningId, ExchangeId, PostingId, WithdrawalId};
 use crate::timestamp::Timestamp;
 
-use super::earning::Balances;
-
 /// An account of the ledger. Every affiliate has its accounts per currency; the program is the other side of each
 /// posting.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -228,6 +226,9 @@ pub struct Balance {
     /// that was read. `None` before both.
     pub last_posting: Option<PostingId>,
 }
+
+/// Balances by affiliate and currency, while postings are prepared.
+pub type Balances = BTreeMap<(AffiliateId, Currency), Balance>;
 
 impl Balance {
     /// Adds `micros`: first to a debt, until it is settled, then to `available`. Returns the sides of the posting.

@@ -3,9 +3,9 @@
 use crate::amounts::{Currency, Money};
 use crate::ids::{AffiliateId, EarningId, WithdrawalId};
 
-use super::earning::{Balances, Earning};
+use super::earning::Earning;
 use super::exchange::Exchange;
-use super::ledger::{Account, Balance, Cause, Insufficient, Posting, PostingKind};
+use super::ledger::{Account, Balance, Balances, Cause, Insufficient, Posting, PostingKind};
 use super::withdrawal::{Status, Withdrawal};
 
 /// An earning was created; its hold begins.

@@ -8,7 +8,8 @@ use crate::amounts::Currency;
 use crate::ids::AffiliateId;
 use crate::timestamp::Timestamp;
 
-use super::earning::{Balances, Earning, EarningState};
+use super::earning::{Earning, EarningState};
+use super::ledger::Balances;
 
 /// The wait after a release is first postponed.
 pub const RETRY_MIN: Duration = Duration::from_secs(60);

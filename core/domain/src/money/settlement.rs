@@ -9,8 +9,8 @@ use crate::program::sub_affiliate::Commission;
 use crate::timestamp::Timestamp;
 use crate::tracking::conversion::{Conversion, Status};
 
-use super::earning::{Balances, Earning, EarningKind, EarningState, TargetEarnings};
-use super::ledger::{Cause, Posting, PostingKind};
+use super::earning::{Earning, EarningKind, EarningState, TargetEarnings};
+use super::ledger::{Balances, Cause, Posting, PostingKind};
 use super::postings::{self, Reduction};
 
 /// Adjusts the earnings of a conversion to what it owes. A decrease is taken from pending earnings first, then from

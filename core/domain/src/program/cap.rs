@@ -178,11 +178,6 @@ impl Count {
 }
 
 impl Caps {
-    /// Whether a payout is limited, so that payouts in other currencies need an exchange rate.
-    pub fn limit_payout(&self) -> bool {
-        self.limits.iter().any(|cap| cap.payout.is_some())
-    }
-
     /// The limits per affiliate that apply to this affiliate.
     pub fn of_affiliate(&self, id: AffiliateId) -> impl Iterator<Item = &Cap> {
         let own = move |cap: &&Cap| match cap.affiliate_id {
@@ -225,6 +220,11 @@ impl Cap {
     /// Whether both limits apply to the same conversions.
     pub(crate) fn is_same_limit(&self, other: &Self) -> bool {
         self.counts_as(other) && (self.per, self.affiliate_id) == (other.per, other.affiliate_id)
+    }
+
+    /// Whether it limits the payout, so that payouts in other currencies need an exchange rate.
+    pub fn limits_payout(&self) -> bool {
+        self.payout.is_some()
     }
 
     /// Whether `more` micros fit into the limit of the payout if `taken` is counted already.

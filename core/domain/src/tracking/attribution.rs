@@ -103,7 +103,7 @@ pub struct Considered {
     pub verdict: Verdict,
 }
 
-/// A rule of the program that changed a new conversion. `over_cap`: a cap of the offer was exhausted. `self_referral`:
+/// A rule of the program that changed a conversion. `over_cap`: a cap of the offer was exhausted. `self_referral`:
 /// the affiliate bought from itself. `outside_window`: the click is older than the attribution window. `unknown_goal`:
 /// the offer does not list its goal. `no_exchange_rate`: a cap limits the payout, and no rate from the currency of this
 /// payout to the offer's is stored. `correction_over_cap`: the caps have no room for a higher payout, so it stays as it
@@ -164,6 +164,10 @@ pub struct Trace {
     /// held it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncounted: bool,
+    /// Whether its caps had no room for its corrected payout, so that the payout stays as it was. The same report again
+    /// tries it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub correction_over_cap: bool,
     /// What the caps of its offer count of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<Counted>,
@@ -173,9 +177,14 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// The rule to show: the latest one that changed the conversion.
+    pub fn shown_ruling(&self) -> Option<Ruling> {
+        if self.correction_over_cap { Some(Ruling::CorrectionOverCap) } else { self.ruling }
+    }
+
     /// Whether there is no evidence and no rule to show.
     pub fn is_plain(&self) -> bool {
-        self.ruling.is_none() && self.considered.is_empty()
+        self.shown_ruling().is_none() && self.considered.is_empty()
     }
 }
 

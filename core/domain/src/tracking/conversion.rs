@@ -199,6 +199,17 @@ pub struct Buyer {
 }
 
 impl Buyer {
+    /// Whether both are the same customer: by the advertiser's id, else by e-mail.
+    pub fn is_same_customer(&self, other: &Self) -> bool {
+        match (&self.customer_id, &other.customer_id) {
+            (Some(this), Some(other)) => this == other,
+            _ => {
+                let address = |it: &Self| it.customer_email.as_deref().map(normal_email);
+                address(self).is_some() && address(self) == address(other)
+            }
+        }
+    }
+
     /// Whether the customer can be recognised.
     pub fn is_known(&self) -> bool {
         self.customer_id.is_some() || self.customer_email.is_some()
@@ -538,8 +549,8 @@ impl Conversion {
 
     /// Keeps the second-tier commissions of its first approval.
     pub fn agree_commissions(&mut self, commissions: &[Commission]) {
-        if let Some(terms) = self.trace.terms.as_mut().filter(|terms| terms.commissions.is_empty()) {
-            terms.commissions = commissions.to_vec();
+        if let Some(terms) = self.trace.terms.as_mut().filter(|terms| terms.commissions.is_none()) {
+            terms.commissions = Some(commissions.to_vec());
         }
     }
 

@@ -180,7 +180,12 @@ impl Lead {
 impl Choice {
     /// The choice for a report whose own evidence leads nowhere: a known conversion of its transaction decides. Its click
     /// may be deleted by age.
-    pub fn of_known(known: &Conversion, offer: Arc<Offer>, report: &Report, now: Timestamp) -> Self {
+    pub fn of_known(
+        known: &Conversion,
+        offer: Arc<Offer>,
+        (report, admission): (&Report, Admission),
+        now: Timestamp,
+    ) -> Self {
         let choice = Self {
             evidence: known.attributed_by,
             affiliate_id: known.affiliate_id,
@@ -191,7 +196,7 @@ impl Choice {
             considered: Vec::new(),
             refusal: None,
         };
-        let refusal = choice.expiry(None, Admission::Admitted, report, now).map(|(_, error)| error);
+        let refusal = choice.expiry(None, admission, report, now).map(|(_, error)| error);
         Self { refusal, ..choice }
     }
 

@@ -63,18 +63,14 @@ async fn find_conversion_of_click(
     text: &str,
     notification: &Notification,
 ) -> Result<Option<Matched>, MatchError> {
+    // Without an id of its own, the notification can report another sale.
+    let Some(transaction_id) = notification.own_transaction_id() else { return Ok(None) };
     let ClickReference::Whole(click) = ClickReference::read(text, app.clock.now())? else { return Ok(None) };
     let mut known = storage::tracking::conversions::list_by_click(app.db.reader(), click).await?;
     let reporter = Some(source.reporter());
-    known.retain(|it| {
-        let transaction_id = notification.own_transaction_id().unwrap_or(&it.transaction_id);
-        it.transaction_key() == transaction_key(transaction_id, reporter, None)
-    });
-    let identity = Identity {
-        transaction_id: notification.transaction_id.as_deref().unwrap_or_default(),
-        goal: notification.goal.as_deref(),
-        reporter,
-    };
+    let key = transaction_key(transaction_id, reporter, None);
+    known.retain(|it| it.transaction_key() == key);
+    let identity = Identity { transaction_id, goal: notification.goal.as_deref(), reporter };
     let chosen = identity.choose(&known.iter().collect::<Vec<_>>()).map_err(MatchError::Conversion)?;
     Ok(chosen.map(|it| Matched::Conversion(Box::new(it.clone()))))
 }

@@ -8,7 +8,8 @@ use sea_orm::{ConnectionTrait, DbErr};
 use crate::Error;
 use crate::catalog::Catalog;
 use domain::ids::{AffiliateId, ConversionId, EarningId};
-use domain::money::earning::{self, Balances, Earning};
+use domain::money::earning::{self, Earning};
+use domain::money::ledger::Balances;
 use domain::money::{ledger, release, settlement};
 use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
@@ -42,7 +43,7 @@ pub async fn settle_earnings(
     let mut shares = HashMap::<ConversionId, Vec<Commission>>::new();
     let mut plan = Vec::with_capacity(changes.len());
     for ToSettle { conversion, at, .. } in changes {
-        let recorded = conversion.trace.terms.as_ref().map(|terms| &terms.commissions).filter(|it| !it.is_empty());
+        let recorded = conversion.trace.terms.as_ref().and_then(|terms| terms.commissions.as_ref());
         let commissions = match shares.entry(conversion.id) {
             Entry::Occupied(agreed) => agreed.into_mut(),
             Entry::Vacant(first) if let Some(recorded) = recorded => first.insert(recorded.clone()),

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::people::{chosen_mails, outbox};
 use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, WithdrawalId};
-use domain::money::earning::Balances;
+use domain::money::ledger::Balances;
 use domain::money::payout_method::PayoutMethod;
 use domain::money::withdrawal::{
     Applied, Minimum, RequestedAmount, SAME_CLICK, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings,

@@ -50,7 +50,8 @@ impl Rates {
         now: Timestamp,
     ) -> Result<Self, DbErr> {
         let pair = |(offer, payout): (&Offer, Option<Money>)| Some((payout?.currency, offer.currency));
-        let foreign = payouts.filter(|(offer, _)| offer.terms.caps.limit_payout()).filter_map(pair);
+        let foreign = payouts.filter(|(offer, _)| offer.terms.caps.limits.iter().any(Cap::limits_payout));
+        let foreign = foreign.filter_map(pair);
         let pairs: BTreeSet<_> = foreign.filter(|(from, to)| from != to).collect();
         let mut rates = HashMap::new();
         for (from, to) in pairs {
@@ -61,17 +62,28 @@ impl Rates {
         Ok(Self(rates))
     }
 
-    /// A payout in micros of the offer's currency. `None`: a cap limits it, and there is no rate.
+    /// A payout in micros of the offer's currency; `None` without a rate.
     fn micros(&self, offer: &Offer, payout: Option<Money>) -> Option<i64> {
         let Some(payout) = payout.filter(|it| it.micros != 0) else { return Some(0) };
         if payout.currency == offer.currency {
             return Some(payout.micros);
         }
-        match self.0.get(&(payout.currency, offer.currency)) {
-            Some(rate) => {
-                Some(i64::try_from(rate.convert(payout.micros.into())).unwrap_or(ACCOUNT_MAX).min(ACCOUNT_MAX))
+        let rate = self.0.get(&(payout.currency, offer.currency))?;
+        Some(i64::try_from(rate.convert(payout.micros.into())).unwrap_or(ACCOUNT_MAX).min(ACCOUNT_MAX))
+    }
+
+    /// A corrected payout in micros of the offer's currency. In the same foreign currency it counts at the rate of the
+    /// payout `before`, of which `counted` micros are counted.
+    fn corrected(&self, offer: &Offer, counted: i64, before: Option<Money>, after: Option<Money>) -> Option<i64> {
+        match (before, after) {
+            (before, after) if before == after => Some(counted),
+            (Some(before), Some(after))
+                if before.currency == after.currency && after.currency != offer.currency && before.micros > 0 =>
+            {
+                let micros = i128::from(counted) * i128::from(after.micros) / i128::from(before.micros);
+                Some(i64::try_from(micros).unwrap_or(ACCOUNT_MAX).min(ACCOUNT_MAX))
             }
-            None => (!offer.terms.caps.limit_payout()).then_some(0),
+            _ => self.micros(offer, after),
         }
     }
 }
@@ -95,7 +107,7 @@ impl Reservations {
             }
         }
         if unused.is_empty() {
-            return Ok(Self::default());
+            return Ok(Self { rates, now: Some(now), ..Self::default() });
         }
         let mut used = storage::program::caps::add(tx, &unused, now).await?;
         for (counter, added) in &unused {
@@ -106,24 +118,44 @@ impl Reservations {
         Ok(Self { used, unused, rates, now: Some(now) })
     }
 
+    /// Whether every cap of the offer admits a conversion.
+    pub fn admits(&self, offer: &Offer, conversion: &Conversion) -> bool {
+        matches!(self.room(offer, conversion), Room::Free | Room::Taken(_))
+    }
+
     /// Takes a place for a new conversion, if every cap of the offer admits it.
     pub fn admit(&mut self, offer: &Offer, conversion: &Conversion) -> Room {
+        match self.room(offer, conversion) {
+            Room::Taken(_) => Room::Taken(self.count(offer, conversion)),
+            other => other,
+        }
+    }
+
+    fn room(&self, offer: &Offer, conversion: &Conversion) -> Room {
         if offer.terms.caps.limits.is_empty() || !conversion.counts_for_caps() {
             return Room::Free;
         }
-        let Some(payout_micros) = self.rates.micros(offer, conversion.payout) else { return Room::NoExchangeRate };
+        let is_limited = counters(offer, conversion).any(|(cap, _)| cap.limits_payout());
+        let payout_micros = match self.rates.micros(offer, conversion.payout) {
+            None if is_limited => return Room::NoExchangeRate,
+            micros => micros.unwrap_or_default(),
+        };
         let more = Count { conversions: 1, payout_micros };
         if !counters(offer, conversion).all(|(cap, counter)| cap.admits(self.used(&counter), more)) {
             return Room::Full;
         }
-        Room::Taken(self.count(offer, conversion))
+        Room::Taken(self.counted(offer, conversion))
+    }
+
+    fn counted(&self, offer: &Offer, conversion: &Conversion) -> Counted {
+        let payout_micros = self.rates.micros(offer, conversion.payout).unwrap_or_default();
+        let places = counters(offer, conversion).map(|(_, counter)| Place::from(counter)).collect();
+        Counted { payout_micros, places }
     }
 
     /// Takes a place for a conversion that a person approves, whether its caps have room or not.
     pub fn count(&mut self, offer: &Offer, conversion: &Conversion) -> Counted {
-        let payout_micros = self.rates.micros(offer, conversion.payout).unwrap_or_default();
-        let places = counters(offer, conversion).map(|(_, counter)| Place::from(counter)).collect();
-        let counted = Counted { payout_micros, places };
+        let counted = self.counted(offer, conversion);
         self.add(conversion, &counted, counted.count(1));
         counted
     }
@@ -137,16 +169,27 @@ impl Reservations {
     /// admitted.
     pub fn admits_payout(&self, offer: &Offer, conversion: &Conversion, payout: Option<Money>) -> bool {
         let Some(counted) = &conversion.trace.counted else { return true };
-        let Some(micros) = self.rates.micros(offer, payout) else { return payout == conversion.payout };
-        let more = micros - counted.payout_micros;
         let held: BTreeSet<_> = counted.counters(offer.id, conversion.affiliate_id).collect();
-        let mut limits = counters(offer, conversion).filter(|(_, counter)| held.contains(counter));
-        more <= 0 || limits.all(|(cap, counter)| cap.admits_payout(self.used(&counter), more))
+        let mut limits = counters(offer, conversion).filter(|(cap, it)| cap.limits_payout() && held.contains(it));
+        match self.rates.corrected(offer, counted.payout_micros, conversion.payout, payout) {
+            Some(micros) if micros <= counted.payout_micros => true,
+            Some(micros) => {
+                let more = micros - counted.payout_micros;
+                limits.all(|(cap, counter)| cap.admits_payout(self.used(&counter), more))
+            }
+            None => limits.next().is_none(),
+        }
     }
 
-    /// Counts the present payout of a conversion instead of the one that was counted.
-    pub fn count_payout(&mut self, offer: &Offer, conversion: &Conversion, counted: &mut Counted) {
-        let Some(micros) = self.rates.micros(offer, conversion.payout) else { return };
+    /// Counts the present payout of a conversion instead of the one `before`, which was counted.
+    pub fn count_payout(
+        &mut self,
+        offer: &Offer,
+        conversion: &Conversion,
+        before: Option<Money>,
+        counted: &mut Counted,
+    ) {
+        let micros = self.rates.corrected(offer, counted.payout_micros, before, conversion.payout).unwrap_or_default();
         let more = Count { conversions: 0, payout_micros: micros - counted.payout_micros };
         self.add(conversion, counted, more);
         counted.payout_micros = micros;

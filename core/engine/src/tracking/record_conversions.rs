@@ -328,7 +328,7 @@ impl Batch {
         commands: &[AttributedCommand<'_>],
         now: Timestamp,
     ) -> Result<(), DbErr> {
-        let (mut new, mut changing) = (HashMap::new(), Vec::new());
+        let (mut new, mut changing, mut reported) = (HashMap::new(), Vec::new(), Vec::new());
         for command in commands {
             match command {
                 AttributedCommand::Report(it) => match it.find(self.of_transaction(&key_of(it))) {
@@ -339,12 +339,15 @@ impl Batch {
                     Ok(Meant::New { .. }) if !it.offer().terms.caps.limits.is_empty() => {
                         let key = (key_of(it), it.goal(), it.click_id());
                         if let Ok(conversion) = it.conversion(self.earlier_payments(it), now) {
+                            reported.push((it.offer(), conversion.payout));
                             new.entry(key).or_insert((it.offer(), conversion));
                         }
                     }
                     _ => {}
                 },
-                AttributedCommand::ChangeStatus(order) => changing.push((order.id, None)),
+                AttributedCommand::ChangeStatus(order) => {
+                    changing.extend(self.needs_counters(order).then_some((order.id, None)));
+                }
                 AttributedCommand::Refused(_) => {}
             }
         }
@@ -366,11 +369,21 @@ impl Batch {
         }
         let new = || new.values().map(|(offer, conversion)| (*offer, conversion));
         let payouts = payouts.iter().map(|(offer, payout)| (&**offer, *payout));
-        let payouts = payouts.chain(new().map(|(offer, conversion)| (offer, conversion.payout)));
-        let rates = Rates::load(tx, payouts, now).await?;
+        let rates = Rates::load(tx, payouts.chain(reported), now).await?;
         self.reservations = Reservations::reserve(tx, new(), counters.into_iter(), rates, now).await?;
         self.capped = capped;
         Ok(())
+    }
+
+    /// Whether a change of the status takes a place under a cap or gives one back.
+    fn needs_counters(&self, order: &StatusOrder<'_>) -> bool {
+        let Some(entry) = self.by_id.get(&order.id) else { return false };
+        let trace = &self.conversions[*entry].conversion.trace;
+        match order.status {
+            Status::Rejected { .. } => trace.counted.is_some(),
+            Status::Approved => trace.uncounted,
+            Status::Pending => false,
+        }
     }
 
     fn add(&mut self, conversion: Conversion, is_new: bool, click: Option<ClickFacts>) -> usize {
@@ -437,38 +450,46 @@ impl Batch {
         if !has_room {
             corrected.keep_payout_of(known);
         }
-        let (before, reported) = (known.payout, (&status, it.report.may_reopen));
+        let may_reopen = it.report.may_reopen && self.has_place(known, it.offer());
+        let (before, reported) = (known.payout, (&status, may_reopen));
+        let figures = corrected.amounts.figures;
         let key = payment.map(|payment| payment.key.as_str());
         let amounts = corrected.amounts;
         let recorded = self.apply(entry, (now, key), &status, Some(it.offer()), |conversion| {
             conversion.apply_report(reported, amounts, now)
         })?;
-        self.recount(entry, it.offer(), (before, has_room));
+        if self.conversions[entry].conversion.figures() == figures {
+            self.recount(entry, it.offer(), (before, has_room));
+        }
         Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), ..recorded })
     }
 
     /// Counts a corrected payout, or notes that the caps have no room for it.
     fn recount(&mut self, entry: usize, offer: &Offer, (before, has_room): (Option<Money>, bool)) {
         let it = &mut self.conversions[entry];
-        let is_corrected = it.conversion.payout != before;
-        if is_corrected && let Some(mut counted) = it.conversion.trace.counted.take() {
-            self.reservations.count_payout(offer, &it.conversion, &mut counted);
+        if it.conversion.payout != before
+            && let Some(mut counted) = it.conversion.trace.counted.take()
+        {
+            self.reservations.count_payout(offer, &it.conversion, before, &mut counted);
             it.conversion.trace.counted = Some(counted);
         }
-        let ruling = &mut it.conversion.trace.ruling;
-        match ruling {
-            None if !has_room => *ruling = Some(Ruling::CorrectionOverCap),
-            Some(Ruling::CorrectionOverCap) if is_corrected && has_room => *ruling = None,
-            _ => return,
-        }
-        it.changed = true;
+        it.changed |= it.conversion.trace.correction_over_cap == has_room;
+        it.conversion.trace.correction_over_cap = !has_room;
+    }
+
+    /// Whether the caps of its offer have a place for a rejected conversion. Without one, only a person approves it.
+    fn has_place(&self, conversion: &Conversion, offer: &Offer) -> bool {
+        let approved = || Conversion { status: Status::Approved, ..conversion.clone() };
+        !conversion.trace.uncounted || self.reservations.admits(offer, &approved())
     }
 
     fn change_status(&mut self, order: StatusOrder<'_>, now: Timestamp) -> Result<Recorded, Error> {
         let StatusOrder { id, status, note, by, payment_key } = order;
         let entry = *self.by_id.get(&id).ok_or_else(|| Error::not_found("conversion", id))?;
+        let known = &self.conversions[entry].conversion;
+        let has_place = self.capped.get(&known.offer_id).is_none_or(|offer| self.has_place(known, offer));
         self.apply(entry, (now, payment_key), status, None, |conversion| match by {
-            By::Source { may_reopen } => conversion.apply_reported_status(status, may_reopen, now),
+            By::Source { may_reopen } => conversion.apply_reported_status(status, may_reopen && has_place, now),
             By::Person => conversion.decide(status, note, now),
         })
     }
@@ -496,7 +517,9 @@ impl Batch {
             let it = &mut self.conversions[entry];
             it.changed |= it.conversion.remember_payment(key, wanted);
         }
-        self.count(entry, offer);
+        if change == Change::Updated {
+            self.count(entry, offer);
+        }
         Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change, previous })
     }
 
@@ -572,7 +595,10 @@ impl Batch {
     /// Agrees the second-tier commissions of a conversion that is approved for the first time.
     fn agree_commissions(&mut self, entry: usize) {
         let Entry { conversion, may_have_earned, .. } = &mut self.conversions[entry];
-        let is_first = conversion.status == Status::Approved && conversion.is_paid_by_program() && !*may_have_earned;
+        // One that was recorded as rejected has not earned before its second revision.
+        let is_first = conversion.status == Status::Approved
+            && conversion.is_paid_by_program()
+            && (!*may_have_earned || conversion.revision == 2);
         if let (true, Some(agreed)) = (is_first, self.commissions.get(&conversion.affiliate_id)) {
             conversion.agree_commissions(agreed);
         }
@@ -606,7 +632,7 @@ impl Batch {
 
     /// The events of the changes.
     async fn events(&self, tx: &impl ConnectionTrait, catalog: &Catalog) -> Result<Vec<Event>, DbErr> {
-        let unread = self.changes.iter().filter(|it| !self.conversions[it.entry].is_new);
+        let unread = self.changes.iter().filter(|it| self.conversions[it.entry].click.is_none());
         let unread: HashSet<ClickId> = unread.filter_map(|it| it.snapshot.click_id).collect();
         let clicks = storage::tracking::clicks::find_many(tx, unread).await?;
         let mut events = Vec::with_capacity(self.changes.len());

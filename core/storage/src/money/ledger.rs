@@ -9,8 +9,7 @@ use crate::clock::Clock;
 use crate::{Database, corrupt};
 use domain::amounts::Currency;
 use domain::ids::{AffiliateId, PostingId, floor_uuid, time_of};
-use domain::money::earning::Balances;
-use domain::money::ledger::{self, Account, Balance, Cause, Posting};
+use domain::money::ledger::{self, Account, Balance, Balances, Cause, Posting};
 use domain::timestamp::Timestamp;
 
 /// Numbers postings in their order, inserts them, and adds their entries to the balances. A posting whose key exists is

@@ -150,7 +150,7 @@ pub fn status_name(status: &Status) -> Text {
 fn attributed(known: &Known) -> Step {
     let Conversion { attributed_by, trace, created_at, .. } = &known.conversion;
     let title = text(&format!("conversion.by.{}", attributed_by.as_str()));
-    let ruling = trace.ruling.map(|ruling| text("conversion.ruled").with("rule", ruling.reason()));
+    let ruling = trace.shown_ruling().map(|ruling| text("conversion.ruled").with("rule", ruling.reason()));
     let step = Step::new(*created_at, None, "list-checks", title).detail(ruling);
     let visible =
         |it: &&Considered| known.actor.is_staff() || it.affiliate_id.is_some_and(|id| known.actor.may_see(id));

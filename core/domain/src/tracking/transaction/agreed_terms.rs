@@ -28,9 +28,10 @@ pub struct AgreedTerms {
     /// The revenue; `None` if none was agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revenue: Option<Agreed>,
-    /// The second-tier commissions at the first approval, also those that were rounded to nothing.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub commissions: Vec<Commission>,
+    /// The second-tier commissions at the first approval, also those that were rounded to nothing. `None` before it, or if
+    /// the program had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commissions: Option<Vec<Commission>>,
 }
 
 /// The stated share of a refunded sale exceeds the largest amount.

@@ -52,6 +52,11 @@ impl Refunds {
         *self == Self::default()
     }
 
+    /// The sale before all refunds.
+    pub fn whole(&self, sale: Option<Money>) -> Option<Money> {
+        sale.map(|sale| Money { micros: sale.micros + self.total_micros, ..sale })
+    }
+
     /// Whether this refund was applied before.
     pub fn contains(&self, refund: &Refund) -> bool {
         matches!(refund, Refund::Part { key, .. } if self.keys.contains(key))

@@ -143,8 +143,11 @@ impl EvidenceLookup {
         Ok(())
     }
 
-    /// Whether the strongest evidence of a report leads nowhere.
+    /// Whether the strongest evidence of a report leads nowhere, or a customer is all it has.
     async fn leads_nowhere(&self, catalog: &Catalog, report: &Report) -> Result<bool, DbErr> {
+        if report.claims.is_empty() {
+            return Ok(true);
+        }
         let Some(strongest) = report.claims.given().first().copied() else { return Ok(true) };
         match self.lead(catalog, strongest, report).await {
             Ok(lead) => Ok(lead.offer.is_err_and(|error| error.leads_nowhere())),
@@ -204,12 +207,14 @@ impl EvidenceLookup {
         }
         let choice = match evidence::choose(candidates, report, self.now) {
             Err(error) if error.leads_nowhere() => match self.known_of(report)? {
-                Some(known) => {
-                    let gone = || DbErr::RecordNotFound(format!("offer {}", known.offer_id));
-                    let offer = catalog.offer(known.offer_id).await?.ok_or_else(gone)?;
-                    Choice::of_known(known, offer, report, self.now)
-                }
+                Some(known) => self.choice_of(catalog, known, report, Some(error)).await?,
                 None => return Err(error.into()),
+            },
+            Ok(by_customer) if report.claims.is_empty() => match self.known_of(report)? {
+                Some(known) if report.buyer.is_same_customer(&known.buyer) => {
+                    self.choice_of(catalog, known, report, None).await?
+                }
+                _ => by_customer,
             },
             choice => choice?,
         };
@@ -233,24 +238,35 @@ impl EvidenceLookup {
             Ok(id) => catalog.offer(id).await?.ok_or(ConversionError::UnknownOffer(id)),
             Err(error) => Err(error),
         };
-        let by_code = matches!(evidence, Evidence::ReferralCode | Evidence::Coupon);
-        let admission = match &offer {
-            _ if by_code && is_suspended(catalog, found.affiliate_id).await? => Admission::Suspended,
-            Ok(offer) if evidence == Evidence::ReferralCode && !catalog.admits(offer, found.affiliate_id).await? => {
-                Admission::NotAdmitted
-            }
-            _ => Admission::Admitted,
-        };
+        let admission = admission(catalog, evidence, found.affiliate_id, offer.as_deref().ok()).await?;
         let counted = offer.as_ref().ok().and_then(|offer| self.counted(offer, found.click.as_ref()?, report)).cloned();
         let Found { affiliate_id, link_id, click, deleted_click, coupon, .. } = found;
         Ok(Lead { affiliate_id, link_id, click, deleted_click, coupon, offer, counted, admission })
     }
 
-    /// The conversion that decides if the evidence of a report leads nowhere. Any of its transaction will do, because all
-    /// have the same affiliate; if the report names a click, it must be theirs.
+    /// The choice by a known conversion of the transaction. A new conversion, of another goal, needs what `known` needed,
+    /// and a code that leads nowhere is wrong for it.
+    async fn choice_of(
+        &self,
+        catalog: &Catalog,
+        known: &Conversion,
+        report: &Report,
+        error: Option<ConversionError>,
+    ) -> Result<Choice, DbErr> {
+        let gone = || DbErr::RecordNotFound(format!("offer {}", known.offer_id));
+        let offer = catalog.offer(known.offer_id).await?.ok_or_else(gone)?;
+        let admission = admission(catalog, known.attributed_by, known.affiliate_id, Some(&offer)).await?;
+        let choice = Choice::of_known(known, offer, (report, admission), self.now);
+        let names_code = report.claims.referral_code.is_some() || report.claims.coupon.is_some();
+        let wrong = error.filter(|_| names_code && report.claims.click.is_none());
+        Ok(Choice { refusal: wrong.or(choice.refusal), ..choice })
+    }
+
+    /// The conversion that decides if the evidence of a report leads nowhere. If the report names a click, it must be that
+    /// of the conversion.
     ///
     /// # Errors
-    /// Several offers have the transaction id.
+    /// Several offers, or several affiliates, have the transaction id.
     fn known_of(&self, report: &Report) -> Result<Option<&Conversion>, ConversionError> {
         let is_meant = |it: &&Conversion| {
             report.offer_id.is_none_or(|offer| it.offer_id == offer)
@@ -259,8 +275,11 @@ impl EvidenceLookup {
         let mut meant = self.known.get(&report.transaction_key()).into_iter().flatten().filter(is_meant);
         let first = meant.next();
         match first {
-            Some(first) if meant.any(|it| it.offer_id != first.offer_id) => {
+            Some(first) if meant.clone().any(|it| it.offer_id != first.offer_id) => {
                 Err(ConversionError::OfferAmbiguous(report.transaction_id.clone()))
+            }
+            Some(first) if meant.any(|it| it.affiliate_id != first.affiliate_id) => {
+                Err(ConversionError::TransactionAmbiguous(report.transaction_id.clone()))
             }
             _ => Ok(first),
         }
@@ -348,8 +367,25 @@ impl Found {
     }
 }
 
-async fn is_suspended(catalog: &Catalog, affiliate: AffiliateId) -> Result<bool, DbErr> {
-    Ok(catalog.affiliate(affiliate).await?.is_some_and(|it| it.status == AffiliateStatus::Suspended))
+/// Whether the affiliate may get new conversions by this evidence.
+async fn admission(
+    catalog: &Catalog,
+    evidence: Evidence,
+    affiliate: AffiliateId,
+    offer: Option<&Offer>,
+) -> Result<Admission, DbErr> {
+    if !matches!(evidence, Evidence::ReferralCode | Evidence::Coupon) {
+        return Ok(Admission::Admitted);
+    }
+    if catalog.affiliate(affiliate).await?.is_some_and(|it| it.status == AffiliateStatus::Suspended) {
+        return Ok(Admission::Suspended);
+    }
+    match offer {
+        Some(offer) if evidence == Evidence::ReferralCode && !catalog.admits(offer, affiliate).await? => {
+            Ok(Admission::NotAdmitted)
+        }
+        _ => Ok(Admission::Admitted),
+    }
 }
 
 /// The offer that a report names, or the default offer.

@@ -145,8 +145,13 @@ impl Attributed<'_> {
         let mut terms = known.trace.terms.clone().unwrap_or_else(|| self.guessed_terms(known));
         let follow = |agreed: Agreed, amount: Option<Money>| match refund {
             // A correction without room under the caps is tried again.
-            _ if sale == known.sale && known.trace.ruling != Some(Ruling::CorrectionOverCap) => Ok(amount),
+            _ if sale == known.sale && !known.trace.correction_over_cap => Ok(amount),
             Some(_) => agreed.refunded(amount, (known.sale, sale)),
+            // Another amount replaces the refunds, too.
+            None if refunds.is_none() && !known.trace.refunds.is_none() => {
+                let whole = agreed.refunded(amount, (known.sale, known.trace.refunds.whole(known.sale)))?;
+                Ok(agreed.corrected(whole, sale))
+            }
             None => Ok(agreed.corrected(amount, sale)),
         };
         let payout = match (report.payout, payout_part) {
@@ -195,7 +200,7 @@ impl Attributed<'_> {
         AgreedTerms {
             payout: guessed(self.agreed_payout(known.affiliate_id, goal, number), known.payout),
             revenue: self.agreed_revenue(goal).map(|today| guessed(today, known.revenue)),
-            commissions: Vec::new(),
+            commissions: None,
         }
     }
 
@@ -287,7 +292,7 @@ impl Attributed<'_> {
             (None, Some(agreed)) => (agreed.of(offer.currency, sale), Some(agreed.agreed())),
             (None, None) => (None, None),
         };
-        let terms = AgreedTerms { payout: payout_terms, revenue: revenue_terms, commissions: Vec::new() };
+        let terms = AgreedTerms { payout: payout_terms, revenue: revenue_terms, commissions: None };
         let mut conversion = Conversion {
             id: ConversionId::new(now),
             offer_id: offer.id,

@@ -309,6 +309,7 @@ impl AttributionOut {
         if trace.is_plain() {
             return None;
         }
+        let ruling = trace.shown_ruling();
         let visible = |it: &Considered| actor.is_staff() || it.affiliate_id.is_some_and(|id| actor.may_see(id));
         let considered = trace.considered.into_iter().filter(visible).map(|considered| ConsideredEvidenceOut {
             evidence: considered.evidence,
@@ -317,7 +318,7 @@ impl AttributionOut {
             verdict: considered.verdict,
             sentence: considered.verdict.sentence(),
         });
-        Some(Self { ruling: trace.ruling, considered: considered.collect() })
+        Some(Self { ruling, considered: considered.collect() })
     }
 }
 
