@@ -246,8 +246,7 @@ impl Year {
             4..7 => {
                 let answer = self.t.admin.post(&format!("{path}/reject"), &json!({"reason": "chargeback"})).await;
                 if sale.status != "rejected" {
-                    (sale.status, sale.reason) = ("rejected", Some("chargeback".to_owned()));
-                    sale.revision += 1;
+                    sale.reject(&self.program, &mut self.caps, "chargeback");
                     sale.check(&self.program, &answer.expect(200));
                 } else if sale.reason.as_deref() != Some("chargeback") {
                     answer.expect_problem(409, "conversion_already_rejected");
@@ -270,12 +269,11 @@ impl Year {
         let new = (price(&currency, &mut self.random), currency.clone());
         let payout = (sale.named || self.random.random_bool(0.1)).then(|| price(&currency, &mut self.random) / 4);
         let payout = payout.filter(|_| self.random.random_bool(0.8));
-        let offer = self.program.offers[sale.offer].clone();
         (body["amount"], body["currency"]) = (amount(new.0), json!(currency));
         if let Some(payout) = payout {
             body["payout"] = amount(payout);
         }
-        sale.corrected(&offer, new, payout);
+        sale.corrected(&self.program, &mut self.caps, new, payout);
         sale.check(&self.program, &self.t.admin.post("/api/v1/conversions", &body).await.expect(200));
         // The same data again changes nothing.
         if self.random.random_bool(0.3) {

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 
-use super::amounts::{half_up, micros, micros_of, unit, written};
+use super::amounts::{micros, micros_of, unit, written};
 use super::program::{Money, Program, amount};
 
 /// Method, currency, minimum, fixed fee, fee in percent: as in docs/withdrawals.md and the lists of methods.
@@ -36,12 +36,12 @@ pub struct Payments {
     steps: usize,
 }
 
-/// The fee of a withdrawal: rounded half up to the currency's minor unit.
+/// The fee of a withdrawal: rounded down to the currency's minor unit.
 pub fn fee(method: &str, (micros_asked, currency): &Money) -> i128 {
     let terms = TERMS.iter().find(|it| (it.0, it.1) == (method, currency.as_str())).expect("it pays in it");
     let whole = 100 * 1_000_000;
     let exact = micros(terms.3) * whole + micros_asked * micros(terms.4);
-    half_up(exact, whole * unit(currency)) * unit(currency)
+    exact / (whole * unit(currency)) * unit(currency)
 }
 
 pub async fn set_rates(t: &TestApp) {
@@ -84,10 +84,15 @@ impl Payments {
         }
         let taken = random.random_range(1..=available / 3);
         let body = json!({"affiliate_id": affiliate, "amount": amount(taken), "from": from, "to": to});
-        let answer = t.admin.post("/api/v1/exchanges", &body).await.expect(201);
+        let answer = t.admin.post("/api/v1/exchanges", &body).await;
         let (whole, fraction) = rate.split_once('.').expect("a point");
         let rate: i128 = format!("{whole}{fraction:0<12}").parse().expect("digits");
-        let given = half_up(taken * rate, 1_000_000_000_000);
+        let given = taken * rate / 1_000_000_000_000;
+        if given == 0 {
+            answer.expect_problem(422, "exchange_too_small");
+            return;
+        }
+        let answer = answer.expect(201);
         assert_eq!(micros_of(&answer["taken"]["amount"]), taken, "{answer}");
         assert_eq!(micros_of(&answer["given"]["amount"]), given, "{answer}");
         let moved = ((taken, from.to_owned()), (given, to.to_owned()));

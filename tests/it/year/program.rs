@@ -10,7 +10,7 @@ use super::amounts::{micros, percent_payout, written};
 /// Millionths, and their currency.
 pub type Money = (i128, String);
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rate {
     Fixed(&'static str),
     Percent(&'static str),
