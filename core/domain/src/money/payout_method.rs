@@ -224,7 +224,7 @@ mod tests {
             ("0.009999", "0.00005", "1.00 USD", "0.00 USD"), // 0.0099995
             ("0", "0.5", "1.99 USD", "0.00 USD"),
             ("0", "100", "1.99 USD", "1.99 USD"),
-            ("0", "100", "1000000000000 USD", "1000000000000.00 USD"),
+            ("0", "100", "1000000000 USD", "1000000000.00 USD"),
         ] {
             let terms = format!(r#"{{"minimum": "1", "fee": {{"fixed": "{fixed}", "percent": "{percent}"}}}}"#);
             let terms: Terms = serde_json::from_str(&terms).unwrap();
