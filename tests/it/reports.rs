@@ -18,6 +18,7 @@ on_both_databases!(
     a_conversion_counts_with_its_current_status,
     an_affiliate_sees_its_own_figures_and_no_revenue,
     self_reported_conversions_are_not_revenue,
+    commissions_are_counted_for_staff_and_deducted_for_the_sub_affiliate,
     currencies_are_never_mixed,
     a_series_has_no_gaps,
     days_begin_at_midnight_of_their_zone,
@@ -95,17 +96,17 @@ async fn stored_columns_of_known_versions_are_counted(db: Database) {
     browse(&t, &link, "?keyword=shoes").await;
     t.advance(2 * QUARTER);
     t.roll_up_reports().await;
-    assert_eq!(t.database.number("SELECT CAST(max(version) AS bigint) FROM report_columns").await, 1);
-    for version in [0, 1] {
+    assert_eq!(t.database.number("SELECT CAST(max(version) AS bigint) FROM report_columns").await, 2);
+    for version in [0, 1, 2] {
         t.database.execute(&format!("UPDATE report_columns SET version = {version}")).await;
         let report = report(&t, "group_by=keyword").await;
         assert_eq!(row(&report, "shoes")["clicks"], 1, "version {version}");
     }
-    t.database.execute("UPDATE report_columns SET version = 2").await;
+    t.database.execute("UPDATE report_columns SET version = 3").await;
     let span = (domain::timestamp::Timestamp::from_millis(0), t.app().clock.now());
     let clicks = storage::reports::Subject::Clicks;
     let error = storage::reports::list_segments(t.app().db.reader(), clicks, span, &[0]).await.unwrap_err().to_string();
-    assert!(error.contains("version 2, and this release reads up to version 1; upgrade this server"), "{error}");
+    assert!(error.contains("version 3, and this release reads up to version 2; upgrade this server"), "{error}");
     t.admin.get("/api/v1/reports?group_by=keyword").await.expect(503);
 }
 
@@ -172,6 +173,40 @@ async fn self_reported_conversions_are_not_revenue(db: Database) {
     let conversions = t.admin.list("/api/v1/conversions").await;
     let own = conversions.iter().find(|it| it["self_reported"] == true).expect("it is recorded");
     assert_eq!(own["revenue"], json!(null));
+}
+
+async fn commissions_are_counted_for_staff_and_deducted_for_the_sub_affiliate(db: Database) {
+    let t = TestApp::start(db).await;
+    let offer = t.offer_with(json!({"revenue": {"fixed": "20.00"}})).await;
+    let (recruit, parent) = (t.affiliate().await, t.affiliate().await);
+    let recruited = json!({"parent_affiliate": parent.referral_code});
+    t.admin.patch(&format!("/api/v1/affiliates/{}", recruit.id), &recruited).await.expect(200);
+    let link = t.link(&recruit, &offer).await;
+    for (keyword, paid_from) in [("shoes", "program"), ("socks", "sub_affiliate")] {
+        let settings = json!({"tiers": ["10"], "paid_from": paid_from});
+        let request = t.admin.request(reqwest::Method::PUT, "/api/v1/settings/sub-affiliates").json(&settings);
+        t.admin.send(request).await.expect(200);
+        let click = browse(&t, &link, &format!("?keyword={keyword}")).await;
+        t.conversion(&click).send().await;
+    }
+    let amounts = async |keyword: &str| {
+        let report = report(&t, "group_by=keyword&sort=commissions&currency=USD").await;
+        let money = &row(&report, keyword)["money"][0];
+        ["payout", "deducted", "earned", "epc", "revenue", "commissions", "profit"].map(|field| text(money, field))
+    };
+    let on_top = ["12.50", "0.00", "12.50", "12.50", "20.00", "1.25", "6.25"];
+    let deducted = ["12.50", "1.25", "11.25", "11.25", "20.00", "1.25", "7.50"];
+    assert_eq!((amounts("shoes").await, amounts("socks").await), (on_top.map(Into::into), deducted.map(Into::into)));
+    let own = recruit.client.get("/api/v1/reports?group_by=keyword").await.expect(200);
+    let total = &own["totals"]["money"][0];
+    assert_eq!(text(total, "earned"), t.balance(&recruit, "USD").await[1], "a recruit sees what it gets");
+    assert_eq!(total.get("commissions"), None);
+    let staff = t.person("owner").await.client;
+    let page = staff.get("/reports?group_by=keyword").await;
+    assert!(page.text.contains("Commissions") && page.text.contains("2.50"), "{}", page.text);
+    t.advance(2 * QUARTER);
+    t.roll_up_reports().await;
+    assert_eq!((amounts("shoes").await, amounts("socks").await), (on_top.map(Into::into), deducted.map(Into::into)));
 }
 
 async fn currencies_are_never_mixed(db: Database) {

@@ -390,6 +390,13 @@ impl TestApp {
         self.admin.send(request.json(&json!({"affiliates_see": visibility}))).await.expect(200);
     }
 
+    /// How often one order may count: once per "offer" or per "program".
+    pub async fn count_orders_per(&self, scope: &str) {
+        let request = self.admin.request(reqwest::Method::PUT, "/api/v1/settings/conversions");
+        let settings = self.admin.send(request.json(&json!({"one_order_per": scope}))).await.expect(200);
+        assert_eq!(settings["one_order_per"], scope);
+    }
+
     // Queries.
 
     /// The deliveries of a postback, oldest first.

@@ -149,11 +149,6 @@ fn without_ids(text: &str) -> String {
     out
 }
 
-async fn count_orders_per(t: &TestApp, scope: &str) {
-    let settings = t.admin.request(Method::PUT, "/api/v1/settings/conversions").json(&json!({"one_order_per": scope}));
-    t.admin.send(settings).await.expect(200);
-}
-
 async fn every_error_says_what_to_do(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
@@ -285,11 +280,11 @@ async fn every_error_says_what_to_do(db: Database) {
     let mut mixed_up = with("click_id", json!(g.t.click_on(&click.link, "").await.id));
     mixed_up["transaction_id"] = json!("T-2");
     g.post("transaction_of_another_click", conversions, mixed_up).await;
-    count_orders_per(&g.t, "program").await;
+    g.t.count_orders_per("program").await;
     let mut of_another_offer = with("click_id", json!(other.id));
     of_another_offer["transaction_id"] = json!("T-2");
     g.post("transaction_of_another_offer", conversions, of_another_offer).await;
-    count_orders_per(&g.t, "offer").await;
+    g.t.count_orders_per("offer").await;
     for goal in ["lead", "sale"] {
         let mut of_goal = report.clone();
         (of_goal["transaction_id"], of_goal["goal"]) = (json!("T-7"), json!(goal));

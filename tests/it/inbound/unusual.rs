@@ -1,5 +1,8 @@
 //! Requests that report no sale or cannot be used, and values in headers, lists and JSON fields.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::*;
 
 on_both_databases!(
@@ -7,6 +10,8 @@ on_both_databases!(
     what_cannot_be_used_is_answered_as_the_source_says,
     values_are_found_in_headers_lists_and_json_fields,
     an_address_is_known_with_slashes_in_capitals_and_with_punctuation,
+    a_query_may_have_spaces_quotes_and_other_raw_bytes,
+    an_address_without_a_source_is_a_warning,
 );
 
 async fn a_request_with_a_value_of_ignore_if_reports_no_sale(db: Database) {
@@ -120,4 +125,40 @@ async fn an_address_is_known_with_slashes_in_capitals_and_with_punctuation(db: D
     }
     assert_eq!(conversions(&t, &click).await.len(), 1);
     assert_eq!(t.admin.list("/api/v1/inbound-requests").await.len(), 6);
+}
+
+async fn a_query_may_have_spaces_quotes_and_other_raw_bytes(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    let mut stream = TcpStream::connect(t.address()).await.expect("it listens");
+    let mut answer = [0; 4096];
+    // One after another on one connection, each in two pieces.
+    for (tid, at) in [("T 1", 3), ("T \"2\" <b>#x", 200), ("T{3}\u{e4}", 60)] {
+        t.tick();
+        let head = format!("GET {}?sub={}&tid={tid}&sum=5 HTTP/1.1\r\nHost: x\r\n\r\n", source.path, click.id);
+        let (first, second) = head.as_bytes().split_at(at.min(head.len() - 1));
+        for piece in [first, second] {
+            stream.write_all(piece).await.expect("it takes it");
+            stream.flush().await.expect("it takes it");
+            tokio::task::yield_now().await;
+        }
+        let count = stream.read(&mut answer).await.expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..count]);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{tid}: {answer}");
+        assert_outcome(&source.last().await, "accepted", "");
+        let newest = &conversions(&t, &click).await[0];
+        assert_eq!(newest["transaction_id"], tid);
+    }
+}
+
+async fn an_address_without_a_source_is_a_warning(db: Database) {
+    let t = TestApp::start(db).await;
+    let source = source(&t).save().await;
+    let wrong = source.path.replace("/in/", "/in/x");
+    assert_eq!(source.network.get(&format!("{wrong}?tid=T-1")).await.status, 404);
+    let warning = &t.admin.list("/api/v1/warnings").await[0];
+    assert_eq!(warning["code"], "unknown_inbound_address");
+    let (sentence, key) = (text(warning, "message"), wrong.trim_start_matches("/in/"));
+    assert!(sentence.contains(&format!("/in/{}…", &key[..6])) && !sentence.contains(&key[..7]), "{sentence}");
 }

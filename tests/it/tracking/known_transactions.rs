@@ -4,7 +4,6 @@ use postrider_tests::app::{Click, TestApp};
 use postrider_tests::client::Answer;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
-use reqwest::Method;
 use serde_json::{Value, json};
 
 on_both_databases!(
@@ -148,11 +147,6 @@ async fn a_network_changes_a_sale_after_its_click_was_deleted(db: Database) {
     );
 }
 
-async fn count_orders_per(t: &TestApp, scope: &str) {
-    let settings = t.admin.request(Method::PUT, "/api/v1/settings/conversions").json(&json!({"one_order_per": scope}));
-    assert_eq!(t.admin.send(settings).await.expect(200)["one_order_per"], scope);
-}
-
 async fn an_order_counts_once_in_the_program_if_it_says_so(db: Database) {
     let t = TestApp::start(db).await;
     let (one, two) = (click(&t).await, click(&t).await);
@@ -160,7 +154,7 @@ async fn an_order_counts_once_in_the_program_if_it_says_so(db: Database) {
     for of in [&one, &two] {
         t.conversion(of).transaction("T-1").send().await;
     }
-    count_orders_per(&t, "program").await;
+    t.count_orders_per("program").await;
     let first = t.conversion(&one).transaction("T-2").send().await;
     let second = t.conversion(&two).transaction("T-2");
     let refused = second.try_send().await;
@@ -183,13 +177,13 @@ async fn an_order_counts_once_in_the_program_if_it_says_so(db: Database) {
     let statuses: Vec<_> =
         answer["items"].as_array().expect("items").iter().map(|it| it["http_status"].clone()).collect();
     assert_eq!(statuses, [201, 422]);
-    count_orders_per(&t, "offer").await;
+    t.count_orders_per("offer").await;
     second.send().await;
 }
 
 async fn orders_at_once_count_once_in_the_program(db: Database) {
     let t = TestApp::start(db).await;
-    count_orders_per(&t, "program").await;
+    t.count_orders_per("program").await;
     let clicks = [click(&t).await, click(&t).await, click(&t).await];
     let orders: Vec<_> = (0..20)
         .flat_map(|n| clicks.iter().map(move |of| (n, of)))

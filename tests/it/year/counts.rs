@@ -11,8 +11,14 @@ use super::files::{self, Row};
 use super::life::Year;
 use super::visits;
 
-/// payout, payout_pending, self_reported, revenue.
-type Sums = [i128; 4];
+/// payout, payout_pending, self_reported, revenue, deducted, commissions.
+type Sums = [i128; 6];
+
+/// The places of what only staff sees.
+const OF_STAFF: [usize; 2] = [3, 5];
+
+/// What a conversion has earned by the books: the affiliate, and its parent affiliates.
+type Earned = BTreeMap<String, [i128; 2]>;
 
 #[derive(Clone, Default, PartialEq, Debug)]
 struct Figures {
@@ -61,7 +67,7 @@ impl Figures {
         }
     }
 
-    fn add_conversion(&mut self, row: &Row) {
+    fn add_conversion(&mut self, row: &Row, earned: &Earned) {
         let own = row["self_reported"] == "true";
         let status = ["pending", "approved", "rejected"].iter().position(|it| *it == row["status"]).expect("a status");
         self.counts[5 + status] += 1;
@@ -74,6 +80,12 @@ impl Figures {
         };
         if let Some(place) = place {
             self.money.entry(row["payout_currency"].clone()).or_default()[place] += micros(&row["payout_amount"]);
+        }
+        if place == Some(0) {
+            let [own, commissions] = earned.get(&row["id"]).copied().unwrap_or_default();
+            let sums = self.money.entry(row["payout_currency"].clone()).or_default();
+            sums[4] += micros(&row["payout_amount"]) - own;
+            sums[5] += commissions;
         }
         // Self-reported conversions are not revenue of the program.
         if status == 1 && !own && !row["revenue_amount"].is_empty() {
@@ -90,17 +102,19 @@ impl Figures {
         let rate = (clicks > 0).then(|| half_up((pending + approved) * 1_000_000, clicks));
         assert_eq!(row["conversion_rate"].as_str().map(micros), rate, "{row:#}");
         for money in row["money"].as_array().expect("money") {
-            let sums = ["payout", "payout_pending", "self_reported", "revenue"].map(|field| micros_of(&money[field]));
-            let earned = sums[0] + sums[2];
+            let fields = ["payout", "payout_pending", "self_reported", "revenue", "deducted", "commissions"];
+            let sums = fields.map(|field| micros_of(&money[field]));
+            let earned = sums[0] - sums[4] + sums[2];
             assert_eq!(micros_of(&money["earned"]), earned, "{row:#}");
             let epc = (clicks > 0).then(|| half_up(earned, clicks));
             assert_eq!(money["epc"].as_str().map(micros), epc, "{row:#}");
             if to_staff {
-                assert_eq!(micros_of(&money["profit"]), sums[3] - sums[0], "{row:#}");
+                assert_eq!(micros_of(&money["profit"]), sums[3] - (sums[0] - sums[4]) - sums[5], "{row:#}");
             } else {
-                assert!(money.get("profit").is_none() && money.get("revenue").is_none(), "{row:#}");
+                let of_staff = ["profit", "revenue", "commissions"].map(|field| money.get(field));
+                assert_eq!(of_staff, [None; 3], "{row:#}");
             }
-            if sums != [0; 4] {
+            if sums != [0; 6] {
                 it.money.insert(text(money, "currency"), sums);
             }
         }
@@ -112,6 +126,7 @@ impl Figures {
 pub struct Recount {
     visits: BTreeMap<String, Row>,
     conversions: Vec<Row>,
+    earned: Earned,
     to_staff: bool,
 }
 
@@ -126,7 +141,13 @@ struct Question<'a> {
 impl Recount {
     pub async fn of(client: &Client, to_staff: bool) -> Recount {
         let visits = files::export(client, "clicks").await.into_iter().map(|it| (it["id"].clone(), it)).collect();
-        Recount { visits, conversions: files::export(client, "conversions").await, to_staff }
+        let mut earned = Earned::new();
+        for earning in client.list("/api/v1/earnings").await {
+            let Some(conversion) = earning["conversion_id"].as_str() else { continue };
+            let place = usize::from(earning["kind"] == "commission");
+            earned.entry(conversion.to_owned()).or_default()[place] += micros_of(&earning["left"]);
+        }
+        Recount { visits, conversions: files::export(client, "conversions").await, earned, to_staff }
     }
 
     /// The value of a visit or a conversion for a group. Reports trim values and cut them at 100 characters.
@@ -176,14 +197,13 @@ impl Recount {
             }
             let keys = asked.groups.iter().map(|group| self.key(group, row, visit, asked.zone)).collect();
             let figures = counted.entry(keys).or_default();
-            if is_conversion { figures.add_conversion(row) } else { figures.add_visit(row) }
+            if is_conversion { figures.add_conversion(row, &self.earned) } else { figures.add_visit(row) }
         }
         for figures in counted.values_mut() {
-            figures.money.retain(|_, sums| *sums != [0; 4]);
             if !self.to_staff {
-                figures.money.values_mut().for_each(|sums| sums[3] = 0);
-                figures.money.retain(|_, sums| *sums != [0; 4]);
+                figures.money.values_mut().for_each(|sums| OF_STAFF.iter().for_each(|place| sums[*place] = 0));
             }
+            figures.money.retain(|_, sums| *sums != [0; 6]);
         }
         counted
     }

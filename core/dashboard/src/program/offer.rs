@@ -7,7 +7,7 @@ use domain::ids::OfferId;
 use domain::people::actor::Actor;
 use domain::people::permission::Permission::ManageLinks;
 use domain::program::application::ApplicationStatus;
-use domain::program::cap::{Cap, Period};
+use domain::program::cap::{Cap, Caps, OverCap, Period};
 use domain::program::offer::{Offer, Recurring, Visibility};
 use engine::Error;
 use engine::app::App;
@@ -44,6 +44,8 @@ pub struct OfferPage {
     window: Text,
     goals: Vec<GoalRow>,
     caps: Vec<Text>,
+    /// What happens to conversions beyond a limit, and to the place of a rejected one.
+    beyond: [Text; 2],
     hosts: Vec<String>,
     landing_pages: Vec<String>,
     /// The sentence about the application, and why it was refused.
@@ -82,6 +84,15 @@ fn cap_sentence(cap: &Cap, offer: &Offer) -> Option<Text> {
         None => text("offers.cap"),
     };
     Some(sentence.inner("most", most).inner("period", text(period)))
+}
+
+fn beyond(caps: &Caps) -> [Text; 2] {
+    let over = match caps.over {
+        OverCap::Reject => "offers.over_cap.reject",
+        OverCap::Hold => "offers.over_cap.hold",
+        OverCap::Unpaid => "offers.over_cap.unpaid",
+    };
+    [text(over), text(if caps.keep_rejected { "offers.keeps_place" } else { "offers.gives_place_back" })]
 }
 
 /// What later payments of a customer pay: "3.00 USD for each conversion, for the first 12 payments of a customer".
@@ -130,6 +141,7 @@ impl OfferPage {
             },
             goals: offer.terms.goals.iter().map(|it| goal(&it.name)).collect(),
             caps: caps.into_iter().filter_map(|cap| cap_sentence(cap, offer)).collect(),
+            beyond: beyond(&offer.terms.caps),
             hosts: offer.terms.deep_link_hosts.iter().map(ToString::to_string).collect(),
             landing_pages: offer.terms.landing_pages.iter().map(|page| page.name.clone()).collect(),
             application: application.map(|status| text(&format!("application.{status}"))),

@@ -31,7 +31,8 @@ pub async fn export(
     let url = period::settled(&ListUrl::of_form("/reports", parameters));
     let ask = Ask { limit: usize::MAX, ..Ask::of(&url, &viewer.formats, actor)? };
     let compared = compare(&app, actor, ask.request(&viewer.formats), ask.unit(), ask.before()).await?;
-    let text = lines(&app, &viewer.formats, &ask.groups, figure::figures(actor.is_staff()), &compared).await?;
+    let figures = figure::shown_figures(actor.is_staff(), &compared.totals);
+    let text = lines(&app, &viewer.formats, &ask.groups, &figures, &compared).await?;
     Ok(file("report", text))
 }
 

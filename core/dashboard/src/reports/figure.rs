@@ -12,11 +12,25 @@ use crate::shell::texts::{Text, text};
 /// The figures of affiliates and of staff, in the order of the columns.
 pub const OF_AFFILIATES: [Sort; 6] =
     [Sort::Clicks, Sort::UniqueClicks, Sort::Conversions, Sort::ConversionRate, Sort::Payout, Sort::Epc];
-pub const OF_STAFF: [Sort; 7] =
-    [Sort::Clicks, Sort::Conversions, Sort::ConversionRate, Sort::Payout, Sort::Revenue, Sort::Profit, Sort::Epc];
+pub const OF_STAFF: [Sort; 8] = [
+    Sort::Clicks,
+    Sort::Conversions,
+    Sort::ConversionRate,
+    Sort::Payout,
+    Sort::Commissions,
+    Sort::Revenue,
+    Sort::Profit,
+    Sort::Epc,
+];
 
 pub fn figures(is_staff: bool) -> &'static [Sort] {
     if is_staff { &OF_STAFF } else { &OF_AFFILIATES }
+}
+
+/// The figures that a report shows: commissions only if there are some.
+pub fn shown_figures(is_staff: bool, totals: &Figures) -> Vec<Sort> {
+    let has_commissions = totals.money.values().any(|sums| sums.commissions() > 0);
+    figures(is_staff).iter().copied().filter(|it| *it != Sort::Commissions || has_commissions).collect()
 }
 
 /// The name of a figure. Payout is what affiliates earn.
@@ -148,5 +162,14 @@ mod tests {
         assert_eq!(by(Some(1_000), Some(1_001)), None);
         assert_eq!(by(None, Some(3)).unwrap().0, "ok");
         assert_eq!(by(Some(3), None), None);
+    }
+
+    #[test]
+    fn staff_sees_commissions_if_there_are_some() {
+        let mut totals = super::super::table::sample_figures(3);
+        assert!(!shown_figures(true, &totals).contains(&Sort::Commissions));
+        totals.money.values_mut().for_each(|sums| sums.deducted = 1);
+        assert_eq!(shown_figures(true, &totals), OF_STAFF);
+        assert_eq!(shown_figures(false, &totals), OF_AFFILIATES);
     }
 }

@@ -114,14 +114,14 @@ impl Shown {
     async fn load(app: &App, actor: Actor, formats: &Formats, url: &ListUrl, ask: &Ask) -> Result<Self, Error> {
         let compared = compare(app, actor, ask.request(formats), ask.unit(), ask.before()).await?;
         let currency = compared.currency;
-        let figures = figure::figures(actor.is_staff());
+        let figures = figure::shown_figures(actor.is_staff(), &compared.totals);
         let drawn = ask.figure.unwrap_or(match currency {
             Some(_) => Sort::Payout,
             None => Sort::Clicks,
         });
         let axis = Axis { figure: drawn, currency, unit: ask.unit(), span: ask.period.span(), formats };
         let chart = axis.chart(app, ask.groups[0], &compared).await?;
-        let columns = Columns { figures, sort: ask.sort, currency, formats };
+        let columns = Columns { figures: &figures, sort: ask.sort, currency, formats };
         let parameters = filter::parameters(url);
         let table = Table::load(app, url, ask, &columns, &compared, &parameters).await?;
         let choice = |figure: &Sort| Choice {
@@ -139,7 +139,7 @@ impl Shown {
             is_empty: table.is_empty(),
             table,
             more: (compared.rest_rows > 0 && ask.limit == filter::ROWS).then(|| url.with("limit", Some("200"))),
-            meanings: meanings(figures),
+            meanings: meanings(&figures),
         })
     }
 }

@@ -61,7 +61,7 @@ struct MarkedCell {
 
 /// What all rows of a table have in common.
 pub struct Columns<'a> {
-    pub figures: &'static [Sort],
+    pub figures: &'a [Sort],
     pub sort: Sort,
     pub currency: Option<Currency>,
     pub formats: &'a Formats,

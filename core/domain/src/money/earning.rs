@@ -13,6 +13,7 @@ use crate::amounts::{Currency, Money};
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::program::sub_affiliate::Commission;
 use crate::timestamp::Timestamp;
+use crate::tracking::attribution::Trace;
 use crate::tracking::conversion::{Conversion, Status};
 
 /// The event that notifies postbacks of a payout that can now be withdrawn.
@@ -169,6 +170,14 @@ pub fn target_earnings(conversion: &Conversion, commissions: &[Commission]) -> T
     let (Some(payout), Status::Approved, true) = (payout, &conversion.status, conversion.is_paid_by_program()) else {
         return TargetEarnings::default();
     };
+    let (money, mut dues) = split(payout, commissions);
+    dues.insert(0, Due { affiliate_id: conversion.affiliate_id, money, commission: None });
+    dues.retain(|due| due.money.micros > 0);
+    TargetEarnings(dues)
+}
+
+/// What the affiliate gets of a payout, and the second-tier commissions.
+fn split(payout: Money, commissions: &[Commission]) -> (Money, Vec<Due>) {
     let mut rest = payout.micros;
     let mut dues = Vec::with_capacity(1 + commissions.len());
     for commission in commissions {
@@ -179,20 +188,31 @@ pub fn target_earnings(conversion: &Conversion, commissions: &[Commission]) -> T
         }
         dues.push(Due { affiliate_id: commission.affiliate_id, money, commission: Some(*commission) });
     }
-    let money = Money { micros: rest, ..payout };
-    dues.insert(0, Due { affiliate_id: conversion.affiliate_id, money, commission: None });
-    dues.retain(|due| due.money.micros > 0);
-    TargetEarnings(dues)
+    (Money { micros: rest, ..payout }, dues)
 }
 
 /// What the affiliate gets of the payout: less the second-tier commissions that it pays itself. They are agreed at the
 /// first approval.
 pub fn net_payout(conversion: &Conversion) -> Option<Money> {
     let payout = conversion.payout?;
-    let agreed = conversion.trace.terms.iter().filter_map(|terms| terms.commissions.as_ref()).flatten();
-    let deducted =
-        agreed.filter(|it| it.paid_by_sub_affiliate).map(|it| it.percent.share_of(payout).micros).sum::<i64>();
-    Some(Money { micros: (payout.micros - deducted).max(0), ..payout })
+    Some(Money { micros: payout.micros - second_tier(payout, &conversion.trace).deducted, ..payout })
+}
+
+/// The second-tier commissions of a payout, in micros of its currency.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SecondTier {
+    /// Those that the program pays on top of the payout.
+    pub on_top: i64,
+    /// Those that are deducted from the payout.
+    pub deducted: i64,
+}
+
+/// The second-tier commissions of a payout by the terms of its conversion.
+pub fn second_tier(payout: Money, trace: &Trace) -> SecondTier {
+    let agreed = trace.terms.as_ref().and_then(|terms| terms.commissions.as_deref()).unwrap_or_default();
+    let (rest, dues) = split(payout, agreed);
+    let deducted = payout.micros - rest.micros;
+    SecondTier { on_top: dues.iter().map(|due| due.money.micros).sum::<i64>() - deducted, deducted }
 }
 
 /// The commissions agreed when the conversion earned its first money; later changes of the program's settings don't

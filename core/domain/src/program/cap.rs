@@ -137,9 +137,9 @@ pub struct Place {
 }
 
 impl Counted {
-    /// One conversion, or none, with this payout.
-    pub fn count(&self, conversions: i64) -> Count {
-        Count { conversions, payout_micros: self.payout_micros }
+    /// One conversion with this payout.
+    pub fn count(&self) -> Count {
+        Count { conversions: 1, payout_micros: self.payout_micros }
     }
 
     /// The counters that have a conversion of this offer and affiliate.

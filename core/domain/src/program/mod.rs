@@ -8,6 +8,7 @@ pub mod customer;
 pub mod offer;
 pub mod order_scope;
 pub mod payout_override;
+pub mod places;
 pub mod quota;
 pub mod rate;
 pub mod rejection_reason;

@@ -32,19 +32,29 @@ pub struct Sums {
     pub payout_pending: i128,
     /// Revenue of approved conversions.
     pub revenue: i128,
+    /// Second-tier commissions of approved conversions that the program pays on top of the payout.
+    pub on_top: i128,
+    /// Second-tier commissions of approved conversions that are deducted from the payout.
+    pub deducted: i128,
     /// Payout of approved self-reported conversions; the affiliates' own networks pay it, not the program.
     pub self_reported: i128,
 }
 
 impl Sums {
-    /// What affiliates earn, including self-reported conversions.
+    /// What the affiliates of the conversions earn: payout, less the commissions that they pay themselves, and what they
+    /// reported themselves.
     pub fn earned(&self) -> i128 {
-        self.payout + self.self_reported
+        self.payout - self.deducted + self.self_reported
     }
 
-    /// Revenue less payout.
+    /// All second-tier commissions.
+    pub fn commissions(&self) -> i128 {
+        self.on_top + self.deducted
+    }
+
+    /// Revenue less everything that the program pays for it.
     pub fn profit(&self) -> i128 {
-        self.revenue - self.payout
+        self.revenue - self.payout - self.on_top
     }
 }
 
@@ -108,7 +118,11 @@ impl Figures {
             let sums = self.money.entry(money.currency).or_default();
             match it.status {
                 Status::Approved if it.self_reported => sums.self_reported += i128::from(money.micros),
-                Status::Approved => sums.payout += i128::from(money.micros),
+                Status::Approved => {
+                    sums.payout += i128::from(money.micros);
+                    sums.on_top += i128::from(it.second_tier.on_top);
+                    sums.deducted += i128::from(it.second_tier.deducted);
+                }
                 Status::Pending if !it.self_reported => sums.payout_pending += i128::from(money.micros),
                 Status::Pending | Status::Rejected => {}
             }
@@ -133,6 +147,8 @@ impl Figures {
             mine.payout += sums.payout;
             mine.payout_pending += sums.payout_pending;
             mine.revenue += sums.revenue;
+            mine.on_top += sums.on_top;
+            mine.deducted += sums.deducted;
             mine.self_reported += sums.self_reported;
         }
     }
@@ -156,6 +172,7 @@ fn per(sum: i128, count: u64) -> Option<i128> {
 mod tests {
     use super::*;
     use crate::amounts::Money;
+    use crate::money::earning::SecondTier;
 
     #[test]
     fn self_reported_conversions_have_no_revenue() {
@@ -163,12 +180,37 @@ mod tests {
         let money = |micros| Some(Money { micros, currency: usd });
         let mut it = Figures::default();
         for self_reported in [false, true] {
-            let measures =
-                ConversionMeasures { status: Status::Approved, self_reported, payout: money(3), revenue: money(20) };
+            let measures = ConversionMeasures {
+                status: Status::Approved,
+                self_reported,
+                payout: money(3),
+                revenue: money(20),
+                second_tier: SecondTier::default(),
+            };
             it.add_conversion(&measures);
         }
         let sums = it.money[&usd];
         assert_eq!((sums.payout, sums.self_reported, sums.revenue, sums.profit()), (3, 3, 20, 17));
+    }
+
+    #[test]
+    fn second_tier_commissions_reduce_the_profit_or_what_the_affiliate_earns() {
+        let usd: Currency = "USD".parse().unwrap();
+        let money = |micros| Some(Money { micros, currency: usd });
+        let mut it = Figures::default();
+        for (status, second_tier) in [
+            (Status::Approved, SecondTier { on_top: 10, deducted: 0 }),
+            (Status::Approved, SecondTier { on_top: 0, deducted: 15 }),
+            (Status::Pending, SecondTier { on_top: 7, deducted: 7 }),
+            (Status::Rejected, SecondTier { on_top: 7, deducted: 7 }),
+        ] {
+            let (payout, revenue) = (money(100), money(150));
+            it.add_conversion(&ConversionMeasures { status, self_reported: false, payout, revenue, second_tier });
+        }
+        let sums = it.money[&usd];
+        assert_eq!((sums.payout, sums.commissions(), sums.earned()), (200, 25, 185));
+        assert_eq!(sums.profit(), 90);
+        assert_eq!(sums.profit(), sums.revenue - sums.earned() - sums.commissions());
     }
 
     #[test]

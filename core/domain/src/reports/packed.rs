@@ -33,25 +33,27 @@
 //! | column | bytes | meaning |
 //! |---|---|---|
 //! | 0 | `05 01` | scope 5; one row |
-//! | 1 | `09` | bits 0 and 1: pending 0, approved 1, rejected 2; bit 2: self-reported; bit 3: has a payout; bit 4: has a revenue |
-//! | | `55 53 44 A0 F8 FA 05` | `USD`, and 12,500,000 micros; a revenue would follow in the same form |
+//! | 1 | `09` | bits 0 and 1: pending 0, approved 1, rejected 2; bit 2: self-reported; bit 3: has a payout; bit 4: has a revenue; bits 5 and 6: has second-tier commissions on top of the payout, and deducted from it |
+//! | | `55 53 44 A0 F8 FA 05` | `USD`, and 12,500,000 micros; a revenue would follow in the same form, then the micros of each kind of commission in the currency of the payout |
 //!
 //! # Versions
 //!
 //! Packed columns are the only record of clicks that are out of retention, so each stored column has the version of its
 //! format beside its bytes (`report_columns.version`). Columns of releases that did not store a version have version 0 by
-//! the column's default; their format is that of version 1. A reader checks the version first ([`check_version`]). A
+//! the column's default; their format is that of version 1. Version 2 added the second-tier commissions of conversions
+//! (bits 5 and 6, which were 0 before). A reader checks the version first ([`check_version`]). A
 //! change of the format takes the next version, keeps a reader for the earlier ones, and demands its schema level,
 //! because releases before version 1 do not check it.
 
 use std::collections::HashMap;
 
 use crate::amounts::{Currency, Money};
+use crate::money::earning::SecondTier;
 
 use super::{Dimension, Values};
 
 /// The version of the format that this release writes.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// A column of a later release.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -121,6 +123,8 @@ pub struct ConversionMeasures {
     pub payout: Option<Money>,
     /// What the advertiser pays.
     pub revenue: Option<Money>,
+    /// The second-tier commissions, in micros of the payout's currency; none without a payout.
+    pub second_tier: SecondTier,
 }
 
 /// The status of a conversion.
@@ -169,11 +173,16 @@ pub fn pack_conversions(mut rows: Vec<Row<ConversionMeasures>>) -> Columns {
         let flags = it.status as u8
             | u8::from(it.self_reported) << 2
             | u8::from(it.payout.is_some()) << 3
-            | u8::from(it.revenue.is_some()) << 4;
+            | u8::from(it.revenue.is_some()) << 4
+            | u8::from(it.second_tier.on_top > 0) << 5
+            | u8::from(it.second_tier.deducted > 0) << 6;
         measures.push(flags);
         for money in [it.payout, it.revenue].into_iter().flatten() {
             measures.extend_from_slice(money.currency.code().as_bytes());
             put(&mut measures, money.micros.max(0).cast_unsigned());
+        }
+        for micros in [it.second_tier.on_top, it.second_tier.deducted].into_iter().filter(|micros| *micros > 0) {
+            put(&mut measures, micros.cast_unsigned());
         }
     }
     with_dimensions(&rows, vec![(SCOPES, scopes), (MEASURES, measures)])
@@ -315,7 +324,11 @@ pub(crate) fn conversion_measures(bytes: &[u8]) -> Result<Vec<ConversionMeasures
         };
         let payout = if flags & 8 != 0 { Some(bytes.money()?) } else { None };
         let revenue = if flags & 16 != 0 { Some(bytes.money()?) } else { None };
-        conversion_measures.push(ConversionMeasures { status, self_reported: flags & 4 != 0, payout, revenue });
+        let on_top = if flags & 32 != 0 { bytes.micros()? } else { 0 };
+        let deducted = if flags & 64 != 0 { bytes.micros()? } else { 0 };
+        let second_tier = SecondTier { on_top, deducted };
+        let self_reported = flags & 4 != 0;
+        conversion_measures.push(ConversionMeasures { status, self_reported, payout, revenue, second_tier });
     }
     Ok(conversion_measures)
 }
@@ -422,7 +435,11 @@ impl Bytes<'_> {
         let (code, rest) = self.0.split_at_checked(3).ok_or(Damaged)?;
         let currency: Currency = std::str::from_utf8(code).ok().and_then(|it| it.parse().ok()).ok_or(Damaged)?;
         self.0 = rest;
-        Ok(Money { micros: i64::try_from(self.number()?).map_err(|_| Damaged)?, currency })
+        Ok(Money { micros: self.micros()?, currency })
+    }
+
+    fn micros(&mut self) -> Result<i64, Damaged> {
+        i64::try_from(self.number()?).map_err(|_| Damaged)
     }
 }
 
@@ -505,6 +522,11 @@ mod tests {
             self_reported: status == Status::Rejected,
             payout: money(12_500_000),
             revenue: if status == Status::Approved { money(1) } else { None },
+            second_tier: match status {
+                Status::Pending => SecondTier::default(),
+                Status::Approved => SecondTier { on_top: 1_250_000, deducted: 0 },
+                Status::Rejected => SecondTier { on_top: 1, deducted: 300 },
+            },
         });
         let rows = all.iter().map(|it| Row { scope: 7, measure: *it, values: vec![] }).collect();
         let columns = pack_conversions(rows);
@@ -512,7 +534,7 @@ mod tests {
         assert_eq!(runs_of_conversions(column(&columns, SCOPES).unwrap()).unwrap()[0].rows, 3);
     }
 
-    /// The examples of the module's documentation. Stored columns of version 0 and 1 must be readable for ever.
+    /// The examples of the module's documentation. Stored columns of all versions must be readable for ever.
     #[test]
     fn the_format_is_the_documented_one() {
         let country = |text: &str| vec![(Dimension::Country, text.to_owned())];
@@ -532,7 +554,13 @@ mod tests {
         assert_eq!(countries, [Some("DE"), None, Some("US")]);
 
         let payout = Some(Money { micros: 12_500_000, currency: "USD".parse().unwrap() });
-        let approved = ConversionMeasures { status: Status::Approved, self_reported: false, payout, revenue: None };
+        let approved = ConversionMeasures {
+            status: Status::Approved,
+            self_reported: false,
+            payout,
+            revenue: None,
+            second_tier: SecondTier::default(),
+        };
         let measures = vec![0x09, 0x55, 0x53, 0x44, 0xa0, 0xf8, 0xfa, 0x05];
         let wanted = vec![(SCOPES, vec![0x05, 0x01]), (MEASURES, measures.clone())];
         assert_eq!(pack_conversions(vec![Row { scope: 5, measure: approved, values: vec![] }]), wanted);

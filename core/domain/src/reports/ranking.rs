@@ -29,7 +29,9 @@ pub enum Sort {
     Payout,
     /// Revenue.
     Revenue,
-    /// Revenue less payout.
+    /// Second-tier commissions.
+    Commissions,
+    /// Revenue less what affiliates earn and commissions.
     Profit,
     /// Earnings per click.
     Epc,
@@ -38,13 +40,13 @@ pub enum Sort {
 text_enum!(Sort {
     Key => "key", Impressions => "impressions", Clicks => "clicks", UniqueClicks => "unique_clicks",
     Conversions => "conversions", Approved => "approved", ConversionRate => "conversion_rate", Payout => "payout",
-    Revenue => "revenue", Profit => "profit", Epc => "epc",
+    Revenue => "revenue", Commissions => "commissions", Profit => "profit", Epc => "epc",
 });
 
 impl Sort {
     /// Whether the order needs a currency.
     pub fn is_of_money(self) -> bool {
-        matches!(self, Self::Payout | Self::Revenue | Self::Profit | Self::Epc)
+        matches!(self, Self::Payout | Self::Revenue | Self::Commissions | Self::Profit | Self::Epc)
     }
 
     /// The figure by which rows are sorted: a count, millionths, or micros of the currency; −1 for a rate without clicks.
@@ -60,6 +62,7 @@ impl Sort {
             Self::ConversionRate => it.conversion_rate().unwrap_or(-1),
             Self::Payout => sums.earned(),
             Self::Revenue => sums.revenue,
+            Self::Commissions => sums.commissions(),
             Self::Profit => sums.profit(),
             Self::Epc => currency.and_then(|currency| it.epc(currency)).unwrap_or(-1),
         }

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::ids::{AffiliateId, OfferId};
-use crate::timestamp::Timestamp;
-
 use crate::program::cap::Counted;
+use crate::timestamp::Timestamp;
 
 use super::transaction::agreed_terms::AgreedTerms;
 use super::transaction::payment::Payment;

@@ -40,6 +40,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// The status of a sale that was refunded in full.
+    pub fn refunded() -> Self {
+        Self::Rejected { reason: "refund".into() }
+    }
+
     /// The status as one word, without the reason.
     pub fn word(&self) -> &'static str {
         match self {

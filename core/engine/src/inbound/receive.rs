@@ -51,7 +51,10 @@ async fn find_source(app: &App, key: &str) -> Result<Option<Source>, DbErr> {
 /// Stores and processes a request to a source. `is_complete`: whether its body arrived whole. `None`: no source has this
 /// key.
 pub async fn receive(app: &App, key: &str, raw: RawRequest, is_complete: bool) -> Result<Option<Received>, Error> {
-    let Some(source) = find_source(app, key).await? else { return Ok(None) };
+    let Some(source) = find_source(app, key).await? else {
+        warn_of_address(app, key, &raw);
+        return Ok(None);
+    };
     let refusal = match is_complete {
         true => guard(app, &source, &raw),
         false => Some(OutcomeDetails::new(
@@ -67,6 +70,22 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest, is_complete: bool) -
     let stored = store(app, &source, raw).await?;
     let (request, adapters_reply) = process(app, &source, stored).await?;
     Ok(Some(Received::of(&source, &request, adapters_reply)))
+}
+
+/// The code of the warning about requests to an address without a source.
+const UNKNOWN_ADDRESS: &str = "unknown_inbound_address";
+/// How much of a wrong key is shown. It may be a right one with a typing error.
+const SHOWN_KEY_CHARS: usize = 6;
+
+/// Warns the operator of requests that no source receives: no log has them.
+fn warn_of_address(app: &App, key: &str, raw: &RawRequest) {
+    app.warnings.record(UNKNOWN_ADDRESS, app.clock.now(), || {
+        let shown: String = key.chars().take(SHOWN_KEY_CHARS).collect();
+        let peer = raw.remote_ip.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
+        format!(
+            "{peer} sent a request to /in/{shown}…, and no source has this address. Its reports are lost. Compare the address that the network has with that of the source, and copy it again; the addresses of archived sources and old keys no longer work"
+        )
+    });
 }
 
 /// Checks the guards before the request is stored, and returns the reason for a refusal. If the secrets of the guards

@@ -14,27 +14,28 @@ use crate::Error;
 use crate::catalog::Catalog;
 use crate::money::release_events;
 use crate::money::settle::{ToSettle, commissions_for, settle_earnings};
-use crate::program::caps::{self, Rates, Reservations, Room};
+use crate::program::caps::{Reservations, load_rates};
 use crate::work_queue::WorkQueue;
 use domain::amounts::Money;
 use domain::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use domain::program::offer::Offer;
 use domain::program::order_scope::OrderScope;
+use domain::program::places;
 use domain::program::sub_affiliate::Commission;
 use domain::reports::Values;
 use domain::timestamp::Timestamp;
-use domain::tracking::attribution::Ruling;
 use domain::tracking::click::Click;
 use domain::tracking::conversion::{Applied, Conversion, IllegalMove, Status};
 use domain::tracking::conversion_command::{By, Command};
 use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::event::{ClickFacts, Event};
 use domain::tracking::transaction::Meant;
+use domain::tracking::transaction::attributed::Attributed;
 use storage::Database;
 use storage::base::writer::{BatchSizes, CommitBatch, Shards};
 use storage::clock::Clock;
 
-use super::attribution::{Attributed, AttributionError, EvidenceLookup};
+use super::attribution::{AttributionError, EvidenceLookup};
 
 /// The writer of conversions.
 pub type ConversionWriter = Shards<Command, Result<Recorded, Error>>;
@@ -259,7 +260,10 @@ fn key_of(it: &Attributed<'_>) -> TransactionKey {
 
 /// The payout of a known conversion with caps after a report. `None`: the report changes nothing.
 fn changed_payout(it: &Attributed<'_>, known: &Conversion) -> Option<Option<Money>> {
-    let corrected = it.corrected(known).ok().filter(|_| known.is_capped())?;
+    if !known.is_capped() {
+        return None;
+    }
+    let corrected = it.corrected(known).ok()?;
     let is_same = corrected.amounts.figures == known.figures()
         && corrected.status(it.report.status.as_ref(), known) == known.status;
     (!is_same).then_some(corrected.amounts.figures.payout)
@@ -331,6 +335,7 @@ impl Batch {
         let (mut new, mut changing, mut reported) = (HashMap::new(), Vec::new(), Vec::new());
         for command in commands {
             match command {
+                AttributedCommand::Report(it) if !self.may_be_capped(it) => {}
                 AttributedCommand::Report(it) => match it.find(self.of_transaction(&key_of(it))) {
                     Ok(Meant::Known(id)) => {
                         let known = &self.conversions[self.by_id[&id]].conversion;
@@ -362,17 +367,22 @@ impl Batch {
             let Some(offer) = catalog.offer(conversion.offer_id).await? else { continue };
             match &conversion.trace.counted {
                 Some(counted) => counters.extend(counted.counters(offer.id, conversion.affiliate_id)),
-                None => counters.extend(caps::counters(&offer, conversion).map(|(_, counter)| counter)),
+                None => counters.extend(places::counters(&offer, conversion).map(|(_, counter)| counter)),
             }
             payouts.extend([(offer.clone(), payout), (offer.clone(), conversion.payout)]);
             capped.insert(offer.id, offer);
         }
         let new = || new.values().map(|(offer, conversion)| (*offer, conversion));
         let payouts = payouts.iter().map(|(offer, payout)| (&**offer, *payout));
-        let rates = Rates::load(tx, payouts.chain(reported), now).await?;
+        let rates = load_rates(tx, payouts.chain(reported), now).await?;
         self.reservations = Reservations::reserve(tx, new(), counters.into_iter(), rates, now).await?;
         self.capped = capped;
         Ok(())
+    }
+
+    /// Whether caps count conversions of the report's offer or transaction.
+    fn may_be_capped(&self, it: &Attributed<'_>) -> bool {
+        !it.offer().terms.caps.limits.is_empty() || self.of_transaction(&key_of(it)).any(Conversion::is_capped)
     }
 
     /// Whether a change of the status takes a place under a cap or gives one back.
@@ -413,17 +423,7 @@ impl Batch {
         };
         let mut conversion = Conversion { numbered_apart, ..it.conversion(self.earlier_payments(it), now)? };
         self.check_order(&conversion)?;
-        let caps = &it.offer().terms.caps;
-        conversion.trace.uncounted = conversion.is_uncounted_by(caps);
-        match self.reservations.admit(it.offer(), &conversion) {
-            Room::Free => {}
-            Room::Taken(counted) => conversion.trace.counted = Some(counted),
-            Room::Full => conversion.apply_over_cap(caps.over),
-            Room::NoExchangeRate => {
-                conversion.hold_by(Ruling::NoExchangeRate);
-                conversion.trace.uncounted = true;
-            }
-        }
+        self.reservations.places.admit(it.offer(), &mut conversion);
         if let Some(key) = payments_key_of(it).filter(|_| conversion.status.reason().is_none()) {
             *self.payments.entry(key).or_default() += 1;
         }
@@ -446,11 +446,11 @@ impl Batch {
         let mut corrected = it.corrected(known)?;
         let status = corrected.status(it.report.status.as_ref(), known);
         let wanted = corrected.amounts.figures.payout;
-        let has_room = self.reservations.admits_payout(it.offer(), known, wanted);
+        let has_room = self.reservations.places.admits_payout(it.offer(), known, wanted);
         if !has_room {
             corrected.keep_payout_of(known);
         }
-        let may_reopen = it.report.may_reopen && self.has_place(known, it.offer());
+        let may_reopen = it.report.may_reopen && self.reservations.places.has_place(it.offer(), known);
         let (before, reported) = (known.payout, (&status, may_reopen));
         let figures = corrected.amounts.figures;
         let key = payment.map(|payment| payment.key.as_str());
@@ -459,35 +459,18 @@ impl Batch {
             conversion.apply_report(reported, amounts, now)
         })?;
         if self.conversions[entry].conversion.figures() == figures {
-            self.recount(entry, it.offer(), (before, has_room));
+            let Entry { conversion, changed, .. } = &mut self.conversions[entry];
+            *changed |= self.reservations.places.follow_payout(it.offer(), conversion, before, has_room);
         }
         Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), ..recorded })
-    }
-
-    /// Counts a corrected payout, or notes that the caps have no room for it.
-    fn recount(&mut self, entry: usize, offer: &Offer, (before, has_room): (Option<Money>, bool)) {
-        let it = &mut self.conversions[entry];
-        if it.conversion.payout != before
-            && let Some(mut counted) = it.conversion.trace.counted.take()
-        {
-            self.reservations.count_payout(offer, &it.conversion, before, &mut counted);
-            it.conversion.trace.counted = Some(counted);
-        }
-        it.changed |= it.conversion.trace.correction_over_cap == has_room;
-        it.conversion.trace.correction_over_cap = !has_room;
-    }
-
-    /// Whether the caps of its offer have a place for a rejected conversion. Without one, only a person approves it.
-    fn has_place(&self, conversion: &Conversion, offer: &Offer) -> bool {
-        let approved = || Conversion { status: Status::Approved, ..conversion.clone() };
-        !conversion.trace.uncounted || self.reservations.admits(offer, &approved())
     }
 
     fn change_status(&mut self, order: StatusOrder<'_>, now: Timestamp) -> Result<Recorded, Error> {
         let StatusOrder { id, status, note, by, payment_key } = order;
         let entry = *self.by_id.get(&id).ok_or_else(|| Error::not_found("conversion", id))?;
         let known = &self.conversions[entry].conversion;
-        let has_place = self.capped.get(&known.offer_id).is_none_or(|offer| self.has_place(known, offer));
+        let has_place =
+            self.capped.get(&known.offer_id).is_none_or(|offer| self.reservations.places.has_place(offer, known));
         self.apply(entry, (now, payment_key), status, None, |conversion| match by {
             By::Source { may_reopen } => conversion.apply_reported_status(status, may_reopen && has_place, now),
             By::Person => conversion.decide(status, note, now),
@@ -518,32 +501,12 @@ impl Batch {
             it.changed |= it.conversion.remember_payment(key, wanted);
         }
         if change == Change::Updated {
-            self.count(entry, offer);
+            let Entry { conversion, changed, .. } = &mut self.conversions[entry];
+            if let Some(offer) = offer.or(self.capped.get(&conversion.offer_id).map(|offer| &**offer)) {
+                *changed |= self.reservations.places.follow_status(offer, conversion);
+            }
         }
         Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change, previous })
-    }
-
-    /// Counts a conversion that was approved after a rejection or a hold, and gives the place of a rejected one back.
-    fn count(&mut self, entry: usize, offer: Option<&Offer>) {
-        let it = &mut self.conversions[entry];
-        let conversion = &mut it.conversion;
-        let Some(offer) = offer.or(self.capped.get(&conversion.offer_id).map(|offer| &**offer)) else { return };
-        let is_rejected = conversion.status.reason().is_some();
-        match conversion.trace.counted.take() {
-            Some(counted) if is_rejected && !offer.terms.caps.keep_rejected => {
-                self.reservations.give_back(conversion, &counted);
-                conversion.trace.uncounted = true;
-            }
-            None if conversion.trace.uncounted && conversion.status == Status::Approved => {
-                conversion.trace.uncounted = false;
-                conversion.trace.counted = Some(self.reservations.count(offer, conversion));
-            }
-            counted => {
-                conversion.trace.counted = counted;
-                return;
-            }
-        }
-        it.changed = true;
     }
 
     async fn load_orders(

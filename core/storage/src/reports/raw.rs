@@ -7,6 +7,7 @@ use crate::base::bulk::{Rows, Type};
 use crate::{corrupt, from_json, json};
 use domain::amounts::Money;
 use domain::ids::{ClickId, ConversionId};
+use domain::money::earning::{SecondTier, second_tier};
 use domain::reports::packed::{BOT, CLICK, ConversionMeasures, Row, Status, UNIQUE};
 use domain::reports::{Dimension, Scope, Values, Visit, cut};
 use domain::tracking::action::Action;
@@ -98,7 +99,8 @@ pub async fn list_raw_conversions(
     let sql = "SELECT c.id AS id, c.revision AS revision, c.affiliate_id AS affiliate_id, c.offer_id AS offer_id,
                    c.link_id AS link_id, c.status AS status, c.self_reported AS self_reported, c.goal AS goal,
                    c.payout_micros AS payout_micros, c.payout_currency AS payout_currency,
-                   c.revenue_micros AS revenue_micros, c.revenue_currency AS revenue_currency, v.facts AS facts,
+                   c.revenue_micros AS revenue_micros, c.revenue_currency AS revenue_currency,
+                   c.attribution AS attribution, v.facts AS facts,
                    k.sub_ids AS sub_ids, k.params AS params, k.referrer AS referrer, k.device AS device,
                    k.browser AS browser, k.os AS os, k.country AS country
                FROM conversions c LEFT JOIN report_visits v ON v.conversion_id = c.id
@@ -123,6 +125,12 @@ fn raw_conversion(row: &QueryResult) -> Result<RawConversion, DbErr> {
         None => Values::new(),
     };
     let is_new = facts.is_none() && sub_ids.is_some();
+    let status = Status::from_word(&word).ok_or_else(|| corrupt("conversions", format_args!("status {word}")))?;
+    let (payout, self_reported): (_, bool) = (money("payout")?, row.try_get("", "self_reported")?);
+    let second_tier = match payout {
+        Some(payout) if status == Status::Approved && !self_reported => second_tier_of(row, payout)?,
+        _ => SecondTier::default(),
+    };
     let goal: Option<String> = row.try_get("", "goal")?;
     values.extend(goal.map(|goal| (Dimension::Goal, cut(&goal))));
     Ok(RawConversion {
@@ -133,15 +141,19 @@ fn raw_conversion(row: &QueryResult) -> Result<RawConversion, DbErr> {
             offer_id: row.try_get("", "offer_id")?,
             link_id: row.try_get("", "link_id")?,
         },
-        measures: ConversionMeasures {
-            status: Status::from_word(&word).ok_or_else(|| corrupt("conversions", format_args!("status {word}")))?,
-            self_reported: row.try_get("", "self_reported")?,
-            payout: money("payout")?,
-            revenue: money("revenue")?,
-        },
+        measures: ConversionMeasures { status, self_reported, payout, revenue: money("revenue")?, second_tier },
         values,
         is_new,
     })
+}
+
+fn second_tier_of(row: &QueryResult, payout: Money) -> Result<SecondTier, DbErr> {
+    let trace: Option<String> = row.try_get("", "attribution")?;
+    // Most programs have no second tier, and then nothing must be parsed.
+    match trace.filter(|text| text.contains("\"commissions\"")) {
+        Some(text) => Ok(second_tier(payout, &from_json("conversions", &text)?)),
+        None => Ok(SecondTier::default()),
+    }
 }
 
 /// Inserts the values of the visits of conversions, which remain when the clicks are out of retention.

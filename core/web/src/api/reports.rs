@@ -57,8 +57,8 @@ pub struct ReportParams {
     /// Only amounts in this currency.
     currency: Option<Currency>,
     /// The order of the rows: key (ascending), or one of impressions, clicks, unique_clicks, conversions, approved,
-    /// conversion_rate, payout, revenue, profit and epc (largest first). If absent: key if the first group is a time,
-    /// otherwise clicks. Affiliates cannot use revenue and profit.
+    /// conversion_rate, payout, revenue, commissions, profit and epc (largest first). If absent: key if the first group
+    /// is a time, otherwise clicks. Affiliates cannot use revenue, commissions and profit.
     sort: Option<String>,
     /// The maximum number of rows, 1 to 10,000; 100 if absent. `rest` has the sums of the other rows.
     limit: Option<u64>,
@@ -148,7 +148,7 @@ impl ReportParams {
             None if matches!(groups.first(), Some(Group::Time(_))) => Sort::Key,
             None => Sort::Clicks,
         };
-        if !actor.is_staff() && matches!(sort, Sort::Revenue | Sort::Profit) {
+        if !actor.is_staff() && matches!(sort, Sort::Revenue | Sort::Commissions | Sort::Profit) {
             return Err(invalid(format!("sort: {sort} is not available to affiliates; use payout")));
         }
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
@@ -190,14 +190,20 @@ pub struct ReportMoneyOut {
     payout_pending: String,
     /// The payout of approved self-reported conversions. The affiliates' own networks pay it, not the program.
     self_reported: String,
-    /// The earnings of affiliates: `payout` plus `self_reported`.
+    /// The second-tier commissions that are deducted from `payout` and go to parent affiliates.
+    deducted: String,
+    /// The earnings of affiliates: `payout` less `deducted`, plus `self_reported`.
     earned: String,
     /// Earnings per click: `earned` divided by `clicks`, rounded half up to six decimals; null without clicks.
     epc: Option<String>,
     /// The revenue of approved conversions, without self-reported ones. Absent for affiliates.
     #[serde(skip_serializing_if = "Option::is_none")]
     revenue: Option<String>,
-    /// `revenue` less `payout`. Absent for affiliates.
+    /// The second-tier commissions of parent affiliates: those that the program pays on top of `payout`, and `deducted`.
+    /// Absent for affiliates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commissions: Option<String>,
+    /// `revenue` less `payout` and the commissions on top of it. Absent for affiliates.
     #[serde(skip_serializing_if = "Option::is_none")]
     profit: Option<String>,
 }
@@ -236,9 +242,11 @@ impl ReportFiguresOut {
             payout: decimal(sums.payout),
             payout_pending: decimal(sums.payout_pending),
             self_reported: decimal(sums.self_reported),
+            deducted: decimal(sums.deducted),
             earned: decimal(sums.earned()),
             epc: figures.epc(*currency).map(decimal),
             revenue: for_staff(sums.revenue),
+            commissions: for_staff(sums.commissions()),
             profit: for_staff(sums.profit()),
         });
         Self {
@@ -394,7 +402,7 @@ fn remainder_out(actor: Actor, ranked: &Ranked) -> ReportRemainderOut {
 }
 
 /// Count clicks, conversions and money by one or two groups. The figures of affiliates include only their own data,
-/// without revenue and profit.
+/// without revenue, commissions and profit.
 ///
 /// If too many reports are being computed, the response is a 429 with `Retry-After`.
 #[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(GroupParams, ReportParams, SubIdsIn, PeriodIn),

@@ -7,6 +7,7 @@ mod connection;
 mod files;
 mod registry;
 mod stream;
+mod target;
 mod timeouts;
 
 use std::net::SocketAddr;

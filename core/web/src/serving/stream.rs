@@ -1,4 +1,5 @@
-//! The TCP stream of a connection, which reports reads and writes to the connection, and discards unread bytes at its end.
+//! The TCP stream of a connection, which reports reads and writes to the connection, encodes the targets of
+//! inbound addresses, and discards unread bytes at its end.
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
@@ -11,6 +12,8 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::connection::Connection;
+use super::target::TargetEncoder;
+use super::timeouts::Phase;
 
 /// How long, and how much, a closed connection still reads. Closing a socket with unread bytes resets the connection, and
 /// the peer may then not receive the end of the response.
@@ -20,6 +23,9 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 pub struct MonitoredStream {
     stream: TcpStream,
     connection: Arc<Connection>,
+    encoder: TargetEncoder,
+    /// Received and encoded bytes that were not read yet, and how many of them were.
+    encoded: (Vec<u8>, usize),
     linger: Option<Linger>,
 }
 
@@ -30,7 +36,23 @@ struct Linger {
 
 impl MonitoredStream {
     pub fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        Self { stream, connection, linger: None }
+        Self { stream, connection, encoder: TargetEncoder::default(), encoded: (Vec::new(), 0), linger: None }
+    }
+
+    /// Reads bytes that were encoded before. Returns whether there were some.
+    fn read_encoded(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let (bytes, read) = &mut self.encoded;
+        let left = &bytes[*read..];
+        if left.is_empty() || buffer.remaining() == 0 {
+            return !left.is_empty();
+        }
+        let count = left.len().min(buffer.remaining());
+        buffer.put_slice(&left[..count]);
+        *read += count;
+        if *read == bytes.len() {
+            self.encoded = (Vec::new(), 0);
+        }
+        true
     }
 
     fn report_write(&self, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
@@ -41,12 +63,35 @@ impl MonitoredStream {
 
 impl AsyncRead for MonitoredStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.connection.on_read();
+        let this = &mut *self;
+        if this.read_encoded(buffer) {
+            return Poll::Ready(Ok(()));
         }
-        read
+        loop {
+            let before = buffer.filled().len();
+            let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+            let is_first = this.connection.phase() == Phase::Idle;
+            if buffer.filled().len() > before {
+                this.connection.on_read();
+            }
+            if is_first {
+                this.encoder.begin();
+            }
+            if !matches!(read, Poll::Ready(Ok(()))) || this.encoder.is_done(&buffer.filled()[before..]) {
+                return read;
+            }
+            let received = &buffer.filled()[before..];
+            let is_end = received.is_empty();
+            match is_end {
+                true => this.encoder.end(&mut this.encoded.0),
+                false => this.encoder.encode(received, &mut this.encoded.0),
+            }
+            buffer.set_filled(before);
+            // Without a byte the connection would seem to have ended.
+            if this.read_encoded(buffer) || is_end {
+                return read;
+            }
+        }
     }
 }
 

@@ -8,8 +8,9 @@ mod sample;
 mod timeline;
 
 use axum::extract::{Query, State};
+use domain::amounts::Money;
 use domain::ids::ConversionId;
-use domain::money::earning::Earning;
+use domain::money::earning::{Earning, net_payout};
 use domain::people::actor::Actor;
 use domain::people::permission::Permission;
 use domain::program::rejection_reason::Catalogue;
@@ -213,12 +214,20 @@ fn encoded(text: &str) -> String {
 fn facts(known: &Known) -> Vec<Fact> {
     let conversion = &known.conversion;
     let none = || plain("–");
-    let payout = conversion.payout.map(Text::of_money);
-    let mut facts = vec![
-        Fact::new(if known.actor.is_staff() { "conversion.payout" } else { "conversion.you_earn" }, {
-            payout.unwrap_or_else(none)
-        }),
-        Fact::new("conversion.sale", conversion.sale.map_or_else(none, Text::of_money)),
+    let money = |money: Option<Money>| money.map_or_else(none, Text::of_money);
+    let net = net_payout(conversion);
+    let mut facts = match known.actor.is_staff() {
+        true => vec![Fact::new("conversion.payout", money(conversion.payout))],
+        false => vec![Fact::new("conversion.you_earn", money(net))],
+    };
+    if net != conversion.payout {
+        facts.push(match known.actor.is_staff() {
+            true => Fact::new("conversion.affiliate_earns", money(net)),
+            false => Fact::new("conversion.payout_before_commissions", money(conversion.payout)),
+        });
+    }
+    facts.extend([
+        Fact::new("conversion.sale", money(conversion.sale)),
         Fact::leading(
             "conversion.offer",
             plain(&known.offer),
@@ -226,7 +235,7 @@ fn facts(known: &Known) -> Vec<Fact> {
             format!("/offers/{}", conversion.offer_id),
         ),
         Fact::new("conversion.goal", conversion.goal.as_ref().map_or_else(none, plain)),
-    ];
+    ]);
     if let Some(payment) = &conversion.trace.payment {
         facts.push(Fact::new("conversion.payment", plain(payment.number.to_string())));
     }
@@ -253,6 +262,9 @@ impl Page for ConversionPage {
 
     #[cfg(test)]
     fn samples() -> Vec<Self> {
+        use domain::program::sub_affiliate::Commission;
+        use domain::tracking::transaction::agreed_terms::{Agreed, AgreedTerms};
+
         let known = Known::sample();
         let full = Self {
             postbacks_of: Some("/deliveries?transaction_id=HM".into()),
@@ -271,7 +283,16 @@ impl Page for ConversionPage {
             conversion: Conversion { status: Status::Pending, ..Known::sample().conversion },
             ..Known::sample()
         };
-        vec![full, Self::of(&bare), Self::of(&pending)]
+        let mut recruited = Known::sample();
+        let commission = Commission {
+            affiliate_id: recruited.conversion.affiliate_id,
+            level: 1,
+            percent: "10".parse().expect("a percentage"),
+            paid_by_sub_affiliate: true,
+        };
+        recruited.conversion.trace.terms =
+            Some(AgreedTerms { payout: Agreed::Fixed, revenue: None, commissions: Some(vec![commission]) });
+        vec![full, Self::of(&bare), Self::of(&pending), Self::of(&recruited)]
     }
 }
 

@@ -3,6 +3,8 @@
 //! Two sources of the program may number their sales alike. If they name different clicks, these are two sales.
 
 pub mod agreed_terms;
+pub mod attributed;
+pub mod correction;
 pub mod goal;
 pub mod meant_payment;
 pub mod payment;

@@ -1,78 +1,35 @@
-//! Attribution: finds the affiliate and the conversion of each report.
-//!
-//! [`lookup`] loads the evidence; `domain::tracking::evidence` chooses the evidence that counts.
-
-mod lookup;
+//! Attributed reports: a report with the evidence that counts for it, and the conversion that it makes.
 
 use std::sync::Arc;
 
-use domain::amounts::{Amount, Money};
-use domain::ids::{AffiliateId, ClickId, ConversionId};
-use domain::program::affiliate::Affiliate;
-use domain::program::offer::{Offer, Payout, UnknownGoal};
-use domain::program::payout_override::PayoutOverrides;
-use domain::timestamp::Timestamp;
-use domain::tracking::attribution::{OutsideWindow, Ruling, Trace, customer_key};
-use domain::tracking::click::Click;
-use domain::tracking::conversion::{Amounts, Conversion, Figures, Status};
-use domain::tracking::conversion_error::ConversionError;
-use domain::tracking::conversion_report::Report;
-use domain::tracking::evidence::Choice;
-use domain::tracking::transaction::agreed_terms::{Agreed, AgreedTerms};
-use domain::tracking::transaction::payment::Payment;
-use domain::tracking::transaction::refund::{Refund, Refunds};
-use domain::tracking::transaction::{Identity, Meant};
+use crate::ids::{AffiliateId, ClickId, ConversionId};
+use crate::program::affiliate::Affiliate;
+use crate::program::offer::{Offer, Payout, UnknownGoal};
+use crate::program::payout_override::PayoutOverrides;
+use crate::timestamp::Timestamp;
+use crate::tracking::attribution::{OutsideWindow, Ruling, Trace, customer_key};
+use crate::tracking::click::Click;
+use crate::tracking::conversion::{Conversion, Status};
+use crate::tracking::conversion_error::ConversionError;
+use crate::tracking::conversion_report::Report;
+use crate::tracking::evidence::Choice;
 
-pub use lookup::{AttributionError, EvidenceLookup};
-
-/// The amounts of a known conversion after a report.
-pub struct Corrected {
-    pub amounts: Amounts,
-    /// Whether nothing of the sale is left, so that it is rejected.
-    is_refunded: bool,
-    /// Whether the report repeats a refund, so that it changes nothing.
-    is_repeated: bool,
-}
-
-impl Corrected {
-    fn unchanged(known: &Conversion) -> Self {
-        Self { amounts: known.amounts(), is_refunded: false, is_repeated: false }
-    }
-
-    /// Leaves the payout as it was, because caps have no room for the corrected one.
-    pub fn keep_payout_of(&mut self, known: &Conversion) {
-        self.amounts.figures.payout = known.payout;
-        if let (Some(terms), Some(before)) = (&mut self.amounts.terms, &known.trace.terms) {
-            terms.payout = before.payout;
-        }
-    }
-
-    /// The status of the conversion after the report.
-    pub fn status(&self, reported: Option<&Status>, known: &Conversion) -> Status {
-        match reported {
-            _ if self.is_refunded => refunded(),
-            Some(reported) if !self.is_repeated => reported.clone(),
-            _ => known.status.clone(),
-        }
-    }
-}
-
-/// The status of a sale that was refunded in full.
-fn refunded() -> Status {
-    Status::Rejected { reason: "refund".into() }
-}
-
-/// Whether amounts of the report lower those of the conversion, so that others do not count.
-fn is_part(refund: Option<&Refund>) -> bool {
-    matches!(refund, Some(Refund::Part { .. }))
-}
+use super::agreed_terms::{Agreed, AgreedTerms};
+use super::payment::Payment;
+use super::refund::{Refund, Refunds};
+use super::{Identity, Meant};
 
 /// A report with the affiliate and offer that its evidence leads to.
+#[derive(Debug)]
 pub struct Attributed<'a> {
+    /// The report.
     pub report: &'a Report,
-    choice: Choice,
-    affiliate: Arc<Affiliate>,
-    payout_overrides: Arc<PayoutOverrides>,
+    /// The evidence that counts, and where it leads.
+    pub choice: Choice,
+    /// The affiliate of a new conversion.
+    pub affiliate: Arc<Affiliate>,
+    /// The payouts that the offer pays some affiliates instead of its own.
+    pub payout_overrides: Arc<PayoutOverrides>,
 }
 
 impl Attributed<'_> {
@@ -109,91 +66,14 @@ impl Attributed<'_> {
     }
 
     /// The conversion that the report means among the known ones of its offer and transaction key.
-    pub(crate) fn find<'a>(&self, known: impl IntoIterator<Item = &'a Conversion>) -> Result<Meant, ConversionError> {
+    pub fn find<'a>(&self, known: impl IntoIterator<Item = &'a Conversion>) -> Result<Meant, ConversionError> {
         let (transaction_id, goal) = (self.report.transaction_id.as_str(), self.goal());
         let identity = Identity { transaction_id, goal, reporter: self.report.reporter };
         identity.find(known, |it| self.is_of_another_click(it))
     }
 
-    /// The amounts of a known conversion after this report. Absent amounts keep their values, and amounts without a
-    /// currency their currency. If the sale changed, payout and revenue follow by the terms of the conversion. A
-    /// conversion that is unpaid because of a cap stays unpaid. A rejection changes no amounts.
-    pub fn corrected(&self, known: &Conversion) -> Result<Corrected, ConversionError> {
-        let (report, offer) = (self.report, self.offer());
-        let refund = report.refund.as_ref();
-        let is_rejection = report.status.as_ref().is_some_and(|status| status.reason().is_some());
-        let is_repeated = refund.is_some_and(|refund| known.trace.refunds.contains(refund));
-        if is_rejection || is_repeated {
-            return Ok(Corrected { is_repeated, ..Corrected::unchanged(known) });
-        }
-        let of = |amount: Amount, own: Option<Money>| {
-            let currency = report.currency.or(own.map(|it| it.currency)).or(known.currency());
-            amount.of(currency.or(report.default_currency).unwrap_or(offer.currency))
-        };
-        let named = report.amount.map(|amount| of(amount, known.sale));
-        let refunds = &known.trace.refunds;
-        let (sale, refunds) = match (refund, named) {
-            (Some(refund), named) => refunds.with_refund(known.sale, named, refund),
-            (None, Some(named)) => refunds.with_amount(known.sale, named),
-            (None, None) => (known.sale, refunds.clone()),
-        };
-        let (payout_part, revenue_part) = match refund {
-            Some(Refund::Part { payout, revenue, .. }) => (*payout, *revenue),
-            _ => (None, None),
-        };
-        let less = |money: Money, part: Amount| Money { micros: money.micros - part.micros(), ..money };
-        let mut terms = known.trace.terms.clone().unwrap_or_else(|| self.guessed_terms(known));
-        let follow = |agreed: Agreed, amount: Option<Money>| match refund {
-            // A correction without room under the caps is tried again.
-            _ if sale == known.sale && !known.trace.correction_over_cap => Ok(amount),
-            Some(_) => agreed.refunded(amount, (known.sale, sale)),
-            // Another amount replaces the refunds, too.
-            None if refunds.is_none() && !known.trace.refunds.is_none() => {
-                let whole = agreed.refunded(amount, (known.sale, known.trace.refunds.whole(known.sale)))?;
-                Ok(agreed.corrected(whole, sale))
-            }
-            None => Ok(agreed.corrected(amount, sale)),
-        };
-        let payout = match (report.payout, payout_part) {
-            _ if known.is_unpaid() => known.payout,
-            (_, Some(part)) => known.payout.map(|payout| less(payout, part)),
-            (Some(payout), None) if !is_part(refund) => {
-                let stated = Some(of(payout, known.payout));
-                // Networks repeat the amount that they agreed.
-                if stated != follow(terms.payout, known.payout)? {
-                    terms.payout = Agreed::Stated;
-                }
-                stated
-            }
-            _ => follow(terms.payout, known.payout)?,
-        };
-        let revenue = match (report.revenue, revenue_part, terms.revenue) {
-            (_, Some(part), _) => known.revenue.map(|revenue| less(revenue, part)),
-            (Some(revenue), None, agreed) if !is_part(refund) => {
-                let stated = Some(of(revenue, known.revenue));
-                if agreed.is_none_or(|agreed| follow(agreed, known.revenue).ok() != Some(stated)) {
-                    terms.revenue = Some(Agreed::Stated);
-                }
-                stated
-            }
-            (_, None, Some(agreed)) => follow(agreed, known.revenue)?,
-            (_, None, None) => known.revenue,
-        };
-        // The amount that the refund lowers decides: the sale, else what the network pays.
-        let lowered = [(sale, known.sale), (revenue, known.revenue), (payout, known.payout)];
-        let lowered = lowered.into_iter().find(|(after, before)| after != before && before.is_some());
-        let is_refunded = refund.is_some() && lowered.is_some_and(|(after, _)| after.is_none_or(|it| it.micros <= 0));
-        if is_refunded {
-            return Ok(Corrected { is_refunded, ..Corrected::unchanged(known) });
-        }
-        let at_least_zero = |money: Option<Money>| money.map(|it| Money { micros: it.micros.max(0), ..it });
-        let [sale, payout, revenue] = [sale, payout, revenue].map(at_least_zero);
-        let figures = Figures { sale, payout, revenue };
-        Ok(Corrected { amounts: Amounts { figures, refunds, terms: Some(terms) }, is_refunded, is_repeated })
-    }
-
     /// The terms of a conversion of an earlier release, which has none.
-    fn guessed_terms(&self, known: &Conversion) -> AgreedTerms {
+    pub(super) fn guessed_terms(&self, known: &Conversion) -> AgreedTerms {
         let (goal, offer) = (known.goal.as_deref(), self.offer());
         let number = known.trace.payment.as_ref().map_or(1, |it| it.number);
         let guessed = |today: Payout, amount| today.guessed(offer.currency, known.sale, amount);
@@ -271,7 +151,7 @@ impl Attributed<'_> {
         let is_refunded = report.refund.is_some() && sale.is_some_and(|sale| sale.micros <= 0);
         let (sale, refunds) = if is_refunded { (named, Refunds::default()) } else { (sale, refunds) };
         let status = match &report.status {
-            _ if is_refunded => refunded(),
+            _ if is_refunded => Status::refunded(),
             status => status.clone().unwrap_or(Status::Pending),
         };
         let payment = self.payment(earlier);

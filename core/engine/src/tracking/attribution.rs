@@ -1,4 +1,4 @@
-//! Loads the evidence of a batch of reports.
+//! Attribution: loads the evidence of a batch of reports. `domain::tracking::evidence` chooses the evidence that counts.
 //!
 //! The database is read once for the whole batch, before the transaction: clicks and coupons that reports name, clicks
 //! of known customers, first or last clicks of visitors. Each kind is read only if a report needs it.
@@ -21,11 +21,10 @@ use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::conversion_report::Report;
 use domain::tracking::coupon::Coupon;
 use domain::tracking::evidence::{self, Admission, Candidate, Choice, Lead, visitor_window};
+use domain::tracking::transaction::attributed::Attributed;
 use storage::Database;
 use storage::tracking::clicks::{Touch, VisitorWindow};
 use storage::tracking::conversions::CustomerTouch;
-
-use super::Attributed;
 
 /// Why a report could not be attributed.
 #[derive(Debug)]
@@ -147,6 +146,9 @@ impl EvidenceLookup {
     async fn leads_nowhere(&self, catalog: &Catalog, report: &Report) -> Result<bool, DbErr> {
         if report.claims.is_empty() {
             return Ok(true);
+        }
+        if let Some(click) = report.claims.click {
+            return Ok(!self.clicks.contains_key(&click));
         }
         let Some(strongest) = report.claims.given().first().copied() else { return Ok(true) };
         match self.lead(catalog, strongest, report).await {
