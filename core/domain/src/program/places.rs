@@ -130,9 +130,9 @@ impl Places {
         Counted { payout_micros, places }
     }
 
-    /// Whether there is a place for a rejected conversion. Without one, only a person approves it.
-    pub fn has_place(&self, offer: &Offer, conversion: &Conversion) -> bool {
-        let approved = || Conversion { status: Status::Approved, ..conversion.clone() };
+    /// Whether there is a place for a rejected conversion with this payout. Without one, only a person approves it.
+    pub fn has_place(&self, offer: &Offer, conversion: &Conversion, payout: Option<Money>) -> bool {
+        let approved = || Conversion { status: Status::Approved, payout, ..conversion.clone() };
         !conversion.trace.uncounted || matches!(self.room(offer, &approved()), Room::Free | Room::Taken(_))
     }
 

@@ -450,15 +450,15 @@ impl Batch {
         if !has_room {
             corrected.keep_payout_of(known);
         }
-        let may_reopen = it.report.may_reopen && self.reservations.places.has_place(it.offer(), known);
+        let may_reopen = it.report.may_reopen && self.reservations.places.has_place(it.offer(), known, wanted);
         let (before, reported) = (known.payout, (&status, may_reopen));
-        let figures = corrected.amounts.figures;
+        let (figures, keeps_amounts) = (corrected.amounts.figures, corrected.keeps_amounts);
         let key = payment.map(|payment| payment.key.as_str());
         let amounts = corrected.amounts;
         let recorded = self.apply(entry, (now, key), &status, Some(it.offer()), |conversion| {
             conversion.apply_report(reported, amounts, now)
         })?;
-        if self.conversions[entry].conversion.figures() == figures {
+        if self.conversions[entry].conversion.figures() == figures && !keeps_amounts {
             let Entry { conversion, changed, .. } = &mut self.conversions[entry];
             *changed |= self.reservations.places.follow_payout(it.offer(), conversion, before, has_room);
         }
@@ -469,8 +469,10 @@ impl Batch {
         let StatusOrder { id, status, note, by, payment_key } = order;
         let entry = *self.by_id.get(&id).ok_or_else(|| Error::not_found("conversion", id))?;
         let known = &self.conversions[entry].conversion;
-        let has_place =
-            self.capped.get(&known.offer_id).is_none_or(|offer| self.reservations.places.has_place(offer, known));
+        let has_place = self
+            .capped
+            .get(&known.offer_id)
+            .is_none_or(|offer| self.reservations.places.has_place(offer, known, known.payout));
         self.apply(entry, (now, payment_key), status, None, |conversion| match by {
             By::Source { may_reopen } => conversion.apply_reported_status(status, may_reopen && has_place, now),
             By::Person => conversion.decide(status, note, now),

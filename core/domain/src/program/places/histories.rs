@@ -162,18 +162,19 @@ impl World {
         let known = &mut self.conversions[index];
         let Ok(mut corrected) = attributed.corrected(known) else { return };
         let status = corrected.status(report.status.as_ref(), known);
-        let has_room = self.places.admits_payout(&self.offer, known, corrected.amounts.figures.payout);
-        let stated = report.payout.filter(|_| corrected.amounts.figures.payout != known.payout);
+        let wanted = corrected.amounts.figures.payout;
+        let has_room = self.places.admits_payout(&self.offer, known, wanted);
+        let stated = report.payout.filter(|_| wanted != known.payout);
         if !has_room {
             corrected.keep_payout_of(known);
         }
-        let may_reopen = report.may_reopen && self.places.has_place(&self.offer, known);
-        let (before, figures) = (known.payout, corrected.amounts.figures);
+        let may_reopen = report.may_reopen && self.places.has_place(&self.offer, known, wanted);
+        let (before, figures, keeps_amounts) = (known.payout, corrected.amounts.figures, corrected.keeps_amounts);
         let Ok(applied) = known.apply_report((&status, may_reopen), corrected.amounts, at) else { return };
         if applied != Applied::Already {
             self.places.follow_status(&self.offer, known);
         }
-        if known.figures() == figures {
+        if known.figures() == figures && !keeps_amounts {
             self.places.follow_payout(&self.offer, known, before, has_room);
             if let (Some(_), Some(payout), true) = (stated, known.payout, has_room) {
                 self.promises.insert(known.id, Promise::Stated(payout));

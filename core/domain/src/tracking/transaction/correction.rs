@@ -13,6 +13,9 @@ use super::refund::Refund;
 pub struct Corrected {
     /// The amounts.
     pub amounts: Amounts,
+    /// Whether the report leaves the amounts as they are, such as a rejection. It says nothing about a payout for which the
+    /// caps had no room.
+    pub keeps_amounts: bool,
     /// Whether nothing of the sale is left, so that it is rejected.
     is_refunded: bool,
     /// Whether the report repeats a refund, so that it changes nothing.
@@ -21,7 +24,7 @@ pub struct Corrected {
 
 impl Corrected {
     fn unchanged(known: &Conversion) -> Self {
-        Self { amounts: known.amounts(), is_refunded: false, is_repeated: false }
+        Self { amounts: known.amounts(), keeps_amounts: true, is_refunded: false, is_repeated: false }
     }
 
     /// Leaves the payout as it was, because caps have no room for the corrected one.
@@ -125,6 +128,7 @@ impl Attributed<'_> {
         let at_least_zero = |money: Option<Money>| money.map(|it| Money { micros: it.micros.max(0), ..it });
         let [sale, payout, revenue] = [sale, payout, revenue].map(at_least_zero);
         let figures = Figures { sale, payout, revenue };
-        Ok(Corrected { amounts: Amounts { figures, refunds, terms: Some(terms) }, is_refunded, is_repeated })
+        let amounts = Amounts { figures, refunds, terms: Some(terms) };
+        Ok(Corrected { amounts, keeps_amounts: false, is_refunded, is_repeated })
     }
 }
