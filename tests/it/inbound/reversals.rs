@@ -7,6 +7,7 @@ on_both_databases!(
     several_parameters_identify_a_sale,
     a_rejection_is_taken_back_where_the_source_allows_it,
     a_reopened_conversion_counts_for_its_cap,
+    a_reopened_conversion_needs_room_for_its_corrected_payout,
 );
 
 async fn a_refund_with_an_id_of_its_own_takes_back_the_sale_that_it_names(db: Database) {
@@ -96,4 +97,23 @@ async fn a_reopened_conversion_counts_for_its_cap(db: Database) {
     source.report(&[("sub", &second.id), ("tid", "T-2"), ("sum", "5")]).await;
     let it = only_conversion(&t, &second).await;
     assert_eq!((&it["status"], &it["rejection_reason"]), (&json!("rejected"), &json!("over cap")));
+}
+
+async fn a_reopened_conversion_needs_room_for_its_corrected_payout(db: Database) {
+    let t = TestApp::start(db).await;
+    let caps = json!({"limits": [{"period": "total", "payout": "100.00"}]});
+    let offer = t.offer_with(json!({"caps": caps})).await;
+    let click = t.click_on(&t.link(&t.affiliate().await, &offer).await, "").await;
+    let source = source(&t).settings(json!({"rejections": "reversible"})).save().await;
+    let report = async |sum: &str, status: &str| {
+        t.tick();
+        source.report(&[("sub", &click.id), ("tid", "T-1"), ("sum", sum), ("st", status)]).await;
+        let it = only_conversion(&t, &click).await;
+        (text(&it, "status"), text(&it["payout"], "amount"))
+    };
+    assert_eq!(report("50", "rejected").await, ("rejected".into(), "50.00".into()));
+    assert_eq!(report("100.01", "approved").await, ("rejected".into(), "50.00".into()), "it has no room");
+    assert_outcome(&source.last().await, "refused", "conversion_already_rejected");
+    assert_eq!(report("100", "approved").await, ("approved".into(), "100.00".into()));
+    t.assert_books_balance().await;
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 on_both_databases!(
     a_transaction_is_changed_after_its_click_was_deleted,
     a_transaction_is_changed_by_its_id_alone,
+    a_report_by_id_alone_has_the_evidence_of_its_array,
     a_transaction_decides_before_its_customer,
     a_removed_coupon_does_not_hold_up_its_conversion,
     a_returning_customer_leads_to_the_affiliate_after_the_click_was_deleted,
@@ -70,6 +71,22 @@ async fn a_transaction_is_changed_by_its_id_alone(db: Database) {
     assert_eq!(rejected["affiliate_id"], json!(two.link.affiliate.id));
     report(&t, chargeback("T-3")).await.expect_problem(422, "attribution_missing");
     assert_eq!(t.balance(&two.link.affiliate, "USD").await, ["0.00"; 5]);
+}
+
+async fn a_report_by_id_alone_has_the_evidence_of_its_array(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click(&t).await;
+    let sale = t.conversion(&click).transaction("T-1").set("amount", json!("100")).set("goal", json!("sale")).body;
+    let lead = json!({"transaction_id": "T-1", "goal": "lead", "payout": "1.00", "status": "approved"});
+    let chargeback = json!({"transaction_id": "T-1", "goal": "lead", "status": "rejected", "reason": "chargeback"});
+    let of_nobody = json!({"transaction_id": "T-2", "payout": "1.00", "status": "approved"});
+    let answer = report(&t, json!([lead, sale, chargeback, of_nobody])).await.expect(200);
+    let items = answer["items"].as_array().expect("items");
+    let statuses: Vec<_> = items.iter().map(|it| it["http_status"].clone()).collect();
+    assert_eq!(statuses, [201, 201, 200, 422], "{answer:#}");
+    let affiliates = t.admin.list("/api/v1/conversions").await;
+    assert!(affiliates.iter().all(|it| it["affiliate_id"] == json!(click.link.affiliate.id)), "{affiliates:?}");
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await[1], "10.00");
 }
 
 async fn a_transaction_decides_before_its_customer(db: Database) {
