@@ -74,7 +74,7 @@ impl Adapter for AffRank {
 
     /// A network without transaction ids sends one sale per session, so the session is used as the transaction id.
     fn parse_inbound(_: &Context, config: &Config, request: &InboundRequest) -> Result<InboundReport, AdapterError> {
-        let mut report = config.names.report_all(&Parameters::read_all(request));
+        let mut report = config.names.report_all(Parameters::read_all(request));
         for conversion in &mut report.conversions {
             if conversion.transaction_id.is_none() {
                 conversion.transaction_id = conversion.click_id.clone();

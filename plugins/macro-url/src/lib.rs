@@ -72,7 +72,7 @@ impl Adapter for MacroUrl {
                 "This configuration only sends; to read notifications, enter the network's parameters under Fields of a notification.",
             )
         })?;
-        Ok(names.report_all(&Parameters::read_all(request)))
+        Ok(names.report_all(Parameters::read_all(request)))
     }
 }
 

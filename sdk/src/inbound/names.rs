@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::parameters::{MAX_REPORTS, TOO_MANY_REPORTS};
 use super::{Parameters, Placeholder, placeholder};
 use crate::log;
 use crate::types::*;
@@ -38,12 +39,25 @@ pub struct Names {
     /// The parameter with the currency of the amounts.
     #[schemars(title = "Currency")]
     pub currency: Option<String>,
+    /// The parameter with the currency of the sale, if it has one of its own.
+    #[schemars(title = "Currency of the sale")]
+    pub sale_currency: Option<String>,
+    /// The parameter with the currency of your payout, if it has one of its own.
+    #[schemars(title = "Currency of the payout")]
+    pub payout_currency: Option<String>,
+    /// The parameter with the currency of what the advertiser pays, if it has one of its own.
+    #[schemars(title = "Currency of the revenue")]
+    pub revenue_currency: Option<String>,
     /// The parameter with the time of the conversion.
     #[schemars(title = "Time")]
     pub occurred_at: Option<String>,
     /// The parameter with how much of the sale was refunded so far.
     #[schemars(title = "Refunded amount")]
     pub refunded_amount: Option<String>,
+    /// A list in a JSON body with one conversion per element, such as items. A parameter of an element is named after the
+    /// list, such as items.price; the others are those of all elements.
+    #[schemars(title = "List of conversions")]
+    pub elements: Option<String>,
     /// The parameter with the id of the customer.
     #[schemars(title = "Customer id")]
     pub customer_id: Option<String>,
@@ -69,8 +83,15 @@ impl Names {
 
     /// The conversions of a request with any number of reports ([`Parameters::read_all`]). One report that is not a
     /// conversion refuses the request, and the message names its position: otherwise it would be lost in silence.
-    pub fn report_all(&self, reports: &[Parameters]) -> InboundReport {
-        if let [one] = reports {
+    pub fn report_all(&self, reports: Vec<Parameters>) -> InboundReport {
+        let reports = match self.elements.as_deref().map(|list| each_element(list, &reports)) {
+            None => reports,
+            Some(Ok(elements)) => elements,
+            Some(Err(refusal)) => {
+                return InboundReport { conversions: Vec::new(), ignored: Some(refusal), reply: None };
+            }
+        };
+        if let [one] = &reports[..] {
             return self.report(one);
         }
         let mut conversions = Vec::new();
@@ -105,15 +126,17 @@ impl Names {
         let needed = |name: &Option<String>| needed(parameters, name.as_deref());
         let optional = |name: &Option<String>| optional(parameters, name.as_deref());
         let currency = needed(&self.currency);
-        let amount =
-            |name: &Option<String>| needed(name).map(|text| ReportedAmount { text, currency: currency.clone() });
+        let amount = |name: &Option<String>, own: &Option<String>| {
+            let currency = || needed(own).or_else(|| currency.clone());
+            needed(name).map(|text| ReportedAmount { text, currency: currency() })
+        };
         let conversion = ReportedConversion {
             click_id: needed(&self.click_id),
             transaction_id: needed(&self.transaction_id),
             status: needed(&self.status),
-            payout: amount(&self.payout),
-            revenue: amount(&self.revenue),
-            sale: amount(&self.sale),
+            payout: amount(&self.payout, &self.payout_currency),
+            revenue: amount(&self.revenue, &self.revenue_currency),
+            sale: amount(&self.sale, &self.sale_currency),
             goal: optional(&self.goal),
             rejection_reason: optional(&self.rejection_reason),
             occurred_at: optional(&self.occurred_at),
@@ -146,6 +169,9 @@ impl Names {
             &self.revenue,
             &self.sale,
             &self.currency,
+            &self.sale_currency,
+            &self.payout_currency,
+            &self.revenue_currency,
         ];
         let others = [&self.goal, &self.rejection_reason, &self.occurred_at];
         let mut named = Vec::new();
@@ -235,6 +261,19 @@ fn not_a_test(parameters: &Parameters, name: Option<&str>) -> Result<(), Refusal
     }
 }
 
+/// The elements of a list in each of the reports.
+fn each_element(list: &str, reports: &[Parameters]) -> Result<Vec<Parameters>, Refusal> {
+    if let Some(reason) = reports.iter().find_map(Parameters::unreadable) {
+        return Err(refusal("unreadable_body", reason));
+    }
+    let elements: Vec<_> = reports.iter().flat_map(|report| report.elements(list)).collect();
+    match elements.len() {
+        0 => Err(refusal("no_elements", format!("the list '{}' has no elements", short(list)))),
+        1..=MAX_REPORTS => Ok(elements),
+        _ => Err(refusal("unreadable_body", TOO_MANY_REPORTS)),
+    }
+}
+
 fn refusal(code: &str, message: impl Into<String>) -> Refusal {
     Refusal { code: code.into(), message: message.into() }
 }
@@ -282,6 +321,37 @@ mod tests {
         // A change of status may arrive without Postrider's click id.
         let conversion = report(&[("tid", "t1"), ("subid", "")], "").conversions.remove(0);
         assert_eq!((conversion.click_id, conversion.transaction_id.as_deref()), (None, Some("t1")));
+    }
+
+    #[test]
+    fn amounts_have_their_own_currency_or_that_of_all() {
+        let names: Names = serde_json::from_str(
+            r#"{"click_id":"subid","payout":"sum","sale":"items.price","currency":"cur","sale_currency":"items.cur","elements":"items"}"#,
+        )
+        .expect("they are names");
+        let request = InboundRequest {
+            method: HttpMethod::Post,
+            path: "/in/key".into(),
+            query: vec![Field { name: "subid".into(), value: "c1".into() }],
+            headers: Vec::new(),
+            body: r#"{"sum":1,"cur":"USD","items":[{"price":5,"cur":"EUR"},{"price":6}]}"#.into(),
+            remote_ip: None,
+        };
+        let conversions = names.report_all(Parameters::read_all(&request)).conversions;
+        let amount = |amount: &Option<ReportedAmount>| {
+            let amount = amount.as_ref().expect("an amount");
+            format!("{} {}", amount.text, amount.currency.as_deref().unwrap_or_default())
+        };
+        let shown: Vec<_> = conversions.iter().map(|it| (amount(&it.payout), amount(&it.sale))).collect();
+        let usd = "1 USD".to_owned();
+        assert_eq!(shown, [(usd.clone(), "5 EUR".to_owned()), (usd, "6 USD".to_owned())]);
+        let code = |body: &str| {
+            let request = InboundRequest { body: body.into(), ..request.clone() };
+            names.report_all(Parameters::read_all(&request)).ignored.map(|refusal| refusal.code)
+        };
+        assert_eq!(code(r#"{"sum":1,"items":[]}"#).as_deref(), Some("no_elements"));
+        let many = format!(r#"[{{"items":[{0}]}},{{"items":[{0}]}}]"#, vec![r#"{"price":1}"#; 60].join(","));
+        assert_eq!(code(&many).as_deref(), Some("unreadable_body"));
     }
 
     #[test]

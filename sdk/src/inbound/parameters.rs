@@ -1,6 +1,6 @@
 //! The parameters of an inbound request, from its query, form or JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
@@ -17,7 +17,7 @@ const MAX_NAME_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 10;
 
 /// The maximum number of reports in the array of a body.
-const MAX_REPORTS: usize = 100;
+pub(super) const MAX_REPORTS: usize = 100;
 
 /// The decoded pairs of a query or form, in the spellings that networks send. A URL that was copied from HTML has `&amp;`
 /// between its pairs. A URL to which another query was appended has a second `?`; it separates two pairs if a name follows
@@ -87,6 +87,8 @@ fn second_query(value: &str) -> Option<(&str, String, &str)> {
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(is_letter);
     (is_name && !first.contains(['/', ':'])).then(|| (first, name.to_owned(), other))
 }
+
+pub(super) const TOO_MANY_REPORTS: &str = "the body has more than 100 reports; send at most 100 in one request";
 
 /// The beginning of a name that means a header, such as `header.X-Shopify-Topic`.
 const HEADER: &str = "header.";
@@ -193,7 +195,7 @@ impl Parameters {
             return unreadable("the body is JSON, but not an object with names and values, or an array of objects");
         }
         if values.len() > MAX_REPORTS {
-            return unreadable("the body has more than 100 reports; send at most 100 in one request");
+            return unreadable(TOO_MANY_REPORTS);
         }
         let report = |value: &RawValue| {
             let mut read = Self::of_query(request);
@@ -275,6 +277,31 @@ impl Parameters {
         })?;
         let name = format!("{list}.{index}{member}");
         self.among(|it| it == name)
+    }
+
+    /// One for each object in a list; none if there is no such list. Names of an element follow that of the list:
+    /// `items.price` instead of `items.0.price`. Each has what is beside the list too.
+    pub fn elements(&self, list: &str) -> Vec<Self> {
+        let place = |name: &str| -> Option<usize> {
+            let (index, _) = name.strip_prefix(list)?.strip_prefix('.')?.split_once('.')?;
+            index.parse().ok()
+        };
+        let places: BTreeSet<usize> = self.all().filter_map(|(name, _)| place(name)).collect();
+        let of = |index: usize, pairs: &[(String, String)]| -> Vec<(String, String)> {
+            let own = format!("{list}.{index}.");
+            let pair = |(name, value): &(String, String)| match name.strip_prefix(&own) {
+                Some(inner) => Some((format!("{list}.{inner}"), value.clone())),
+                None => place(name).is_none().then(|| (name.clone(), value.clone())),
+            };
+            pairs.iter().filter_map(pair).collect()
+        };
+        let element = |index| Self {
+            pairs: of(index, &self.pairs),
+            within_fields: of(index, &self.within_fields),
+            headers: self.headers.clone(),
+            ..Self { unreadable: self.unreadable, is_cut: self.is_cut, ..Self::default() }
+        };
+        places.into_iter().map(element).collect()
     }
 
     fn among(&self, is_it: impl Fn(&str) -> bool) -> Option<&str> {
@@ -392,6 +419,18 @@ mod tests {
         assert_eq!(read.get("order.items.0.sku"), Some("a"));
         assert_eq!(read.get("payout"), Some("0.00003"));
         assert_eq!((read.get("ok"), read.get("none"), read.get("e")), (Some("true"), Some(""), Some("1e3")));
+    }
+
+    #[test]
+    fn each_object_in_a_list_is_a_report() {
+        let json = r#"{"order":"7","items":[null,{"id":"a","price":{"sum":1}},{"id":"b"}],"itemset":{"0":{"id":"c"}}}"#;
+        let elements = read(&[("sub", "c1")], "application/json", json).elements("items");
+        let names = ["sub", "order", "items.id", "items.price.sum", "itemset.0.id"];
+        let shown: Vec<_> = elements.iter().map(|it| names.map(|name| it.get(name).unwrap_or_default())).collect();
+        assert_eq!(shown, [["c1", "7", "a", "1", "c"], ["c1", "7", "b", "", "c"]]);
+        for json in [r#"{"order":"7","items":[]}"#, r#"{"order":"7","items":[null]}"#, r#"{"order":"7"}"#] {
+            assert_eq!(read(&[], "application/json", json).elements("items").len(), 0, "{json}");
+        }
     }
 
     #[test]

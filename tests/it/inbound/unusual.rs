@@ -12,6 +12,9 @@ on_both_databases!(
     an_address_is_known_with_slashes_in_capitals_and_with_punctuation,
     a_query_may_have_spaces_quotes_and_other_raw_bytes,
     an_address_without_a_source_is_a_warning,
+    a_list_in_a_body_has_a_sale_per_element,
+    amounts_have_currencies_and_units_of_their_own,
+    a_date_is_read_in_the_order_of_the_settings,
 );
 
 async fn a_request_with_a_value_of_ignore_if_reports_no_sale(db: Database) {
@@ -161,4 +164,64 @@ async fn an_address_without_a_source_is_a_warning(db: Database) {
     assert_eq!(warning["code"], "unknown_inbound_address");
     let (sentence, key) = (text(warning, "message"), wrong.trim_start_matches("/in/"));
     assert!(sentence.contains(&format!("/in/{}…", &key[..6])) && !sentence.contains(&key[..7]), "{sentence}");
+}
+
+async fn a_list_in_a_body_has_a_sale_per_element(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let mut shop = source(&t);
+    shop.body["config"]["fields"] = json!({
+        "click_id": "sub", "transaction_id": "items.id", "payout": "items.price", "goal": "items.kind", "elements": "items",
+    });
+    let shop = shop.save().await;
+    let order = |items: Value| json!({"sub": click.id, "order": 7, "items": items});
+    let send = async |items: Value| {
+        t.tick();
+        shop.network.send(shop.network.request(Method::POST, &shop.path).json(&order(items))).await.status
+    };
+    assert_eq!(send(json!([])).await, 200);
+    assert_outcome(&shop.last().await, "ignored", "no_elements");
+    assert_eq!(send(json!([{"id": "A-1", "price": 5, "kind": "book"}, {"id": "A-2", "price": 7}])).await, 200);
+    assert_outcome(&shop.last().await, "accepted", "");
+    let sales = conversions(&t, &click).await;
+    let shown: Vec<_> = sales.iter().map(|it| (text(it, "transaction_id"), text(&it["payout"], "amount"))).collect();
+    assert_eq!(shown, [("A-2".to_owned(), "7.00".to_owned()), ("A-1".to_owned(), "5.00".to_owned())]);
+}
+
+async fn amounts_have_currencies_and_units_of_their_own(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let amounts = json!({"currency": "EUR", "payout": {"currency": "USD", "unit": "minor"}});
+    let source = source(&t).settings(json!({"amounts": amounts})).save().await;
+    let money = |it: &Value, field: &str| format!("{} {}", text(&it[field], "amount"), text(&it[field], "currency"));
+    source.report(&[("sub", &click.id), ("tid", "T-1"), ("sale", "100"), ("sum", "1250"), ("rev", "20")]).await;
+    let it = only_conversion(&t, &click).await;
+    assert_eq!((text(&it, "amount"), text(&it, "currency")), ("100.00".into(), "EUR".into()));
+    assert_eq!((money(&it, "payout"), money(&it, "revenue")), ("12.50 USD".into(), "20.00 EUR".into()));
+    t.tick();
+    source.report(&[("sub", &click.id), ("tid", "T-1"), ("sale", "50"), ("sum", "625"), ("rev", "10")]).await;
+    let it = only_conversion(&t, &click).await;
+    assert_eq!((text(&it, "amount"), money(&it, "payout")), ("50.00".into(), "6.25 USD".into()));
+    // By API too.
+    let other = t.click().await;
+    let report = t.conversion(&other).set("amount", json!("100")).set("currency", json!("EUR"));
+    let report = report.set("payout", json!("8")).set("payout_currency", json!("USD"));
+    let made = report.set("revenue", json!("9")).set("revenue_currency", json!("GBP")).try_send().await.expect(201);
+    assert_eq!((money(&made, "payout"), money(&made, "revenue")), ("8.00 USD".into(), "9.00 GBP".into()));
+    assert_eq!(made["currency"], "EUR");
+}
+
+async fn a_date_is_read_in_the_order_of_the_settings(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    let report = async |tid: &str| {
+        t.tick();
+        source.report(&[("sub", &click.id), ("tid", tid), ("sum", "5"), ("at", "03/04/2026 02:05 PM")]).await;
+        conversions(&t, &click).await[0]["purchase_date"].clone()
+    };
+    assert_eq!(report("T-1").await, json!(null));
+    assert!(source.last().await["items"][0]["notes"].to_string().contains("is not a time"));
+    source.patch(json!({"settings": {"date_order": "month_first"}})).await.expect(200);
+    assert_eq!(report("T-2").await, "2026-03-04T14:05:00.000Z");
 }

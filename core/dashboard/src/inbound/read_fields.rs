@@ -22,7 +22,7 @@ pub fn fields(notification: &Notification, settings: &SourceSettings, hides_peop
         Some(ReadField { name: text(key), value, meaning: None })
     };
     let amount = |key: &str, amount: &Option<NotificationAmount>| {
-        let NotificationAmount { text: number, currency } = amount.clone()?;
+        let NotificationAmount { text: number, currency, .. } = amount.clone()?;
         let value = [Some(number), currency].into_iter().flatten().collect::<Vec<_>>().join(" ");
         Some(ReadField { name: text(key), value, meaning: None })
     };

@@ -196,7 +196,8 @@ impl Page for RequestPage {
 
         let at = Timestamp::from_millis(0);
         let word = |text: &str| Some(text.to_owned());
-        let amount = || Some(NotificationAmount { text: "4.75".into(), currency: word("USD") });
+        let amount =
+            || Some(NotificationAmount { text: "4.75".into(), currency: word("USD"), notation: Default::default() });
         let read = |status: &str| Notification {
             click_id: word("06a5 <b>"),
             transaction_id: word("T-1"),

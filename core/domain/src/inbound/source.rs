@@ -221,6 +221,8 @@ pub struct SourceSettings {
     /// The zone of times without an offset: "UTC" (the default), a place such as "Europe/Berlin", or an offset such as
     /// "+02:00".
     pub time_zone: Zone,
+    /// What comes first in a date such as 04/03/2026. If absent, such times are left out.
+    pub date_order: Option<DateOrder>,
     /// The reply to accepted notifications; that of the adapter, or 200 OK, if absent.
     pub reply: Option<Reply>,
     /// Who may send.
@@ -409,6 +411,37 @@ pub struct Amounts {
     pub currency: Option<Currency>,
     /// The decimal separator; "." if absent.
     pub decimal: Decimal,
+    /// How the network writes the value of the sale, if it differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sale: Option<AmountNotation>,
+    /// How the network writes the amount that the adapter reads as `payout`, if it differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payout: Option<AmountNotation>,
+    /// How the network writes what the advertiser pays, if it differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revenue: Option<AmountNotation>,
+}
+
+/// How the network writes one amount, as far as it differs from the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AmountNotation {
+    /// The unit of the number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
+    /// The currency, whatever currency the network names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
+}
+
+/// What comes first in a date of numbers. `day_first`: 20/11/2026. `month_first`: 11/20/2026.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DateOrder {
+    /// 20/11/2026.
+    DayFirst,
+    /// 11/20/2026.
+    MonthFirst,
 }
 
 /// The unit of amounts. `major`: units of the currency, 12.50. `minor`: minor units, 1250 for 12.50 USD, 12 for 12 JPY.

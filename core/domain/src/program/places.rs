@@ -176,16 +176,18 @@ impl Places {
         }
     }
 
-    /// After a correction: counts the present payout instead of the one `before`, or notes that the caps had no room for
-    /// the corrected one. Returns whether something changed.
+    /// After a correction: counts the present payout instead of the one `before`, if that was counted, or notes that the
+    /// caps had no room for the corrected one. Returns whether something changed.
     pub fn follow_payout(
         &mut self,
         offer: &Offer,
         conversion: &mut Conversion,
-        before: Option<Money>,
+        (before, was_counted): (Option<Money>, bool),
         has_room: bool,
     ) -> bool {
-        if conversion.payout != before
+        // One that got its place by the same report is counted with its present payout.
+        if was_counted
+            && conversion.payout != before
             && let Some(mut counted) = conversion.trace.counted.take()
         {
             let micros = self.rates.corrected(offer, counted.payout_micros, before, conversion.payout);

@@ -23,6 +23,10 @@ pub struct Report {
     pub amount: Option<Amount>,
     /// The currency of the amounts. If absent, a known conversion keeps its currency.
     pub currency: Option<Currency>,
+    /// The currency of the payout, if it is another one.
+    pub payout_currency: Option<Currency>,
+    /// The currency of the revenue, if it is another one.
+    pub revenue_currency: Option<Currency>,
     /// The currency of amounts of a new conversion without a currency; the offer's if absent.
     pub default_currency: Option<Currency>,
     /// Whether it may approve a conversion that a source rejected.
@@ -55,6 +59,16 @@ pub struct ReportedPayment {
 }
 
 impl Report {
+    /// The currency that it names for its payout.
+    pub fn payout_in(&self) -> Option<Currency> {
+        self.payout_currency.or(self.currency)
+    }
+
+    /// The currency that it names for its revenue.
+    pub fn revenue_in(&self) -> Option<Currency> {
+        self.revenue_currency.or(self.currency)
+    }
+
     /// See [`transaction_key`].
     pub fn transaction_key(&self) -> String {
         transaction_key(&self.transaction_id, self.reporter, self.test)

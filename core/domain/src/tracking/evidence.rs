@@ -258,6 +258,8 @@ mod tests {
             status: None,
             amount: None,
             currency: None,
+            payout_currency: None,
+            revenue_currency: None,
             default_currency: None,
             refund: None,
             payment: None,

@@ -69,7 +69,11 @@ pub fn inbound_request(raw: &RawRequest) -> wire::InboundRequest {
 /// A notification that an adapter read.
 pub fn notification(it: wire::ReportedConversion) -> Notification {
     let amount = |amount: Option<wire::ReportedAmount>| {
-        amount.map(|wire::ReportedAmount { text, currency }| NotificationAmount { text, currency })
+        amount.map(|wire::ReportedAmount { text, currency }| NotificationAmount {
+            text,
+            currency,
+            notation: Default::default(),
+        })
     };
     Notification {
         transaction_id: it.transaction_id,

@@ -81,6 +81,7 @@ async fn record(
     item: &mut Item,
 ) -> Result<(), Stop> {
     let (notification, notes) = identified_by(source, at, notification)?.validated()?;
+    let notification = notification.with_notations(&source.settings.amounts);
     let notification = notification.with_commission_as(source.commission_is());
     item.note(notes);
     item.transaction_id.clone_from(&notification.transaction_id);

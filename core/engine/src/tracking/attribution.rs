@@ -18,7 +18,7 @@ use domain::tracking::attribution::{ClickModel, Evidence, customer_key};
 use domain::tracking::click::Click;
 use domain::tracking::conversion::Conversion;
 use domain::tracking::conversion_error::ConversionError;
-use domain::tracking::conversion_report::{Claims, Report};
+use domain::tracking::conversion_report::Report;
 use domain::tracking::coupon::Coupon;
 use domain::tracking::evidence::{self, Admission, Candidate, Choice, Lead, visitor_window};
 use domain::tracking::transaction::attributed::Attributed;
@@ -56,8 +56,6 @@ pub struct EvidenceLookup {
     touches: HashMap<VisitorWindow, ClickId>,
     /// The conversions of the transactions whose reports have evidence that leads nowhere, by transaction key.
     known: HashMap<String, Vec<Conversion>>,
-    /// The evidence of a report of each transaction, for reports of the same batch that have none.
-    claims: HashMap<String, Claims>,
 }
 
 /// The affiliate of one piece of evidence, before its offer is known.
@@ -94,13 +92,7 @@ impl EvidenceLookup {
             customers: HashMap::new(),
             touches: HashMap::new(),
             known: HashMap::new(),
-            claims: HashMap::new(),
         };
-        if reports.clone().any(|report| report.claims.is_empty()) {
-            for report in reports.clone().filter(|report| !report.claims.is_empty()) {
-                lookup.claims.entry(report.transaction_key()).or_insert_with(|| report.claims.clone());
-            }
-        }
         lookup.load_customers(db, catalog, reports.clone()).await?;
         lookup.load_touches(db, catalog, reports.clone()).await?;
         lookup.load_known(db, catalog, reports).await?;
@@ -206,11 +198,19 @@ impl EvidenceLookup {
         catalog: &Catalog,
         report: &'a Report,
     ) -> Result<Attributed<'a>, AttributionError> {
-        let choice = match evidence::choose(self.candidates(catalog, report).await?, report, self.now) {
-            Err(error) if error.leads_nowhere() => match (self.known_of(report)?, self.with_claims(report)) {
-                (Some(known), _) => self.choice_of(catalog, known, report, Some(error)).await?,
-                (None, Some(report)) => evidence::choose(self.candidates(catalog, &report).await?, &report, self.now)?,
-                (None, None) => return Err(error.into()),
+        let mut candidates = Vec::with_capacity(1);
+        for evidence in report.claims.given() {
+            let lead = match self.lead(catalog, evidence, report).await {
+                Ok(lead) => Ok(lead),
+                Err(AttributionError::Conversion(error)) => Err(error),
+                Err(error) => return Err(error),
+            };
+            candidates.push(Candidate { evidence, lead });
+        }
+        let choice = match evidence::choose(candidates, report, self.now) {
+            Err(error) if error.leads_nowhere() => match self.known_of(report)? {
+                Some(known) => self.choice_of(catalog, known, report, Some(error)).await?,
+                None => return Err(error.into()),
             },
             Ok(by_customer) if report.claims.is_empty() => match self.known_of(report)? {
                 Some(known) if report.buyer.is_same_customer(&known.buyer) => {
@@ -228,25 +228,6 @@ impl EvidenceLookup {
             payout_overrides: catalog.payout_overrides(choice.offer.id).await?,
             choice,
         })
-    }
-
-    /// A report without evidence, with that of another report of its transaction in the same batch.
-    fn with_claims(&self, report: &Report) -> Option<Report> {
-        let claims = self.claims.get(&report.transaction_key()).filter(|_| report.claims.is_empty())?;
-        Some(Report { claims: claims.clone(), ..report.clone() })
-    }
-
-    async fn candidates(&self, catalog: &Catalog, report: &Report) -> Result<Vec<Candidate>, AttributionError> {
-        let mut candidates = Vec::with_capacity(1);
-        for evidence in report.claims.given() {
-            let lead = match self.lead(catalog, evidence, report).await {
-                Ok(lead) => Ok(lead),
-                Err(AttributionError::Conversion(error)) => Err(error),
-                Err(error) => return Err(error),
-            };
-            candidates.push(Candidate { evidence, lead });
-        }
-        Ok(candidates)
     }
 
     async fn lead(&self, catalog: &Catalog, evidence: Evidence, report: &Report) -> Result<Lead, AttributionError> {

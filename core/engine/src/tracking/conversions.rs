@@ -1,6 +1,6 @@
 //! Conversions: reports, approval, rejection and queries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
 use sea_orm::DbErr;
@@ -46,11 +46,27 @@ pub async fn test_click(app: &App, actor: Actor, click: ClickId, mut test: Repor
 
 /// Records reports in the given order, so that the places under a cap go in this order. Returns one answer for each report.
 pub async fn report_many(app: &App, reports: Vec<Report>) -> Vec<Result<Recorded, Error>> {
+    let reports = with_shared_claims(reports);
     // With one key, all go to one writer.
     let key = reports.first().map(Report::transaction_key).unwrap_or_default();
     let commands = reports.into_iter().map(|report| (&key, Command::Report(Box::new(report))));
     let answers = app.conversions.submit_all(commands).await;
     answers.into_iter().map(|answer| answer?.inspect(count)).collect()
+}
+
+/// The evidence of one report counts for the others of its transaction.
+fn with_shared_claims(mut reports: Vec<Report>) -> Vec<Report> {
+    if reports.iter().all(|report| !report.claims.is_empty()) {
+        return reports;
+    }
+    let mut claims = HashMap::new();
+    for report in reports.iter().filter(|report| !report.claims.is_empty()) {
+        claims.entry(report.transaction_key()).or_insert_with(|| report.claims.clone());
+    }
+    for report in reports.iter_mut().filter(|report| report.claims.is_empty()) {
+        report.claims = claims.get(&report.transaction_key()).cloned().unwrap_or_default();
+    }
+    reports
 }
 
 /// Approves a pending conversion. Its earning is posted.

@@ -451,7 +451,8 @@ impl Batch {
             corrected.keep_payout_of(known);
         }
         let may_reopen = it.report.may_reopen && self.reservations.places.has_place(it.offer(), known, wanted);
-        let (before, reported) = (known.payout, (&status, may_reopen));
+        let before = (known.payout, known.trace.counted.is_some());
+        let reported = (&status, may_reopen);
         let (figures, keeps_amounts) = (corrected.amounts.figures, corrected.keeps_amounts);
         let key = payment.map(|payment| payment.key.as_str());
         let amounts = corrected.amounts;

@@ -69,15 +69,14 @@ impl AsyncRead for MonitoredStream {
         }
         loop {
             let before = buffer.filled().len();
+            if this.connection.phase() == Phase::Idle {
+                this.encoder.begin();
+            }
             let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-            let is_first = this.connection.phase() == Phase::Idle;
             if buffer.filled().len() > before {
                 this.connection.on_read();
             }
-            if is_first {
-                this.encoder.begin();
-            }
-            if !matches!(read, Poll::Ready(Ok(()))) || this.encoder.is_done(&buffer.filled()[before..]) {
+            if !matches!(read, Poll::Ready(Ok(()))) || this.encoder.passes(&buffer.filled()[before..]) {
                 return read;
             }
             let received = &buffer.filled()[before..];

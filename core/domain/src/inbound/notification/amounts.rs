@@ -27,7 +27,12 @@ impl Amounts {
     ///
     /// # Errors
     /// The text is not a number in this notation, or is too large.
-    pub fn read(&self, field: &'static str, text: &str, currency: Currency) -> Result<ReadAmount, Issue> {
+    pub fn read(
+        &self,
+        field: &'static str,
+        (text, unit): (&str, Option<Unit>),
+        currency: Currency,
+    ) -> Result<ReadAmount, Issue> {
         let invalid = |reason: String| Issue::InvalidAmount { field, reason };
         let foreign = match self.decimal {
             Decimal::Point => ',',
@@ -40,7 +45,7 @@ impl Amounts {
                 "\"{shown}\" contains \"{foreign}\", but the decimal separator of this source is \"{own}\"; change amounts.decimal, or have the network leave out thousands separators"
             )));
         }
-        let shift = match self.unit {
+        let shift = match unit.unwrap_or(self.unit) {
             Unit::Major => 0,
             Unit::Minor => -i64::from(currency.decimals()),
         };
@@ -107,13 +112,13 @@ mod tests {
     use super::*;
 
     fn amounts(unit: Unit, decimal: Decimal) -> Amounts {
-        Amounts { unit, decimal, currency: None }
+        Amounts { unit, decimal, ..Amounts::default() }
     }
 
     #[test]
     fn amounts_are_read_in_every_unit_and_with_either_separator() {
         let read = |unit, decimal, text: &str, currency: &str| {
-            let amount = amounts(unit, decimal).read("payout", text, currency.parse().unwrap());
+            let amount = amounts(unit, decimal).read("payout", (text, None), currency.parse().unwrap());
             let shown = |it: ReadAmount| {
                 let (sign, mark) = (if it.is_negative { "-" } else { "" }, if it.is_rounded { " rounded" } else { "" });
                 format!("{sign}{}{mark}", it.amount)

@@ -99,27 +99,14 @@ impl Notification {
         }
         let settings = &source.settings;
         let mut notes = Vec::new();
-        let currency = self.currency().or_else(|issue| {
-            let is_known = of.known.is_some() || settings.amounts.currency.is_some();
-            match issue {
-                Issue::InvalidCurrency(reason) if is_rejection || is_known => {
-                    notes.push(Note::left_out("currency", reason));
-                    Ok(None)
-                }
-                issue if is_rejection => {
-                    notes.push(Note::left_out("currency", issue.to_string()));
-                    Ok(None)
-                }
-                issue => Err(issue),
-            }
-        })?;
+        let reported = [("sale", &self.sale), ("payout", &self.payout), ("revenue", &self.revenue)];
+        let currencies = self.currencies(of, settings, is_rejection, &mut notes)?;
         let mut amounts = [None; 3];
-        for (place, (field, amount)) in
-            amounts.iter_mut().zip([("sale", &self.sale), ("payout", &self.payout), ("revenue", &self.revenue)])
-        {
-            let currency = currency.or(of.currency(field)).or(settings.amounts.currency).unwrap_or(of.offer_currency);
-            let Some(NotificationAmount { text, .. }) = amount else { continue };
-            match settings.amounts.read(field, text, currency) {
+        for ((place, currency), (field, amount)) in amounts.iter_mut().zip(currencies).zip(reported) {
+            let (Some(NotificationAmount { text, notation, .. }), Some(currency)) = (amount, currency) else {
+                continue;
+            };
+            match settings.amounts.read(field, (text, notation.unit), currency) {
                 Ok(read) if is_rejection && read.is_negative => {
                     notes.push(Note::left_out(field, "it is negative, and a rejection has no amounts"));
                 }
@@ -133,11 +120,11 @@ impl Notification {
         let [sale, payout, revenue] = amounts;
         let refund = match is_rejection {
             true => None,
-            false => self.refund(settings, of, currency, amounts, &mut notes)?,
+            false => self.refund(settings, of, (currencies, amounts), &mut notes)?,
         };
         let whole = |read: Option<ReadAmount>| read.filter(|it| !it.is_negative).map(|it| it.amount);
         let purchase_date = self.occurred_at.as_ref().and_then(|text| {
-            let read = settings.time_zone.read(text);
+            let read = settings.read_time(text);
             if read.is_none() {
                 notes.push(Note::left_out("occurred_at", format!("\"{text}\" is not a time")));
             }
@@ -150,7 +137,9 @@ impl Notification {
             goal: of.known.map_or_else(|| self.goal.clone(), |known| known.goal.clone()),
             status: Some(status),
             amount: whole(sale),
-            currency,
+            currency: currencies[0],
+            payout_currency: currencies[1],
+            revenue_currency: currencies[2],
             default_currency: settings.amounts.currency,
             payout: whole(payout),
             revenue: whole(revenue),
@@ -173,6 +162,42 @@ impl Notification {
         Ok((Command::Report(Box::new(report)), notes))
     }
 
+    /// The currencies of sale, payout and revenue; `None` without the amount. The settings can name that of an amount, then
+    /// the network. Where neither does, an amount has the currency that the network names for another one, else that of the
+    /// conversion, of the settings, or of the offer. One that cannot be read is not replaced by that of another amount.
+    fn currencies(
+        &self,
+        of: Sale<'_>,
+        settings: &SourceSettings,
+        is_rejection: bool,
+        notes: &mut Vec<Note>,
+    ) -> Result<[Option<Currency>; 3], Issue> {
+        let reported = [("sale", &self.sale), ("payout", &self.payout), ("revenue", &self.revenue)];
+        let is_known = of.known.is_some() || settings.amounts.currency.is_some();
+        let mut named = [None; 3];
+        let mut is_readable = [true; 3];
+        for ((named, is_readable), (_, amount)) in named.iter_mut().zip(&mut is_readable).zip(reported) {
+            *named = match amount.as_ref().map_or(Ok(None), NotificationAmount::currency) {
+                Err(Issue::InvalidCurrency(reason)) if is_rejection || is_known => {
+                    let note = Note::left_out("currency", reason);
+                    notes.extend((!notes.contains(&note)).then_some(note));
+                    *is_readable = false;
+                    None
+                }
+                read => read?,
+            };
+        }
+        let of_another = named.into_iter().flatten().next();
+        let mut currencies = [None; 3];
+        for (index, (field, amount)) in reported.into_iter().enumerate() {
+            let Some(amount) = amount else { continue };
+            let of_another = of_another.filter(|_| is_readable[index]);
+            let known = of.currency(field).or(settings.amounts.currency).unwrap_or(of.offer_currency);
+            currencies[index] = Some(amount.notation.currency.or(named[index]).or(of_another).unwrap_or(known));
+        }
+        Ok(currencies)
+    }
+
     /// Whether it lowers the amount of a sale.
     pub fn is_refund(&self) -> bool {
         let is_negative =
@@ -187,13 +212,14 @@ impl Notification {
         &self,
         settings: &SourceSettings,
         of: Sale<'_>,
-        currency: Option<Currency>,
-        [sale, payout, revenue]: [Option<ReadAmount>; 3],
+        (currencies, [sale, payout, revenue]): ([Option<Currency>; 3], [Option<ReadAmount>; 3]),
         notes: &mut Vec<Note>,
     ) -> Result<Option<Refund>, Issue> {
         if let Some(text) = self.attribute(REFUNDED, 60) {
-            let currency = currency.or(of.currency("sale")).or(settings.amounts.currency).unwrap_or(of.offer_currency);
-            let read = settings.amounts.read(REFUNDED, &text, currency)?;
+            let known = || of.currency("sale").or(currencies.into_iter().flatten().next());
+            let currency = currencies[0].or_else(known).or(settings.amounts.currency).unwrap_or(of.offer_currency);
+            let unit = settings.amounts.sale.and_then(|it| it.unit);
+            let read = settings.amounts.read(REFUNDED, (&text, unit), currency)?;
             return Ok((read.amount != Amount::ZERO).then_some(Refund::Total(read.amount)));
         }
         let part = |read: Option<ReadAmount>| read.filter(|it| it.is_negative).map(|it| it.amount);
@@ -248,7 +274,7 @@ impl Sale<'_> {
 mod tests {
     use super::*;
     use crate::ids::AffiliateId;
-    use crate::inbound::source::SourceKey;
+    use crate::inbound::source::{AmountNotation, SourceKey};
     use crate::program::offer::Terms;
     use crate::tracking::conversion::samples::conversion;
     use crate::tracking::samples;
@@ -300,7 +326,13 @@ mod tests {
 
     fn notification(sale: &str, payout: &str, currency: &str, occurred_at: &str) -> Notification {
         let word = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let amount = |text: &str| word(text).map(|text| NotificationAmount { text, currency: word(currency) });
+        let amount = |text: &str| {
+            word(text).map(|text| NotificationAmount {
+                text,
+                currency: word(currency),
+                notation: AmountNotation::default(),
+            })
+        };
         Notification {
             sale: amount(sale),
             payout: amount(payout),
@@ -372,6 +404,57 @@ mod tests {
                 fields.join(" ")
             });
             assert_eq!(found.unwrap_or_else(|issue| issue.code().to_owned()), wanted, "{it:?}");
+        }
+    }
+
+    #[test]
+    fn each_amount_has_its_currency() {
+        let known = Conversion { click_id: Some(ClickId::new(samples::AT)), ..conversion() };
+        // Settings; the currencies that the network names for sale and payout, and those that count: of a new conversion
+        // of an offer in dollars, and of a known one in dollars.
+        for (amounts, sale, payout, new, corrected) in [
+            ("{}", "EUR", "USD", "EUR USD", "EUR USD"),
+            ("{}", "EUR", "", "EUR EUR", "EUR EUR"),
+            ("{}", "", "GBP", "GBP GBP", "GBP GBP"),
+            ("{}", "", "", "USD USD", "USD USD"),
+            ("{}", "EUR", "US$", "invalid_currency", "EUR USD"),
+            (r#"{"currency": "EUR"}"#, "", "", "EUR EUR", "USD USD"),
+            (r#"{"currency": "EUR", "payout": {"currency": "GBP"}}"#, "", "", "EUR GBP", "USD GBP"),
+            (r#"{"payout": {"currency": "GBP"}}"#, "EUR", "EUR", "EUR GBP", "EUR GBP"),
+        ] {
+            let mut source = source();
+            source.settings.amounts = serde_json::from_str(amounts).unwrap();
+            let word = |code: &str| Some(code.to_owned()).filter(|code| !code.is_empty());
+            let notation = AmountNotation::default();
+            let amount =
+                |text: &str, code| Some(NotificationAmount { text: text.into(), currency: word(code), notation });
+            let it = Notification { sale: amount("100", sale), payout: amount("3", payout), ..Notification::default() };
+            let it = it.with_notations(&source.settings.amounts);
+            let named = |known| match command(&source, &it, known, Status::Approved) {
+                Ok((Command::Report(report), _)) => {
+                    format!("{} {}", report.currency.unwrap(), report.payout_currency.unwrap())
+                }
+                Ok((other, _)) => panic!("{other:?}"),
+                Err(issue) => issue.code().to_owned(),
+            };
+            assert_eq!(
+                (named(None).as_str(), named(Some(&known)).as_str()),
+                (new, corrected),
+                "{amounts} {sale} {payout}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_refunded_is_in_the_unit_of_the_sale() {
+        let mut source = source();
+        source.settings.amounts = serde_json::from_str(r#"{"sale": {"unit": "minor"}}"#).unwrap();
+        let attributes = vec![("refunded_amount".to_owned(), "1000".to_owned())];
+        for it in [notification("", "3", "USD", ""), notification("4900", "3", "USD", "")] {
+            let it = Notification { attributes: attributes.clone(), ..it }.with_notations(&source.settings.amounts);
+            let Command::Report(report) = command(&source, &it, None, Status::Approved).unwrap().0 else { panic!() };
+            assert_eq!(report.refund, Some(Refund::Total("10".parse().unwrap())));
+            assert_eq!(report.payout, "3".parse().ok());
         }
     }
 

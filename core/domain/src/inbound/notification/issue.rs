@@ -1,7 +1,5 @@
 //! Every reason why a notification does not become a conversion: a code, a sentence and an outcome.
 
-use crate::amounts::Currency;
-
 use crate::inbound::source::IdentityMissing;
 
 use super::{Outcome, PREFIX_MIN_CHARS};
@@ -122,9 +120,6 @@ pub enum Issue {
     /// A currency is invalid; holds a sentence.
     #[error("{0}")]
     InvalidCurrency(String),
-    /// The amounts have two currencies.
-    #[error("the amounts are in {0} and {1}; a notification must have one currency")]
-    TwoCurrencies(Currency, Currency),
     /// A field is too long.
     #[error("{field} has {chars} characters; at most {max} are allowed")]
     TooLong {
@@ -175,7 +170,6 @@ impl Issue {
             Self::StatusUnknown(_) => "unknown_status",
             Self::InvalidAmount { .. } => "invalid_amount",
             Self::InvalidCurrency(_) => "invalid_currency",
-            Self::TwoCurrencies(..) => "two_currencies",
             Self::TooLong { .. } => "too_long",
             Self::GivenUp { .. } => "given_up",
         }

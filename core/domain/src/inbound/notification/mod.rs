@@ -9,6 +9,7 @@ mod issue;
 mod note;
 mod placeholders;
 mod reference;
+mod time;
 
 use postrider_sdk::marks::{is_id_name, is_unreplaced};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use crate::ids::{ClickId, InboundRequestId, SourceId};
 
 use crate::tracking::transaction::{is_no_goal, is_no_id};
 
-use super::source::CommissionIs;
+use super::source::{AmountNotation, Amounts, CommissionIs};
 
 pub use command::{Matched, Sale};
 pub use issue::Issue;
@@ -111,6 +112,8 @@ pub struct NotificationAmount {
     pub text: String,
     /// The currency code.
     pub currency: Option<String>,
+    /// What the settings of the source say about this amount.
+    pub notation: AmountNotation,
 }
 
 impl Notification {
@@ -164,7 +167,7 @@ impl Notification {
         for (field, amount) in [("payout", &mut self.payout), ("revenue", &mut self.revenue), ("sale", &mut self.sale)]
         {
             *amount = amount.take().map(NotificationAmount::plain).filter(|amount| !is_no_goal(&amount.text));
-            let Some(NotificationAmount { text, currency }) = amount else { continue };
+            let Some(NotificationAmount { text, currency, .. }) = amount else { continue };
             let words = [Some(&*text), currency.as_ref()];
             literals.extend(
                 words.into_iter().flatten().filter(|word| is_unreplaced(word)).map(|text| (field, text.clone())),
@@ -189,6 +192,18 @@ impl Notification {
         Some(text).filter(|text| !is_nothing(text))
     }
 
+    /// Applies what the settings of the source say about single amounts.
+    pub fn with_notations(mut self, amounts: &Amounts) -> Self {
+        let all =
+            [(&mut self.sale, amounts.sale), (&mut self.payout, amounts.payout), (&mut self.revenue, amounts.revenue)];
+        for (amount, notation) in all {
+            if let (Some(amount), Some(notation)) = (amount, notation) {
+                amount.notation = notation;
+            }
+        }
+        self
+    }
+
     /// Moves the network's commission to the field that `what` names, unless that field has an amount of its own.
     pub fn with_commission_as(mut self, what: CommissionIs) -> Self {
         let place = match what {
@@ -201,29 +216,23 @@ impl Notification {
         }
         self
     }
-
-    /// The currency that the network names for the amounts. Fails if it can't be read, or if the amounts have different
-    /// currencies.
-    pub fn currency(&self) -> Result<Option<Currency>, Issue> {
-        let mut found = None;
-        for word in [&self.payout, &self.revenue, &self.sale].into_iter().flatten() {
-            let Some(code) = &word.currency else { continue };
-            // Roubles had this code until 1998, and some networks still write it.
-            let code = if code.eq_ignore_ascii_case("RUR") { "RUB" } else { code };
-            let code: Currency = code.parse().map_err(|error| Issue::InvalidCurrency(format!("{error}")))?;
-            match found {
-                Some(other) if other != code => return Err(Issue::TwoCurrencies(other, code)),
-                _ => found = Some(code),
-            }
-        }
-        Ok(found)
-    }
 }
 
 impl NotificationAmount {
     fn plain(self) -> Self {
         let currency = self.currency.map(|code| plain(&code)).filter(|code| !is_no_goal(code));
-        Self { text: plain(&self.text), currency }
+        Self { text: plain(&self.text), currency, notation: self.notation }
+    }
+
+    /// The currency that the network names for it.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn currency(&self) -> Result<Option<Currency>, Issue> {
+        let Some(code) = &self.currency else { return Ok(None) };
+        // Roubles had this code until 1998, and some networks still write it.
+        let code = if code.eq_ignore_ascii_case("RUR") { "RUB" } else { code };
+        code.parse().map(Some).map_err(|error| Issue::InvalidCurrency(format!("{error}")))
     }
 }
 
@@ -278,15 +287,16 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_773_144_000_000);
 
     #[test]
-    fn a_report_has_one_currency() {
-        let word = |text: &str, code: &str| Some(NotificationAmount { text: text.into(), currency: Some(code.into()) });
-        let it = Notification { payout: word("1", "eur"), ..Notification::default() };
-        assert_eq!(it.currency(), Ok("EUR".parse().ok()));
-        let it = Notification { payout: word("1", "eur"), sale: word("1", "USD"), ..Notification::default() };
-        assert_eq!(it.currency().unwrap_err().code(), "two_currencies");
-        let it = Notification { payout: word("1", "dollars"), ..Notification::default() };
-        assert_eq!(it.currency().unwrap_err().code(), "invalid_currency");
-        assert_eq!(Notification::default().currency(), Ok(None));
+    fn a_currency_is_named_in_any_case() {
+        let amount = |code: Option<&str>| NotificationAmount {
+            text: "1".into(),
+            currency: code.map(str::to_owned),
+            notation: AmountNotation::default(),
+        };
+        assert_eq!(amount(Some("eur")).currency(), Ok("EUR".parse().ok()));
+        assert_eq!(amount(Some("rur")).currency(), Ok("RUB".parse().ok()));
+        assert_eq!(amount(Some("dollars")).currency().unwrap_err().code(), "invalid_currency");
+        assert_eq!(amount(None).currency(), Ok(None));
     }
 
     #[test]
@@ -332,8 +342,13 @@ mod tests {
 
     #[test]
     fn every_placeholder_that_was_not_filled_in_is_named() {
-        let amount =
-            |text: &str, code: &str| Some(NotificationAmount { text: text.into(), currency: Some(code.into()) });
+        let amount = |text: &str, code: &str| {
+            Some(NotificationAmount {
+                text: text.into(),
+                currency: Some(code.into()),
+                notation: AmountNotation::default(),
+            })
+        };
         let it = Notification {
             click_id: Some("{sub1}".into()),
             transaction_id: Some("{sub1}".into()),
@@ -355,7 +370,9 @@ mod tests {
 
     #[test]
     fn a_commission_goes_where_it_belongs_unless_the_network_tells_them_apart() {
-        let word = |text: &str| Some(NotificationAmount { text: text.into(), currency: None });
+        let word = |text: &str| {
+            Some(NotificationAmount { text: text.into(), currency: None, notation: AmountNotation::default() })
+        };
         let it = Notification { payout: word("3"), ..Notification::default() };
         let as_revenue = it.clone().with_commission_as(CommissionIs::Revenue);
         assert_eq!((as_revenue.payout, as_revenue.revenue), (None, word("3")));

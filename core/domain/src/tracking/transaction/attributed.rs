@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::amounts::{Amount, Currency};
 use crate::ids::{AffiliateId, ClickId, ConversionId};
 use crate::program::affiliate::Affiliate;
 use crate::program::offer::{Offer, Payout, UnknownGoal};
@@ -139,8 +140,10 @@ impl Attributed<'_> {
             let goal = goal.unwrap_or_default().to_owned();
             return Err(ConversionError::UnknownGoal { goal, known: known.join(", ") });
         }
-        let currency = report.currency.or(report.default_currency).unwrap_or(offer.currency);
-        let named = report.amount.map(|amount| amount.of(currency));
+        let of = |amount: Amount, named: Option<Currency>| {
+            amount.of(named.or(report.default_currency).unwrap_or(offer.currency))
+        };
+        let named = report.amount.map(|amount| of(amount, report.currency));
         let (sale, refunds) = match &report.refund {
             Some(Refund::Part { .. }) => {
                 return Err(ConversionError::RefundWithoutSale(report.transaction_id.clone()));
@@ -156,7 +159,7 @@ impl Attributed<'_> {
         };
         let payment = self.payment(earlier);
         let (payout, payout_terms) = match report.payout {
-            Some(payout) => (Some(payout.of(currency)), Agreed::Stated),
+            Some(payout) => (Some(of(payout, report.payout_in())), Agreed::Stated),
             None => {
                 let number = payment.as_ref().map_or(1, |it| it.number);
                 let agreed = self.agreed_payout(self.affiliate.id, goal, number);
@@ -168,7 +171,7 @@ impl Attributed<'_> {
             return Err(ConversionError::AmountMissing);
         }
         let (revenue, revenue_terms) = match (report.revenue, self.agreed_revenue(goal)) {
-            (Some(revenue), _) => (Some(revenue.of(currency)), Some(Agreed::Stated)),
+            (Some(revenue), _) => (Some(of(revenue, report.revenue_in())), Some(Agreed::Stated)),
             (None, Some(agreed)) => (agreed.of(offer.currency, sale), Some(agreed.agreed())),
             (None, None) => (None, None),
         };

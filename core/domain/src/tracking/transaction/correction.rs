@@ -1,6 +1,6 @@
 //! Corrections: the amounts and the status of a known conversion after a further report.
 
-use crate::amounts::{Amount, Money};
+use crate::amounts::{Amount, Currency, Money};
 use crate::tracking::conversion::{Amounts, Conversion, Figures, Status};
 use crate::tracking::conversion_error::ConversionError;
 
@@ -65,11 +65,11 @@ impl Attributed<'_> {
         if is_rejection || is_repeated {
             return Ok(Corrected { is_repeated, ..Corrected::unchanged(known) });
         }
-        let of = |amount: Amount, own: Option<Money>| {
-            let currency = report.currency.or(own.map(|it| it.currency)).or(known.currency());
+        let of = |amount: Amount, named: Option<Currency>, own: Option<Money>| {
+            let currency = named.or(own.map(|it| it.currency)).or(known.currency());
             amount.of(currency.or(report.default_currency).unwrap_or(offer.currency))
         };
-        let named = report.amount.map(|amount| of(amount, known.sale));
+        let named = report.amount.map(|amount| of(amount, report.currency, known.sale));
         let refunds = &known.trace.refunds;
         let (sale, refunds) = match (refund, named) {
             (Some(refund), named) => refunds.with_refund(known.sale, named, refund),
@@ -97,7 +97,7 @@ impl Attributed<'_> {
             _ if known.is_unpaid() => known.payout,
             (_, Some(part)) => known.payout.map(|payout| less(payout, part)),
             (Some(payout), None) if !is_part(refund) => {
-                let stated = Some(of(payout, known.payout));
+                let stated = Some(of(payout, report.payout_in(), known.payout));
                 // Networks repeat the amount that they agreed.
                 if stated != follow(terms.payout, known.payout)? {
                     terms.payout = Agreed::Stated;
@@ -109,7 +109,7 @@ impl Attributed<'_> {
         let revenue = match (report.revenue, revenue_part, terms.revenue) {
             (_, Some(part), _) => known.revenue.map(|revenue| less(revenue, part)),
             (Some(revenue), None, agreed) if !is_part(refund) => {
-                let stated = Some(of(revenue, known.revenue));
+                let stated = Some(of(revenue, report.revenue_in(), known.revenue));
                 if agreed.is_none_or(|agreed| follow(agreed, known.revenue).ok() != Some(stated)) {
                     terms.revenue = Some(Agreed::Stated);
                 }

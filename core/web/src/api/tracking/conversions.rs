@@ -90,6 +90,10 @@ pub struct ConversionIn {
     refunded_amount: Option<AmountIn>,
     /// The currency of all amounts. If absent, the offer's currency, or that of a known conversion.
     currency: Option<Currency>,
+    /// The currency of `payout`, if it is not `currency`.
+    payout_currency: Option<Currency>,
+    /// The currency of `revenue`, if it is not `currency`.
+    revenue_currency: Option<Currency>,
     /// The amount that the affiliate earns; the payout of the goal or offer if absent.
     payout: Option<AmountIn>,
     /// The amount that the advertiser pays to the program; the revenue of the goal or offer if absent.
@@ -142,6 +146,8 @@ impl ConversionIn {
             status,
             amount: AmountIn::read(self.amount, "/amount", &mut issues),
             currency: self.currency,
+            payout_currency: self.payout_currency,
+            revenue_currency: self.revenue_currency,
             default_currency: None,
             may_reopen: false,
             refund: AmountIn::read(self.refunded_amount, "/refunded_amount", &mut issues).map(Refund::Total),

@@ -53,6 +53,8 @@ impl TestConversionIn {
             status: reported_status(&mut issues, self.status, self.reason),
             amount: AmountIn::read(self.amount, "/amount", &mut issues),
             currency: self.currency,
+            payout_currency: None,
+            revenue_currency: None,
             default_currency: None,
             refund: None,
             payment: None,
