@@ -129,7 +129,16 @@ async fn visit(server: &Server, role: &'static str, email: &str, password: &str)
         let (mut times, mut html) = (Vec::with_capacity(ROUNDS), String::new());
         for round in 0..=ROUNDS {
             let started = Instant::now();
-            let answer = connection.call(request.as_bytes()).await?;
+            let answer = match connection.call(request.as_bytes()).await {
+                Ok(answer) => answer,
+                // A file is streamed.
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    eprintln!("pages: {} is not measured: {error}", page.path);
+                    connection = Connection::open(server.address).await?;
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let time = started.elapsed();
             if answer.status != 200 {
                 eprintln!("pages: {} answered {}", page.path, answer.status);
