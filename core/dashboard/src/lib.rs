@@ -175,9 +175,7 @@ mod tests {
     use super::inbound::{new_source, replay, request, requests, source, sources};
     use super::money::confirm_change::ConfirmChange;
     use super::money::{earnings, payout_details, statement, withdrawal, withdrawals};
-    use super::people::{
-        account, audit, home, login_link, password, registration, saved_views, second_factor, sign_in,
-    };
+    use super::people::{account, audit, login_link, password, registration, saved_views, second_factor, sign_in};
     use super::program::rejection_reasons::{RejectionReasons, reason::ReasonPage};
     use super::program::{dashboard::Dashboard, offer::OfferPage, offers::Offers};
     use super::reports::{report::Report, revenue_map::RevenueMap};
@@ -223,7 +221,7 @@ mod tests {
     #[test]
     fn every_template_is_rendered_from_samples() {
         let mut pages = Vec::new();
-        rendered::<home::Home>(Place::Shell, &mut pages);
+        rendered::<crate::program::overview::Overview>(Place::Shell, &mut pages);
         rendered::<Dashboard>(Place::Shell, &mut pages);
         rendered::<conversions::Conversions>(Place::Shell, &mut pages);
         rendered::<conversion::ConversionPage>(Place::Shell, &mut pages);

@@ -172,7 +172,7 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         adapter::measure(plan.adapter, &mut report)?;
     }
     if options.only != Some(Part::Adapter) {
-        let program = options.program.clone().map_or_else(program::build, Ok)?;
+        let program = options.program.clone().map_or_else(program::build, Ok)?.canonicalize()?;
         if options.only == Some(Part::Pages) {
             progress("pages, sqlite");
             pages::measure(&program, options.factor, &mut report).await?;

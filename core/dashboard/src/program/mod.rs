@@ -3,4 +3,5 @@
 pub mod dashboard;
 pub mod offer;
 pub mod offers;
+pub mod overview;
 pub mod rejection_reasons;

@@ -5,7 +5,7 @@ use domain::reports::figures::{Figures, decimal};
 use domain::reports::ranking::Sort;
 use serde::Serialize;
 
-use crate::parts::stat::Change;
+use crate::parts::stat::{Change, Stat};
 use crate::shell::format::Formats;
 use crate::shell::texts::{Text, text};
 
@@ -127,6 +127,25 @@ fn percent(before: i128, now: i128) -> i64 {
     let base = before.abs();
     let percent = (200 * (now - before) + base).div_euclid(2 * base);
     i64::try_from(percent.clamp(-1_000_000, 1_000_000)).expect("it is clamped")
+}
+
+/// A figure above a chart, with that of the period before.
+pub fn stat(
+    figure: Sort,
+    now: &Figures,
+    before: Option<&Figures>,
+    currency: Option<Currency>,
+    formats: &Formats,
+) -> Stat {
+    let of = |it: &Figures| value(figure, it, currency);
+    let (now, before) = (of(now), before.map(of));
+    Stat {
+        name: name(figure),
+        value: shown(figure, now, formats),
+        unit: currency.filter(|_| figure.is_of_money()).map(|it| it.to_string()),
+        change: before.and_then(|before| change(before, now, formats)),
+        detail: before.map(|before| text("home.from").with("before", shown(figure, before, formats))),
+    }
 }
 
 /// The change of a figure above the table, with its direction.

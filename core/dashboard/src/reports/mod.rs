@@ -2,7 +2,7 @@
 
 mod chart;
 pub mod export;
-mod figure;
+pub(crate) mod figure;
 mod filter;
 mod key;
 mod period;

@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::Uri;
 use domain::people::actor::Actor;
 use domain::reports::Group;
-use domain::reports::figures::Figures;
 use domain::reports::ranking::Sort;
 use engine::Error;
 use engine::app::App;
@@ -80,19 +79,8 @@ fn headlines(is_staff: bool) -> [Sort; 4] {
 }
 
 fn stats(formats: &Formats, compared: &Comparison, figures: &[Sort]) -> Vec<Stat> {
-    let currency = compared.currency;
-    let stat = |figure: &Sort| {
-        let of = |it: &Figures| figure::value(*figure, it, currency);
-        let (now, before) = (of(&compared.totals), compared.totals_before.as_ref().map(of));
-        let from = before.map(|before| text("home.from").with("before", figure::shown(*figure, before, formats)));
-        Stat {
-            name: figure::name(*figure),
-            value: figure::shown(*figure, now, formats),
-            unit: currency.filter(|_| figure.is_of_money()).map(|it| it.to_string()),
-            change: before.and_then(|before| figure::change(before, now, formats)),
-            detail: from,
-        }
-    };
+    let (now, before) = (&compared.totals, compared.totals_before.as_ref());
+    let stat = |figure: &Sort| figure::stat(*figure, now, before, compared.currency, formats);
     figures.iter().map(stat).collect()
 }
 

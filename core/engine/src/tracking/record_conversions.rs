@@ -316,7 +316,7 @@ impl Batch {
         });
         batch.payments = storage::tracking::conversions::count_payments(tx, customers.collect()).await?;
         batch.reserve(tx, catalog, commands, now).await?;
-        batch.load_commissions(catalog, commands).await?;
+        batch.load_commissions(tx, catalog, commands).await?;
         if catalog.order_scope().await? == OrderScope::Program {
             batch.load_orders(tx, &transactions).await?;
         }
@@ -542,9 +542,24 @@ impl Batch {
     }
 
     /// Loads the second-tier commissions of the affiliates whose conversions may be approved.
-    async fn load_commissions(&mut self, catalog: &Catalog, commands: &[AttributedCommand<'_>]) -> Result<(), DbErr> {
+    async fn load_commissions(
+        &mut self,
+        tx: &impl ConnectionTrait,
+        catalog: &Catalog,
+        commands: &[AttributedCommand<'_>],
+    ) -> Result<(), DbErr> {
         if catalog.sub_affiliate_settings().await?.tiers.is_empty() {
             return Ok(());
+        }
+        // A rejected conversion may never have been approved.
+        let is_undecided = |it: &Conversion| {
+            it.status.reason().is_some() && it.trace.terms.as_ref().is_some_and(|terms| terms.commissions.is_none())
+        };
+        let rejected: BTreeSet<_> =
+            self.conversions.iter().map(|it| &it.conversion).filter(|it| is_undecided(it)).map(|it| it.id).collect();
+        let earned = storage::money::earnings::lock_of_conversions(tx, &rejected).await?;
+        for it in self.conversions.iter_mut().filter(|it| rejected.contains(&it.conversion.id)) {
+            it.may_have_earned = earned.contains_key(&it.conversion.id);
         }
         let new = commands.iter().filter_map(|command| match command {
             AttributedCommand::Report(it) => Some(it.affiliate_id()),
@@ -561,10 +576,7 @@ impl Batch {
     /// Agrees the second-tier commissions of a conversion that is approved for the first time.
     fn agree_commissions(&mut self, entry: usize) {
         let Entry { conversion, may_have_earned, .. } = &mut self.conversions[entry];
-        // One that was recorded as rejected has not earned before its second revision.
-        let is_first = conversion.status == Status::Approved
-            && conversion.is_paid_by_program()
-            && (!*may_have_earned || conversion.revision == 2);
+        let is_first = conversion.status == Status::Approved && conversion.is_paid_by_program() && !*may_have_earned;
         if let (true, Some(agreed)) = (is_first, self.commissions.get(&conversion.affiliate_id)) {
             conversion.agree_commissions(agreed);
         }

@@ -104,12 +104,17 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
                 // In a separate task, so that a panic ends only this batch.
                 let committer = committer.clone();
                 let committed = tokio::spawn(async move { committer.commit_batch(commands).await });
-                let Ok(answers) = committed.await else {
-                    tracing::error!(
-                        commands = senders.len(),
-                        "The commit of a batch panicked; its commands may not have been stored"
-                    );
-                    continue;
+                let answers = match committed.await {
+                    Ok(answers) => answers,
+                    // The process ends.
+                    Err(error) if error.is_cancelled() => break,
+                    Err(_) => {
+                        tracing::error!(
+                            commands = senders.len(),
+                            "The commit of a batch panicked; its commands may not have been stored"
+                        );
+                        continue;
+                    }
                 };
                 debug_assert_eq!(answers.len(), senders.len(), "every command is answered");
                 for (answer, sender) in answers.into_iter().zip(senders) {

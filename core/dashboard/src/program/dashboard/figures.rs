@@ -1,4 +1,5 @@
-//! Clicks, conversions, conversion rate and earnings per click of a period, against the period before, and both by day.
+//! The figures of a period against the period before, and clicks and conversions by day. Affiliates read what a click
+//! earns, staff what the program earns.
 
 use chrono::NaiveDate;
 use domain::amounts::Currency;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use crate::parts::chart::{Graph, Plot};
 use crate::parts::stat::{Change, Stat};
+use crate::reports::figure;
 use crate::shell::format::Formats;
 use crate::shell::texts::{Text, text};
 use crate::shell::viewer::Viewer;
@@ -39,15 +41,18 @@ struct Day {
     conversions: u64,
 }
 
+/// The figures above the chart.
+#[derive(Clone, Copy, Debug)]
+pub enum Headlines {
+    /// Conversion rate, and earnings per click in this currency.
+    OfAffiliate(Option<Currency>),
+    /// Revenue and profit, in the currency with the most of both.
+    OfProgram,
+}
+
 /// # Errors
 /// Too many reports are being computed, or the report takes too long.
-pub async fn load(
-    app: &App,
-    viewer: &Viewer,
-    actor: Actor,
-    days: u32,
-    currency: Option<Currency>,
-) -> Result<Figures, Error> {
+pub async fn load(app: &App, viewer: &Viewer, actor: Actor, days: u32, headlines: Headlines) -> Result<Figures, Error> {
     let formats = viewer.formats;
     let (from, until) = last_days(2 * days, formats.now, formats.zone);
     let query = ReportQuery { groups: vec![Group::Time(Unit::Day)], filter: Filter::default(), zone: formats.zone };
@@ -55,7 +60,15 @@ pub async fn load(
     let counted = reports::series(app, actor, request).await?;
     let by_day: Vec<_> = counted.rows.into_iter().map(|(key, figures)| (day_of(&key, &formats), figures)).collect();
     let (before, now) = by_day.split_at(by_day.len().saturating_sub(days as usize));
-    Ok(Figures::new(&formats, before, now, currency))
+    Ok(Figures::new(&formats, before, now, headlines))
+}
+
+const OF_PROGRAM: [Sort; 5] = [Sort::Clicks, Sort::Conversions, Sort::ConversionRate, Sort::Revenue, Sort::Profit];
+
+/// The currency with the most revenue and payout.
+fn main_currency(figures: &Counted) -> Option<Currency> {
+    let most = figures.money.iter().max_by_key(|(_, sums)| sums.revenue.max(sums.payout))?;
+    Some(*most.0)
 }
 
 /// The beginning of the day that a row is about.
@@ -72,7 +85,7 @@ impl Figures {
         formats: &Formats,
         before: &[(Timestamp, Counted)],
         now: &[(Timestamp, Counted)],
-        currency: Option<Currency>,
+        headlines: Headlines,
     ) -> Self {
         let total = |days: &[(Timestamp, Counted)]| {
             let mut sum = Counted::default();
@@ -80,7 +93,15 @@ impl Figures {
             sum
         };
         let (total_before, total_now) = (total(before), total(now));
-        let stats = stats(formats, &total_before, &total_now, currency);
+        let stats = match headlines {
+            Headlines::OfAffiliate(currency) => stats(formats, &total_before, &total_now, currency),
+            Headlines::OfProgram => {
+                let currency = main_currency(&total_now).or(main_currency(&total_before));
+                let shown: &[Sort] = if currency.is_some() { &OF_PROGRAM } else { &OF_PROGRAM[..3] };
+                let stat = |it: &Sort| figure::stat(*it, &total_now, Some(&total_before), currency, formats);
+                shown.iter().map(stat).collect()
+            }
+        };
         let clicks = |days: &[(Timestamp, Counted)]| days.iter().map(|(_, it)| it.clicks()).collect::<Vec<_>>();
         let (clicks_before, clicks_now) = (clicks(before), clicks(now));
         let conversions: Vec<u64> = now.iter().map(|(_, it)| it.conversions()).collect();
@@ -112,7 +133,7 @@ impl Figures {
         let formats = Formats { language: Default::default(), zone: Default::default(), now };
         let mut day = Counted { approved: 2, ..Counted::default() };
         day.flags[usize::from(domain::reports::packed::CLICK)] = 40;
-        Self::new(&formats, &[(now, Counted::default())], &[(now, day)], Some("USD".parse().expect("a currency")))
+        Self::new(&formats, &[(now, Counted::default())], &[(now, day)], Headlines::OfAffiliate("USD".parse().ok()))
     }
 }
 
@@ -194,6 +215,27 @@ fn change(before: f64, now: f64, shown: impl Fn(f64) -> String) -> Option<Change
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_program_reads_revenue_and_profit_in_its_main_currency() {
+        use domain::reports::figures::Sums;
+
+        let now = Timestamp::from_millis(1_000_000_000);
+        let formats = Formats { language: Default::default(), zone: Default::default(), now };
+        let mut day = Counted { approved: 2, ..Counted::default() };
+        let shown = |day: &Counted| {
+            let figures =
+                Figures::new(&formats, &[(now, Counted::default())], &[(now, day.clone())], Headlines::OfProgram);
+            figures.stats.iter().map(|it| (it.value.clone(), it.unit.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&day).len(), 3, "no money");
+        for (currency, revenue) in [("EUR", 1_000_000), ("USD", 20_000_000)] {
+            let sums = Sums { revenue, payout: 500_000, ..Sums::default() };
+            day.money.insert(currency.parse().unwrap(), sums);
+        }
+        let usd = Some("USD".to_owned());
+        assert_eq!(shown(&day)[3..], [("20.00".to_owned(), usd.clone()), ("19.50".to_owned(), usd)]);
+    }
 
     #[test]
     fn a_change_has_a_direction_and_nothing_is_no_change() {

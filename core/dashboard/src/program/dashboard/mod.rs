@@ -1,7 +1,7 @@
 //! `/` of an affiliate: its link, its balance, what needs attention, the figures of a period, and the last conversions.
 
 mod attention;
-mod figures;
+pub mod figures;
 mod first_steps;
 mod link;
 
@@ -25,7 +25,7 @@ use crate::shell::texts::{Text, text};
 use crate::shell::viewer::{Person, Viewer};
 use crate::tracking::rows::{self, ConversionRow, PostbackNames};
 use attention::Attention;
-use figures::Figures;
+use figures::{Figures, Headlines};
 use first_steps::FirstSteps;
 use link::LinkCard;
 
@@ -34,7 +34,7 @@ const PERIODS: [u32; 3] = [7, 30, 90];
 const DEFAULT_DAYS: u32 = 30;
 
 /// Conversions at the bottom of the page.
-const CONVERSIONS: u64 = 5;
+pub const CONVERSIONS: u64 = 5;
 
 /// Postbacks and payout details whose names the page needs.
 const NAMED_AT_MOST: u64 = 100;
@@ -88,8 +88,7 @@ pub async fn show(
     uri: &Uri,
 ) -> Result<Reply<Dashboard>, Problem> {
     let url = ListUrl::of(uri);
-    let days = url.get("days").and_then(|days| days.parse().ok()).filter(|days| PERIODS.contains(days));
-    let days = days.unwrap_or(DEFAULT_DAYS);
+    let days = days_of(&url);
     let own_postbacks = postbacks::list(app, actor, None, PageRequest::first(NAMED_AT_MOST)).await?.items;
     let details = payout_details::list(app, actor, Some(affiliate.id), PageRequest::first(1)).await?.items;
     let (link, offer) = link::load(app, actor, affiliate).await?;
@@ -97,7 +96,7 @@ pub async fn show(
     let has_details = !details.is_empty();
     let attention = attention::load(app, actor, &own_postbacks, has_details, &balance).await?;
     let currency = balance.currency().or(offer.as_ref().map(|offer| offer.currency));
-    let figures = match figures::load(app, viewer, actor, days, currency).await {
+    let figures = match figures::load(app, viewer, actor, days, Headlines::OfAffiliate(currency)).await {
         Ok(figures) => Some(figures),
         Err(Error::TooManyReports | Error::TookTooLong) => None,
         Err(error) => return Err(error.into()),
@@ -120,7 +119,13 @@ pub async fn show(
     })
 }
 
-fn periods(url: &ListUrl, days: u32) -> Vec<Choice> {
+/// The days of the chosen period.
+pub fn days_of(url: &ListUrl) -> u32 {
+    let days = url.get("days").and_then(|days| days.parse().ok()).filter(|days| PERIODS.contains(days));
+    days.unwrap_or(DEFAULT_DAYS)
+}
+
+pub fn periods(url: &ListUrl, days: u32) -> Vec<Choice> {
     let choice = |it: u32| Choice {
         url: url.with("days", (it != DEFAULT_DAYS).then(|| it.to_string()).as_deref()),
         name: text("home.days").count("count", it.into()),

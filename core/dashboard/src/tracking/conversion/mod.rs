@@ -218,9 +218,10 @@ fn facts(known: &Known) -> Vec<Fact> {
     let net = net_payout(conversion);
     let mut facts = match known.actor.is_staff() {
         true => vec![Fact::new("conversion.payout", money(conversion.payout))],
+        false if conversion.status.reason().is_some() => vec![Fact::new("conversion.payout", money(conversion.payout))],
         false => vec![Fact::new("conversion.you_earn", money(net))],
     };
-    if net != conversion.payout {
+    if net != conversion.payout && conversion.status.reason().is_none() {
         facts.push(match known.actor.is_staff() {
             true => Fact::new("conversion.affiliate_earns", money(net)),
             false => Fact::new("conversion.payout_before_commissions", money(conversion.payout)),
