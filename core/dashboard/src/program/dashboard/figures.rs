@@ -63,7 +63,7 @@ pub async fn load(app: &App, viewer: &Viewer, actor: Actor, days: u32, headlines
     Ok(Figures::new(&formats, before, now, headlines))
 }
 
-const OF_PROGRAM: [Sort; 5] = [Sort::Clicks, Sort::Conversions, Sort::ConversionRate, Sort::Revenue, Sort::Profit];
+const OF_PROGRAM: [Sort; 4] = [Sort::Clicks, Sort::Conversions, Sort::Revenue, Sort::Profit];
 
 /// The currency with the most revenue and payout.
 fn main_currency(figures: &Counted) -> Option<Currency> {
@@ -97,7 +97,7 @@ impl Figures {
             Headlines::OfAffiliate(currency) => stats(formats, &total_before, &total_now, currency),
             Headlines::OfProgram => {
                 let currency = main_currency(&total_now).or(main_currency(&total_before));
-                let shown: &[Sort] = if currency.is_some() { &OF_PROGRAM } else { &OF_PROGRAM[..3] };
+                let shown: &[Sort] = if currency.is_some() { &OF_PROGRAM } else { &OF_PROGRAM[..2] };
                 let stat = |it: &Sort| figure::stat(*it, &total_now, Some(&total_before), currency, formats);
                 shown.iter().map(stat).collect()
             }
@@ -228,13 +228,13 @@ mod tests {
                 Figures::new(&formats, &[(now, Counted::default())], &[(now, day.clone())], Headlines::OfProgram);
             figures.stats.iter().map(|it| (it.value.clone(), it.unit.clone())).collect::<Vec<_>>()
         };
-        assert_eq!(shown(&day).len(), 3, "no money");
+        assert_eq!(shown(&day).len(), 2, "no money");
         for (currency, revenue) in [("EUR", 1_000_000), ("USD", 20_000_000)] {
             let sums = Sums { revenue, payout: 500_000, ..Sums::default() };
             day.money.insert(currency.parse().unwrap(), sums);
         }
         let usd = Some("USD".to_owned());
-        assert_eq!(shown(&day)[3..], [("20.00".to_owned(), usd.clone()), ("19.50".to_owned(), usd)]);
+        assert_eq!(shown(&day)[2..], [("20.00".to_owned(), usd.clone()), ("19.50".to_owned(), usd)]);
     }
 
     #[test]
