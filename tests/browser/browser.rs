@@ -71,6 +71,9 @@ struct ConsoleMessage {
     message: String,
 }
 
+/// The errors of a click on an element that was moved or replaced since it was found.
+const MOVED: [&str; 2] = ["element click intercepted", "stale element reference"];
+
 impl Browser {
     /// Starts a browser for the pages of a server.
     pub async fn start(base: &str) -> Self {
@@ -146,13 +149,21 @@ impl Browser {
     }
 
     /// Clicks an element. It is in the middle of the window then, where no part of the page that stays in sight covers it.
+    /// A part of the page that arrives meanwhile can move it away; such a click reaches nothing, and is made again.
     pub async fn click(&self, css: &str) {
-        let element = self.find(css).await;
         let selector = serde_json::Value::from(css);
         let script =
             format!("document.querySelector({selector}).scrollIntoView({{block: 'center', behavior: 'instant'}})");
-        self.driver.execute(&script).await.unwrap_or_else(|error| panic!("{css}: {error}"));
-        self.driver.click(&element).await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        eventually(&format!("{css} to be clicked"), async || {
+            let element = self.find(css).await;
+            self.driver.execute(&script).await.unwrap_or_else(|error| panic!("{css}: {error}"));
+            match self.driver.click(&element).await {
+                Ok(()) => Some(()),
+                Err(error) if MOVED.iter().any(|moved| error.to_string().starts_with(moved)) => None,
+                Err(error) => panic!("{css}: {error}"),
+            }
+        })
+        .await;
     }
 
     /// Types into a field, in place of what is there.
