@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use postrider_tests::client::text;
 use postrider_tests::receiver::Reply;
+use postrider_tests::wait::eventually;
 use serde_json::Value;
 
 use crate::connect::saved_id;
@@ -72,7 +73,12 @@ async fn an_affiliate_follows_the_guide_of_mailerrocket() {
     browser.click("tbody tr:first-child td a").await;
     browser.see("main", "source=mailerrocket").await;
     browser.click("form[action$='/retry'] button").await;
-    t.deliver_all().await;
+    // The click returns before the server has the form.
+    eventually("the postback to be sent again", async || {
+        t.deliver_all().await;
+        (!t.receiver.requests("/postback").is_empty()).then_some(())
+    })
+    .await;
     let sent = t.receiver.only_request("/postback");
     assert_eq!((sent.parameter("click_id").as_str(), sent.parameter("source").as_str()), ("w8KQ2", "mailerrocket"));
     browser.open(&log).await;
