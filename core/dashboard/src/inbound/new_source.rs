@@ -72,7 +72,7 @@ impl Chosen {
             let input = if field.secret { Field::password(name, "", "off") } else { Field::text(name, "") };
             let shown = value(name).filter(|_| !field.secret).or_else(|| field.default.clone()).unwrap_or_default();
             let input = input.value(shown).described(plain(&field.title), plain(&field.help));
-            if field.default.is_none() { input.required() } else { input }
+            if field.default.is_none() && !field.optional { input.required() } else { input }
         });
         let owner = Field::text("affiliate_id", "new_source.affiliate_id").help("new_source.affiliate_id_help");
         let owner = owner.value(value("affiliate_id").unwrap_or_default());

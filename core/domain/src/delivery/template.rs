@@ -60,6 +60,9 @@ pub struct Field {
     /// The value if the person gives none.
     #[serde(default)]
     pub default: Option<String>,
+    /// Whether it may have no value. The object of the template with its placeholder is then left out.
+    #[serde(default)]
+    pub optional: bool,
 }
 
 /// One more URL to paste, for networks with a field per status or event.
@@ -152,17 +155,39 @@ impl Template {
         let mut values = BTreeMap::new();
         for field in &self.fields {
             match field.value(self.meant(field, given.get(&field.name)).as_ref()) {
-                Ok(value) => drop(values.insert(field.name.as_str(), value)),
+                Ok(value) => values.extend(value.map(|value| (field.name.as_str(), value))),
                 Err(message) => problems.push(FieldProblem { name: field.name.clone(), message }),
             }
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Filled {
-            config: fill_value(&self.config, &values),
-            source_settings: self.source_settings.as_ref().map(|settings| fill_value(settings, &values)),
-        })
+        let fill = |value: &Value| {
+            let mut value = value.clone();
+            self.remove_unset(&mut value, &|name| !values.contains_key(name));
+            fill_value(&value, &values)
+        };
+        Ok(Filled { config: fill(&self.config), source_settings: self.source_settings.as_ref().map(fill) })
+    }
+
+    /// Removes the objects with a placeholder of an optional field that is not set.
+    fn remove_unset(&self, value: &mut Value, is_unset: &impl Fn(&str) -> bool) {
+        match value {
+            Value::Object(members) => {
+                members.retain(|_, member| !self.optional_field(member).is_some_and(is_unset));
+                members.values_mut().for_each(|it| self.remove_unset(it, is_unset));
+            }
+            Value::Array(items) => items.iter_mut().for_each(|it| self.remove_unset(it, is_unset)),
+            _ => {}
+        }
+    }
+
+    /// The optional field that an object has a placeholder of.
+    fn optional_field(&self, value: &Value) -> Option<&str> {
+        let texts = value.as_object()?.values().filter_map(Value::as_str);
+        let mut names = texts.filter_map(|text| next_placeholder(text).map(|(_, name, _)| name));
+        let found = names.find_map(|name| self.field(name).filter(|field| field.optional))?;
+        Some(&found.name)
     }
 
     /// How well the template matches a search for `words` by name, other names, id and domain, in any case; `None` if it
@@ -249,9 +274,13 @@ impl Template {
 }
 
 impl Field {
-    fn value(&self, given: Option<&String>) -> Result<String, String> {
+    /// `None`: the field is optional and has no value.
+    fn value(&self, given: Option<&String>) -> Result<Option<String>, String> {
         let given = given.map(|value| value.trim()).filter(|value| !value.is_empty());
         let Some(value) = given.or(self.default.as_deref()) else {
+            if self.optional {
+                return Ok(None);
+            }
             return Err(format!("{} is missing. {}", self.title, self.help));
         };
         if let Some(token) = pasted::token_in(value) {
@@ -267,7 +296,7 @@ impl Field {
         if !self.admits(value) {
             return Err(format!("{} does not have the expected form; an example is {}", self.title, self.example));
         }
-        Ok(value.to_owned())
+        Ok(Some(value.to_owned()))
     }
 
     fn admits(&self, value: &str) -> bool {

@@ -31,8 +31,16 @@ pub fn of(received: Received) -> Response {
             Some(reply) => adapter_reply(reply),
             None => text(StatusCode::OK, sentence),
         },
-        Outcome::Refused | Outcome::Failed => text(status_of_outcome(result), sentence),
+        Outcome::Refused | Outcome::Failed => refused(status_of_outcome(result), sentence),
     }
+}
+
+fn refused(status: StatusCode, sentence: String) -> Response {
+    let mut response = text(status, sentence);
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+    }
+    response
 }
 
 fn accepted(received: Received) -> Response {

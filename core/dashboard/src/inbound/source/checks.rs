@@ -97,8 +97,9 @@ fn guards(source: &Source, activity: &Activity) -> Check {
     if let Some(token) = &guards.token {
         help.push(text("source_check.token").with("parameter", &token.parameter));
     }
-    if let Some(hmac) = &guards.hmac {
-        help.push(text("source_check.signature").with("header", hmac.place()));
+    let signatures = [guards.hmac.as_ref().map(|it| it.place()), guards.hash.as_ref().map(|it| it.place())];
+    for place in signatures.into_iter().flatten() {
+        help.push(text("source_check.signature").with("header", place.name()));
     }
     let refused = count(activity, &GUARD_CODES);
     let (evidence, kind) = match (help.is_empty(), refused) {

@@ -1,39 +1,40 @@
 //! Changes the values of single fields in a configuration that was made from a template. The person may have changed
 //! the configuration since, and its secrets may be masked: what the changed fields do not touch stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{FieldProblem, Template, fill_text, next_placeholder};
+use super::{FieldProblem, Template, fill_text, fill_value, next_placeholder};
 
 /// The values of fields by name.
 type Values<'a> = BTreeMap<&'a str, String>;
 
 impl Template {
     /// Puts new values of fields into a configuration and, for inbound templates, into the settings of the source. A
-    /// field with `None` gets its default. Returns every field that is unknown or invalid, or whose place is gone.
+    /// field with `None` gets its default, and the object of an optional one is removed. Returns every field that is unknown or invalid, or whose place is gone.
     pub fn refill(
         &self,
         config: &mut Value,
         settings: Option<&mut Value>,
         changes: &BTreeMap<String, Option<String>>,
     ) -> Result<(), Vec<FieldProblem>> {
-        let (mut values, mut problems) = (Values::new(), Vec::new());
+        let (mut values, mut unset, mut problems) = (Values::new(), BTreeSet::new(), Vec::new());
         for (name, given) in changes {
             let Some(field) = self.field(name) else {
                 problems.push(self.unknown(name));
                 continue;
             };
             match field.value(self.meant(field, given.as_ref()).as_ref()) {
-                Ok(value) => drop(values.insert(field.name.as_str(), value)),
+                Ok(Some(value)) => drop(values.insert(field.name.as_str(), value)),
+                Ok(None) => drop(unset.insert(field.name.as_str())),
                 Err(message) => problems.push(FieldProblem { name: name.clone(), message }),
             }
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut refill = Refill { template: self, values: &values, problems };
+        let mut refill = Refill { template: self, values: &values, unset, problems };
         refill.value(&self.config, Some(config));
         if let (Some(ours), Some(theirs)) = (&self.source_settings, settings) {
             refill.value(ours, Some(theirs));
@@ -45,6 +46,8 @@ impl Template {
 struct Refill<'a> {
     template: &'a Template,
     values: &'a Values<'a>,
+    /// The optional fields that get no value.
+    unset: BTreeSet<&'a str>,
     problems: Vec<FieldProblem>,
 }
 
@@ -55,6 +58,9 @@ impl Refill<'_> {
             (Value::Object(fields), theirs) => {
                 let mut theirs = theirs.and_then(Value::as_object_mut);
                 for (name, ours) in fields {
+                    if self.is_whole_object(name, ours, theirs.as_deref_mut()) {
+                        continue;
+                    }
                     self.value(ours, theirs.as_mut().and_then(|it| it.get_mut(name)));
                 }
             }
@@ -67,6 +73,20 @@ impl Refill<'_> {
             (Value::String(text), theirs) => self.text(text, theirs),
             _ => {}
         }
+    }
+
+    /// Removes the object of an optional field that gets no value, and adds that of one that had none.
+    fn is_whole_object(&self, name: &str, ours: &Value, theirs: Option<&mut serde_json::Map<String, Value>>) -> bool {
+        let (Some(field), Some(theirs)) = (self.template.optional_field(ours), theirs) else { return false };
+        if self.unset.contains(field) {
+            theirs.remove(name);
+            return true;
+        }
+        let is_new = self.values.contains_key(field) && theirs.get(name).is_none_or(Value::is_null);
+        if is_new {
+            theirs.insert(name.to_owned(), fill_value(ours, self.values));
+        }
+        is_new
     }
 
     fn text(&mut self, ours: &str, theirs: Option<&mut Value>) {
@@ -164,9 +184,10 @@ mod tests {
                 {"name": "domain", "title": "Domain", "help": "Where.", "example": "t.example", "pattern": "^[a-z0-9:/.]+$"},
                 {"name": "account", "title": "Account", "help": "Yours.", "example": "7", "pattern": "^[0-9]+$"},
                 {"name": "key", "title": "Key", "help": "Yours.", "example": "abc", "pattern": "^.{1,5}$", "default": "none"},
-                {"name": "token", "title": "Token", "help": "Yours.", "example": "abc", "pattern": "^[a-z]+$", "secret": true}
+                {"name": "token", "title": "Token", "help": "Yours.", "example": "abc", "pattern": "^[a-z]+$", "secret": true},
+                {"name": "seal", "title": "Seal", "help": "Yours.", "example": "abc", "pattern": "^[a-z]+$", "optional": true}
             ],
-            "source_settings": {"guards": {"token": {"value": "{{key}}"}}}, "click_parameter": null, "paste": null,
+            "source_settings": {"guards": {"token": {"value": "{{key}}"}, "hash": {"secret": "{{seal}}", "text": "x"}}}, "click_parameter": null, "paste": null,
             "instructions": [], "notes": [], "source": "https://t.example/", "case": {}
         }))
         .expect("a template")
@@ -199,6 +220,27 @@ mod tests {
         let url = |changes| refilled(changes).unwrap().0["base_url"].clone();
         assert_eq!(url(json!({"account": "8"})), "http://t.example/8/p?e={{customer_email}}");
         assert_eq!(url(json!({"domain": "u.example"})), "https://u.example/7/p?e={{customer_email}}");
+    }
+
+    #[test]
+    fn an_optional_field_adds_and_removes_its_object() {
+        let settings = |changes| refilled(changes).unwrap().1;
+        let without = json!({"token": {"value": "••••"}});
+        assert_eq!(settings(json!({"seal": null}))["guards"], without);
+        let with = settings(json!({"seal": "abc"}));
+        assert_eq!(with["guards"]["hash"], json!({"secret": "abc", "text": "x"}));
+        let (mut config, mut settings) = (present(), with);
+        let change = |seal: Value| serde_json::from_value(json!({"seal": seal})).unwrap();
+        template().refill(&mut config, Some(&mut settings), &change(json!("xyz"))).unwrap();
+        assert_eq!(settings["guards"]["hash"]["secret"], "xyz");
+        template().refill(&mut config, Some(&mut settings), &change(json!(""))).unwrap();
+        assert_eq!(settings["guards"], without);
+        let given = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut given = BTreeMap::from([given("domain", "t.example"), given("account", "7"), given("token", "abc")]);
+        let filled = |given: &BTreeMap<_, _>| template().fill(given).unwrap().source_settings.unwrap()["guards"].clone();
+        assert_eq!(filled(&given), json!({"token": {"value": "none"}}));
+        given.insert("seal".to_owned(), "abc".to_owned());
+        assert_eq!(filled(&given)["hash"], json!({"secret": "abc", "text": "x"}));
     }
 
     #[test]

@@ -29,8 +29,11 @@ pub struct TemplateFieldOut {
     pattern: &'static str,
     /// Whether the value is a secret, which a form must not show.
     secret: bool,
-    /// The value if the field is absent. Null: the field is required.
+    /// The value if the field is absent. Null: there is none.
     default: Option<&'static str>,
+    /// Whether the field may be absent although it has no default. What it would be used for, such as the check of a signature,
+    /// is then left out.
+    optional: bool,
 }
 
 impl From<&'static Field> for TemplateFieldOut {
@@ -43,6 +46,7 @@ impl From<&'static Field> for TemplateFieldOut {
             pattern: &field.pattern,
             secret: field.secret,
             default: field.default.as_deref(),
+            optional: field.optional,
         }
     }
 }

@@ -1,0 +1,66 @@
+//! What guards check of a request, and why they refuse it.
+
+use std::net::IpAddr;
+
+use crate::timestamp::Timestamp;
+
+/// Why a request is refused. Each variant holds the name of a parameter or header, or the sender's address.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotAdmitted {
+    /// The parameter is missing or empty.
+    #[error("the request has no token; the network must send the parameter \"{0}\" with the source's token")]
+    TokenMissing(String),
+    /// The token in the parameter is wrong.
+    #[error("the token in \"{0}\" is not the source's; copy it again from the source's settings")]
+    TokenWrong(String),
+    /// The sender's address is in none of the networks.
+    #[error(
+        "the request came from {0}, which is not among the source's networks; add it there if the network sends from it"
+    )]
+    NetworkNotAllowed(String),
+    /// The header is missing or empty.
+    #[error("the request has no signature; the network must send it in \"{0}\"")]
+    SignatureMissing(String),
+    /// The signature in the header is wrong.
+    #[error(
+        "the signature in \"{0}\" is wrong; compare the secret, the algorithm and what is signed in the source's guards with the network's settings"
+    )]
+    SignatureWrong(String),
+    /// The signed time differs too much from the arrival; holds the seconds that are allowed.
+    #[error(
+        "the signed time differs from the arrival by more than {0} seconds; the network must sign each request when it sends it"
+    )]
+    SignatureExpired(u32),
+}
+
+impl NotAdmitted {
+    /// The stable error code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TokenMissing(_) => "token_missing",
+            Self::TokenWrong(_) => "token_wrong",
+            Self::NetworkNotAllowed(_) => "network_not_allowed",
+            Self::SignatureMissing(_) => "signature_missing",
+            Self::SignatureWrong(_) => "signature_wrong",
+            Self::SignatureExpired(_) => "signature_expired",
+        }
+    }
+}
+
+/// The parts of a request that guards check.
+pub struct Credentials<'a> {
+    /// Returns the value of a parameter of the query, the form or the JSON object.
+    pub parameter: &'a dyn Fn(&str) -> Option<String>,
+    /// Returns the value of a header; the name is in lower case.
+    pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// Returns all parameters.
+    pub parameters: &'a dyn Fn() -> Vec<(String, String)>,
+    /// The sender's address.
+    pub remote_ip: Option<IpAddr>,
+    /// The raw query.
+    pub query: &'a str,
+    /// The body, as it was sent.
+    pub body: &'a [u8],
+    /// When the request arrived.
+    pub at: Timestamp,
+}
