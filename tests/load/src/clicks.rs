@@ -116,13 +116,28 @@ impl Visitors {
         connections: usize,
         duration: Duration,
     ) -> anyhow::Result<Outcome<Visitor>> {
-        let visitors: Vec<_> = (0..connections)
-            .map(|_| {
-                self.born += 1;
-                Visitor::new(address, &self.link, self.born)
-            })
-            .collect();
+        let visitors = self.next(address, connections);
         generator::run(address, visitors, duration).await
+    }
+
+    /// Clicks that arrive at random.
+    pub async fn arrive(
+        &mut self,
+        address: SocketAddr,
+        connections: usize,
+        duration: Duration,
+        per_second: f64,
+    ) -> anyhow::Result<Outcome<Visitor>> {
+        let visitors = self.next(address, connections);
+        generator::arrive(address, visitors, duration, per_second).await
+    }
+
+    fn next(&mut self, address: SocketAddr, connections: usize) -> Vec<Visitor> {
+        let next = |_| {
+            self.born += 1;
+            Visitor::new(address, &self.link, self.born)
+        };
+        (0..connections).map(next).collect()
     }
 }
 

@@ -1,4 +1,5 @@
-//! A closed loop of connections: each sends its next request after the answer to the last one.
+//! Loads. A closed loop of connections: each sends its next request after the answer to the last one. And random arrivals:
+//! requests arrive independently of the answers, as visitors do, and wait for a free connection.
 //!
 //! It has two threads with one runtime each and no work-stealing. It shares the machine with the measured program, so a call
 //! should cost little more than its two system calls.
@@ -47,8 +48,38 @@ impl<C> Outcome<C> {
     }
 }
 
+/// When the connections send.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// Each connection sends when it has its last answer.
+    Closed,
+    /// Requests arrive at random, this many per second on each connection: a Poisson process.
+    Random(f64),
+}
+
 /// Sends calls for `duration` and waits for their answers. The time starts when all connections are open.
 pub async fn run<C: Caller>(address: SocketAddr, callers: Vec<C>, duration: Duration) -> anyhow::Result<Outcome<C>> {
+    load(address, callers, duration, Pace::Closed).await
+}
+
+/// Like [`run`], with `per_second` requests in all that arrive at random. The latency of a request begins when it arrives, also
+/// if its connection is still busy.
+pub async fn arrive<C: Caller>(
+    address: SocketAddr,
+    callers: Vec<C>,
+    duration: Duration,
+    per_second: f64,
+) -> anyhow::Result<Outcome<C>> {
+    let each = per_second / callers.len() as f64;
+    load(address, callers, duration, Pace::Random(each)).await
+}
+
+async fn load<C: Caller>(
+    address: SocketAddr,
+    callers: Vec<C>,
+    duration: Duration,
+    pace: Pace,
+) -> anyhow::Result<Outcome<C>> {
     let barrier = Arc::new(Barrier::new(THREADS));
     let mut shares: Vec<Vec<C>> = (0..THREADS).map(|_| Vec::new()).collect();
     for (index, caller) in callers.into_iter().enumerate() {
@@ -58,7 +89,7 @@ pub async fn run<C: Caller>(address: SocketAddr, callers: Vec<C>, duration: Dura
         .into_iter()
         .map(|share| {
             let barrier = barrier.clone();
-            tokio::task::spawn_blocking(move || run_share(address, share, duration, &barrier))
+            tokio::task::spawn_blocking(move || run_share(address, share, duration, pace, &barrier))
         })
         .collect();
     let mut outcome = Outcome {
@@ -94,6 +125,7 @@ fn run_share<C: Caller>(
     address: SocketAddr,
     callers: Vec<C>,
     duration: Duration,
+    pace: Pace,
     barrier: &Barrier,
 ) -> anyhow::Result<Share<C>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -113,8 +145,15 @@ fn run_share<C: Caller>(
         }
         let started = Instant::now();
         let mut calls = JoinSet::new();
-        for (caller, connection) in connected {
-            calls.spawn(call_until(caller, connection, started + duration));
+        for (number, (caller, connection)) in connected.into_iter().enumerate() {
+            let until = started + duration;
+            match pace {
+                Pace::Closed => calls.spawn(call_until(caller, connection, until)),
+                Pace::Random(per_second) => {
+                    let gaps = Gaps::new(number as u64, per_second);
+                    calls.spawn(call_at_random(caller, connection, gaps, started, until))
+                }
+            };
         }
         let mut share = Share { callers: Vec::new(), started, ended: started, latencies_us: Vec::new() };
         let all = async {
@@ -151,6 +190,52 @@ async fn call_until<C: Caller>(
     Ok((caller, latencies_us))
 }
 
+async fn call_at_random<C: Caller>(
+    mut caller: C,
+    mut connection: Connection,
+    mut gaps: Gaps,
+    started: Instant,
+    until: Instant,
+) -> anyhow::Result<(C, Vec<u32>)> {
+    let mut latencies_us = Vec::new();
+    let mut arrival = started + gaps.next_gap();
+    while arrival < until {
+        // A sleep ends up to a millisecond late, which is not the server's time.
+        let begun = if Instant::now() < arrival {
+            tokio::time::sleep_until(arrival.into()).await;
+            Instant::now()
+        } else {
+            arrival
+        };
+        let answer = connection.call(caller.request()).await.context("a call failed")?;
+        caller.answered(&answer)?;
+        latencies_us.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
+        arrival += gaps.next_gap();
+    }
+    Ok((caller, latencies_us))
+}
+
+/// The times between arrivals: exponentially distributed, and the same in every run.
+struct Gaps {
+    state: u64,
+    mean_secs: f64,
+}
+
+impl Gaps {
+    fn new(number: u64, per_second: f64) -> Self {
+        Self { state: (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15), mean_secs: 1.0 / per_second }
+    }
+
+    fn next_gap(&mut self) -> Duration {
+        // xorshift64
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        let uniform = ((self.state >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
+        Duration::from_secs_f64(-uniform.ln() * self.mean_secs)
+    }
+}
+
 /// Writes `number` in digits of `base` over the whole field.
 pub fn write_number(place: &mut [u8], mut number: u64, base: u64) {
     for digit in place.iter_mut().rev() {
@@ -173,5 +258,17 @@ pub fn median(mut values: Vec<f64>) -> f64 {
         0 => 0.0,
         odd if odd % 2 == 1 => values[odd / 2],
         even => (values[even / 2 - 1] + values[even / 2]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_arrivals_have_their_rate() {
+        let mut gaps = Gaps::new(3, 50.0);
+        let total: f64 = (0..20_000).map(|_| gaps.next_gap().as_secs_f64()).sum();
+        assert!((total / 20_000.0 - 0.02).abs() < 0.001, "{total}");
     }
 }

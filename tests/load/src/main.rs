@@ -5,6 +5,7 @@
 //! machine is not a failure.
 
 mod adapter;
+mod arrivals;
 mod baseline;
 mod budgets;
 mod clicks;
@@ -14,6 +15,7 @@ mod history;
 mod http;
 mod latency;
 mod machine;
+mod mix;
 mod multiply;
 mod pages;
 mod program;
@@ -51,9 +53,10 @@ struct Options {
     /// The number of connections that send conversions.
     #[arg(long, default_value_t = 128)]
     conversion_connections: usize,
-    /// Measure conversions also on tables that already contain this many rows, and compare them with empty tables.
-    #[arg(long, value_name = "ROWS")]
-    history: Option<u64>,
+    /// Measure conversions also on tables that already contain this many rows, and compare them with empty tables. Several
+    /// numbers, separated by commas, show how the cost grows.
+    #[arg(long, value_name = "ROWS", value_delimiter = ',')]
+    history: Vec<u64>,
     /// The number of clicks in the month of the reports.
     #[arg(long, value_name = "CLICKS", default_value_t = 10_000_000)]
     month: u64,
@@ -70,6 +73,10 @@ enum Part {
     Conversions,
     Latency,
     Adapter,
+    /// Clicks that arrive at random; runs only if it is named.
+    Arrivals,
+    /// Clicks, conversions, reports and pages of the log at the same time; runs only if it is named.
+    Mix,
     /// Runs only if it is named, because it writes ten million rows.
     Reports,
     /// The same.
@@ -186,7 +193,11 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
                     reports::measure(kind, &program, options.month, &mut report).await?;
                     continue;
                 }
-                measure_on(kind, &program, plan, wants, options.history, &mut report).await?;
+                match options.only {
+                    Some(Part::Arrivals) => arrivals::measure(kind, &program, plan, &mut report).await?,
+                    Some(Part::Mix) => mix::measure(kind, &program, plan, &mut report).await?,
+                    _ => measure_on(kind, &program, plan, wants, &options.history, &mut report).await?,
+                }
             }
         }
     }
@@ -200,7 +211,7 @@ async fn measure_on(
     program: &Path,
     plan: Plan,
     wants: impl Fn(Part) -> bool,
-    history: Option<u64>,
+    history: &[u64],
     report: &mut Report,
 ) -> anyhow::Result<()> {
     if wants(Part::Latency) {
@@ -214,7 +225,7 @@ async fn measure_on(
     if wants(Part::Conversions) {
         progress(&format!("conversions, {}", kind.name()));
         let empty = conversions::measure(kind, program, plan, 0, report).await?;
-        if let Some(rows) = history {
+        for &rows in history {
             progress(&format!("conversions with history, {}", kind.name()));
             let full = conversions::measure(kind, program, plan, rows, report).await?;
             report.add(Figure {
