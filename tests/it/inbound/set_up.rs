@@ -139,8 +139,7 @@ async fn a_hash_over_parameters_is_checked_if_its_secret_is_set(db: Database) {
     assert_eq!(patched["settings"]["guards"]["hash"]["text"], "{each}");
     assert_eq!(sent("t-3", "00").await, 401);
     let guards = json!({"hash": {"parameter": "sig", "secret": "s3cret-word", "algorithm": "md5", "text": "{sub}"}});
-    let problem =
-        source.patch(json!({"settings": {"guards": guards}})).await.expect_problem(422, "invalid_field");
+    let problem = source.patch(json!({"settings": {"guards": guards}})).await.expect_problem(422, "invalid_field");
     assert_eq!(problem["errors"][0]["path"], "/settings/guards/hash/text");
 }
 

@@ -18,6 +18,7 @@ use web::errors::Problem;
 use super::dashboard::figures::{self, Figures, Headlines};
 use super::dashboard::{CONVERSIONS, days_of, periods};
 use crate::parts::list::{Choice, ListUrl};
+use crate::reports::if_computed;
 use crate::shell::page::{Page, Reply};
 use crate::shell::sentence::as_sentence;
 use crate::shell::texts::{Text, plain, text};
@@ -98,11 +99,7 @@ pub async fn show(
 ) -> Result<Reply<Overview>, Problem> {
     let url = ListUrl::of(uri);
     let days = days_of(&url);
-    let figures = match figures::load(app, viewer, actor, days, Headlines::OfProgram).await {
-        Ok(figures) => Some(figures),
-        Err(Error::TooManyReports | Error::TookTooLong) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let figures = if_computed(figures::load(app, viewer, actor, days, Headlines::OfProgram).await)?;
     let sees_warnings = actor.may(Permission::ManageSettings);
     let warnings = if sees_warnings { app.warnings.list(app.clock.now()) } else { Vec::new() };
     let newest = conversions::list(app, actor, Default::default(), PageRequest::first(CONVERSIONS)).await?.items;

@@ -15,6 +15,7 @@ use web::errors::Problem;
 use super::chart::{Axis, Chart};
 use super::figure;
 use super::filter::{self, Ask};
+use super::if_computed;
 use super::period;
 use super::table::{Columns, Table};
 use crate::parts::list::{Choice, Filters, ListUrl};
@@ -206,11 +207,7 @@ pub async fn show(
 ) -> Result<Reply<Report>, Problem> {
     let url = period::settled(&ListUrl::of(&uri));
     let ask = Ask::of(&url, &viewer.formats, actor)?;
-    let shown = match Shown::load(&app, actor, &viewer.formats, &url, &ask).await {
-        Ok(shown) => Some(shown),
-        Err(Error::TooManyReports | Error::TookTooLong) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let shown = if_computed(Shown::load(&app, actor, &viewer.formats, &url, &ask).await)?;
     let filters = filter::fields(&url, &ask, actor, offer_choices(&app, actor).await?);
     let views = Views::load(&app, &viewer, &url, &VIEWS).await?;
     let page = Report::new(&url, views, filters, actor.may_change().is_ok(), shown);

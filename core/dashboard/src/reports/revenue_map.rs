@@ -23,6 +23,7 @@ use web::errors::Problem;
 
 use super::figure;
 use super::filter::{Ask, of_visits, parameters};
+use super::if_computed;
 use super::key;
 use super::period;
 use super::report::currency_choices;
@@ -489,11 +490,7 @@ pub async fn show(
 ) -> Result<Reply<RevenueMap>, Problem> {
     let url = period::settled(&ListUrl::of(&uri));
     let ask = Ask::of(&url, &viewer.formats, actor)?;
-    let shown = match Shown::load(&app, actor, &viewer.formats, &url, &ask).await {
-        Ok(shown) => Some(shown),
-        Err(Error::TooManyReports | Error::TookTooLong) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let shown = if_computed(Shown::load(&app, actor, &viewer.formats, &url, &ask).await)?;
     let page = RevenueMap::new(&url, &ask, offer_choices(&app, actor).await?, actor.may_change().is_ok(), shown);
     let views = Views::load(&app, &viewer, &url, &[("parts.all", "")]).await?;
     let page = RevenueMap { views, postback: PostbackUrl::load(&app, actor).await?, ..page };

@@ -20,6 +20,7 @@ use web::errors::Problem;
 
 use crate::money::balance::BalanceCard;
 use crate::parts::list::{Choice, ListUrl};
+use crate::reports::if_computed;
 use crate::shell::page::{Page, Reply};
 use crate::shell::texts::{Text, text};
 use crate::shell::viewer::{Person, Viewer};
@@ -96,11 +97,7 @@ pub async fn show(
     let has_details = !details.is_empty();
     let attention = attention::load(app, actor, &own_postbacks, has_details, &balance).await?;
     let currency = balance.currency().or(offer.as_ref().map(|offer| offer.currency));
-    let figures = match figures::load(app, viewer, actor, days, Headlines::OfAffiliate(currency)).await {
-        Ok(figures) => Some(figures),
-        Err(Error::TooManyReports | Error::TookTooLong) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let figures = if_computed(figures::load(app, viewer, actor, days, Headlines::OfAffiliate(currency)).await)?;
     let has_click = first_steps::has_click(app, actor).await?;
     let newest = conversions::list(app, actor, Default::default(), PageRequest::first(CONVERSIONS)).await?.items;
     let page = Dashboard {

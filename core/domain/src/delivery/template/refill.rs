@@ -237,7 +237,8 @@ mod tests {
         assert_eq!(settings["guards"], without);
         let given = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut given = BTreeMap::from([given("domain", "t.example"), given("account", "7"), given("token", "abc")]);
-        let filled = |given: &BTreeMap<_, _>| template().fill(given).unwrap().source_settings.unwrap()["guards"].clone();
+        let filled =
+            |given: &BTreeMap<_, _>| template().fill(given).unwrap().source_settings.unwrap()["guards"].clone();
         assert_eq!(filled(&given), json!({"token": {"value": "none"}}));
         given.insert("seal".to_owned(), "abc".to_owned());
         assert_eq!(filled(&given)["hash"], json!({"secret": "abc", "text": "x"}));

@@ -1,17 +1,21 @@
 //! Guards of a source: who may send notifications to it. Networks are checked first, then the token, then the
 //! signatures.
 
+mod hash;
+mod hmac;
+mod place;
 mod request;
-mod signature;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub use hash::{HashAlgorithm, HashGuard};
+pub use hmac::{HmacAlgorithm, HmacGuard, Signed};
+pub use place::Place;
+use place::same;
 pub use request::{Credentials, NotAdmitted};
-use signature::same;
-pub use signature::{HashAlgorithm, HashGuard, HmacAlgorithm, HmacGuard, Place, Signed};
 
 /// The mask of a secret in responses. If a client sends it back, the stored secret is kept.
 pub const MASKED: &str = "••••••••";
