@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use chrono::{Datelike, Months, NaiveDate};
 use domain::amounts::Currency;
-use domain::ids::{AffiliateId, WithdrawalId};
+use domain::ids::{AffiliateId, PostingId, WithdrawalId};
 use domain::money::ledger::PostingKind;
 use domain::money::statement::{AccountSums, StatementLine};
 use domain::people::actor::Actor;
@@ -30,9 +30,8 @@ use crate::shell::templates::Sum;
 use crate::shell::texts::{Text, plain, text};
 use crate::shell::viewer::Viewer;
 
-/// Lines of one page. Lines of the same moment stay together.
+/// Lines of one page.
 const LINES: usize = 100;
-const ONE_MS: std::time::Duration = std::time::Duration::from_millis(1);
 
 #[derive(Debug, Serialize)]
 pub struct StatementPage {
@@ -177,22 +176,20 @@ impl StatementPage {
     ) -> Result<Self, Error> {
         let (affiliate_id, currency) = request;
         let month = month_of(url, formats);
-        let (begin, until) = (start_of_day(month, formats.zone), start_of_day(after(month), formats.zone));
-        let from = url.get("after").and_then(|after| after.parse().ok()).map_or(begin, Timestamp::from_millis);
-        let from = from.max(begin).min(until);
-        let statement =
-            balances::statement(app, actor, StatementRequest { affiliate_id, currency, from, until }).await?;
-        let mut last = statement.opening;
+        let (from, until) = (start_of_day(month, formats.zone), start_of_day(after(month), formats.zone));
+        let after = url.get("after").and_then(|after| after.parse().ok());
+        let request = StatementRequest { affiliate_id, currency, from, until, after };
+        let statement = balances::statement(app, actor, request).await?;
+        let (mut last, mut last_id) = (statement.opening, None);
         let mut stream = pin!(statement.lines(app, actor));
         while let Some(line) = stream.next().await {
             let (line, sums) = line?;
-            if let Some(shown) = self.lines.last().filter(|it| self.lines.len() >= LINES && it.at != line.at) {
-                let next = shown.at.plus(ONE_MS).millis().to_string();
-                self.more = Some(url.with("after", Some(&next)));
+            if self.lines.len() == LINES {
+                self.more = last_id.map(|id: PostingId| url.with("after", Some(&id.to_string())));
                 break;
             }
             self.lines.push(Line::new(&line, sums, currency, actor.confined_to()));
-            last = sums;
+            (last, last_id) = (sums, Some(line.posting_id));
         }
         self.opening = Sum::new(statement.opening.available, currency);
         self.closing = Sum::new(last.available, currency);

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::program::affiliates;
 use domain::amounts::{Currency, Money};
 use domain::archive::ArchivedFilter;
-use domain::ids::{AffiliateId, floor_uuid};
+use domain::ids::{AffiliateId, PostingId, floor_uuid};
 use domain::money::exchange::ExchangeRate;
 use domain::money::statement::{AccountSums, StatementLine};
 use domain::money::withdrawal::withdrawable;
@@ -75,6 +75,10 @@ pub async fn list(
     Ok(Page { items, next: affiliates.next })
 }
 
+/// The number of entries that one query of a statement reads. A page needs no more than the first chunk.
+const FIRST_CHUNK: usize = 256;
+const CHUNK: usize = 1_000;
+
 /// The affiliate, currency and period of a statement.
 #[derive(Clone, Copy, Debug)]
 pub struct StatementRequest {
@@ -83,6 +87,20 @@ pub struct StatementRequest {
     pub from: Timestamp,
     /// Exclusive.
     pub until: Timestamp,
+    /// The lines after this posting, for a page that follows another one. `None`: all lines since `from`.
+    pub after: Option<PostingId>,
+}
+
+impl StatementRequest {
+    /// The smallest id of its postings.
+    fn first_id(&self) -> Uuid {
+        let from = floor_uuid(self.from);
+        self.after.map_or(from, |after| id_after(after).max(from))
+    }
+}
+
+fn id_after(posting: PostingId) -> Uuid {
+    Uuid::from_u128(posting.0.as_u128() + 1)
 }
 
 /// A statement with the sums at its beginning. Its lines are read from the database while the answer is sent.
@@ -100,12 +118,14 @@ pub async fn statement(app: &App, actor: Actor, request: StatementRequest) -> Re
     if request.until < request.from {
         return Err(Error::invalid("/until", "must not be before from; use a later time"));
     }
-    let StatementRequest { affiliate_id, currency, from, until } = request;
+    let StatementRequest { affiliate_id, currency, until, .. } = request;
     // The opening sums are computed from all earlier entries of the affiliate.
     let _place = app.heavy.place(actor).await?;
     // The part of the statement that is past must be the same whenever it is read.
     storage::money::ledger::close(&app.db, affiliate_id, currency, until.min(app.clock.now())).await?;
-    let opening = storage::money::balances::find_sums_at(app.db.reports(), affiliate_id, currency, from).await?;
+    let opening =
+        storage::money::balances::find_sums_before(app.db.reports(), affiliate_id, currency, request.first_id())
+            .await?;
     Ok(Statement { request, opening })
 }
 
@@ -116,22 +136,23 @@ impl Statement {
         app: &App,
         actor: Actor,
     ) -> impl Stream<Item = Result<(StatementLine, AccountSums), DbErr>> + Send + 'static {
-        let StatementRequest { affiliate_id, currency, from, until } = self.request;
-        let begin = Some((app.clone(), floor_uuid(from), self.opening));
+        let StatementRequest { affiliate_id, currency, until, .. } = self.request;
+        let begin = Some((app.clone(), self.request.first_id(), self.opening, FIRST_CHUNK));
         stream::try_unfold(begin, move |at| async move {
-            let Some((app, after, mut sums)) = at else { return Ok(None) };
+            let Some((app, first, mut sums, chunk)) = at else { return Ok(None) };
             let turn = app.heavy.page_place(actor).await;
+            let ids = (first, floor_uuid(until));
             let lines =
-                storage::money::balances::list_lines(app.db.reports(), affiliate_id, currency, after, until).await?;
+                storage::money::balances::list_lines(app.db.reports(), affiliate_id, currency, ids, chunk).await?;
             drop(turn);
             let Some(last) = lines.last() else { return Ok(None) };
-            let next = Uuid::from_u128(last.posting_id.0.as_u128() + 1);
+            let next = id_after(last.posting_id);
             let mut running = Vec::with_capacity(lines.len());
             for line in lines {
                 sums = sums.plus(line.change);
                 running.push(Ok((line, sums)));
             }
-            Ok::<_, DbErr>(Some((stream::iter(running), Some((app, next, sums)))))
+            Ok::<_, DbErr>(Some((stream::iter(running), Some((app, next, sums, CHUNK)))))
         })
         .map(|chunk| match chunk {
             Ok(lines) => lines.left_stream(),

@@ -8,10 +8,9 @@ use uuid::Uuid;
 use crate::base::bulk::{Rows, Type};
 use crate::corrupt;
 use domain::amounts::Currency;
-use domain::ids::{AffiliateId, PostingId, floor_uuid};
+use domain::ids::{AffiliateId, PostingId};
 use domain::money::ledger::PostingKind;
 use domain::money::statement::{AccountSums, ConversionLine, StatementLine};
-use domain::timestamp::Timestamp;
 use domain::tracking::conversion::transaction_id_in;
 
 use super::sums;
@@ -69,18 +68,18 @@ fn key(row: &QueryResult) -> Result<(AffiliateId, Currency), DbErr> {
 }
 
 /// The sums of all entries before `at`.
-pub async fn find_sums_at(
+pub async fn find_sums_before(
     db: &impl ConnectionTrait,
     affiliate: AffiliateId,
     currency: Currency,
-    at: Timestamp,
+    posting_id: Uuid,
 ) -> Result<AccountSums, DbErr> {
     let sql = format!(
         "SELECT account, {} FROM entries
          WHERE affiliate_id = $1 AND currency = $2 AND posting_id < $3 GROUP BY account",
         sums::of("micros")
     );
-    let values = [affiliate.into(), currency.to_string().into(), floor_uuid(at).into()];
+    let values = [affiliate.into(), currency.to_string().into(), posting_id.into()];
     let mut sums = AccountSums::default();
     for row in db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await? {
         sums.add(&row.try_get::<String>("", "account")?, sums::read(&row)?);
@@ -88,16 +87,14 @@ pub async fn find_sums_at(
     Ok(sums)
 }
 
-/// The number of entries that one query reads.
-const CHUNK: usize = 1_000;
-
-/// The next lines from the posting id `after` on and before `to`, oldest first. Empty after the last line.
+/// The next lines from the posting id `first` on and before `end`, oldest first, from at most `chunk` entries. Empty after the
+/// last line.
 pub async fn list_lines(
     db: &impl ConnectionTrait,
     affiliate: AffiliateId,
     currency: Currency,
-    after: Uuid,
-    to: Timestamp,
+    (first, end): (Uuid, Uuid),
+    chunk: usize,
 ) -> Result<Vec<StatementLine>, DbErr> {
     let sql = "SELECT postings.id AS id, postings.kind AS kind, conversions.id AS conversion_id,
              postings.cause_id AS cause_id, postings.note AS note, postings.created_at AS created_at,
@@ -111,10 +108,9 @@ pub async fn list_lines(
          WHERE entries.affiliate_id = $1 AND entries.currency = $2
              AND entries.posting_id >= $3 AND entries.posting_id < $4
          ORDER BY entries.posting_id LIMIT $5";
-    let values =
-        [affiliate.into(), currency.to_string().into(), after.into(), floor_uuid(to).into(), (CHUNK as i64).into()];
+    let values = [affiliate.into(), currency.to_string().into(), first.into(), end.into(), (chunk as i64).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    let whole = rows.len() < CHUNK;
+    let whole = rows.len() < chunk;
     let mut lines: Vec<StatementLine> = Vec::new();
     for row in &rows {
         let id: PostingId = row.try_get("", "id")?;

@@ -248,6 +248,7 @@ pub async fn get_statement(
         currency: params.currency,
         from: period.from.unwrap_or(Timestamp::from_millis(0)),
         until: period.until.unwrap_or(Timestamp::from_millis(app.clock.now().millis() + 1)),
+        after: None,
     };
     let place = app.heavy.stream(actor).await?;
     let statement = balances::statement(&app, actor, request).await?;
@@ -257,7 +258,7 @@ pub async fn get_statement(
 }
 
 fn as_json(app: &App, actor: Actor, place: Place, statement: Statement) -> Response {
-    let StatementRequest { affiliate_id, currency, from, until } = statement.request;
+    let StatementRequest { affiliate_id, currency, from, until, .. } = statement.request;
     let opening = json(&AccountSumsOut::from(statement.opening));
     let head = format!(
         r#"{{"affiliate_id":"{affiliate_id}","currency":"{currency}","from":"{from}","until":"{until}","opening":{opening},"lines":["#
