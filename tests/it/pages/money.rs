@@ -18,6 +18,7 @@ on_both_databases!(
     a_withdrawal_is_cancelled_until_it_is_approved,
     earnings_say_when_they_can_be_withdrawn,
     a_statement_has_the_balance_after_each_line,
+    many_lines_of_one_moment_are_on_pages,
     payout_details_are_drawn_from_the_schema_checked_and_masked,
     payout_details_of_a_customer_are_confirmed_by_mail,
 );
@@ -211,6 +212,30 @@ async fn a_statement_has_the_balance_after_each_line(db: Database) {
     assert_eq!(finance.client.get("/statement").await.status, 400);
     let seen = finance.client.get(&format!("/statement?affiliate_id={}", affiliate.id)).await;
     assert!(seen.text.contains("HM-1"), "{}", seen.text);
+}
+
+async fn many_lines_of_one_moment_are_on_pages(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let person = t.person_of(&affiliate.id).await;
+    let offer = t.offer_with(json!({"payout": {"fixed": "1.00"}, "hold_days": 10})).await;
+    let click = t.click_on(&t.link(&affiliate, &offer).await, "").await;
+    let sale = |number| json!({"click_id": click.id, "transaction_id": format!("HM-{number:03}"), "status": "approved"});
+    // The clock stands still, so all have one moment.
+    let sales: Vec<_> = (0..230).map(sale).collect();
+    t.admin.post("/api/v1/conversions", &json!(sales)).await.expect(200);
+
+    let (mut path, mut sizes, mut seen) = ("/statement".to_owned(), Vec::new(), std::collections::BTreeSet::new());
+    loop {
+        let page = person.client.get(&path).await;
+        let found: Vec<_> = page.text.split("HM-").skip(1).map(|rest| rest[..3].to_owned()).collect();
+        sizes.push(found.len());
+        seen.extend(found);
+        let next = page.text.split("href=\"").find(|rest| rest.starts_with("/statement?after"));
+        let Some(next) = next.and_then(|rest| rest.split('"').next()) else { break };
+        path = next.replace("&#x3D;", "=");
+    }
+    assert_eq!((sizes, seen.len()), (vec![100, 100, 30], 230));
 }
 
 async fn payout_details_are_drawn_from_the_schema_checked_and_masked(db: Database) {
