@@ -220,7 +220,8 @@ async fn many_lines_of_one_moment_are_on_pages(db: Database) {
     let person = t.person_of(&affiliate.id).await;
     let offer = t.offer_with(json!({"payout": {"fixed": "1.00"}, "hold_days": 10})).await;
     let click = t.click_on(&t.link(&affiliate, &offer).await, "").await;
-    let sale = |number| json!({"click_id": click.id, "transaction_id": format!("HM-{number:03}"), "status": "approved"});
+    let sale =
+        |number| json!({"click_id": click.id, "transaction_id": format!("HM-{number:03}"), "status": "approved"});
     // The clock stands still, so all have one moment.
     let sales: Vec<_> = (0..230).map(sale).collect();
     t.admin.post("/api/v1/conversions", &json!(sales)).await.expect(200);

@@ -17,6 +17,7 @@ on_both_databases!(
     unknown_words_get_meanings_and_what_waits_is_processed,
     all_requests_with_the_filters_of_the_log_are_replayed,
     settings_have_errors_at_their_fields,
+    a_form_sets_the_meaning_of_notifications_and_who_may_send,
 );
 
 /// The path and the id of the first source of an affiliate.
@@ -218,6 +219,64 @@ fn settings_of<'a>(name: &'a str, decimal: &'a str) -> Vec<(&'a str, &'a str)> {
         ("time_zone", "UTC"),
         ("networks", ""),
     ]
+}
+
+async fn a_form_sets_the_meaning_of_notifications_and_who_may_send(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let client = person(&t, &click).await;
+    let (_, id) = first_source(&client).await;
+    let path = format!("/sources/{id}/settings");
+    let with = |more: &[(&'static str, &'static str)]| [settings_of("AffRank", "."), more.to_vec()].concat();
+    let saved = submit(
+        &client,
+        &path,
+        &with(&[
+            ("repeated_transaction_id", "new_payment"),
+            ("transaction_id_parameters", "order, item"),
+            ("date_order", "day_first"),
+            ("reply_status", ""),
+            ("reply_body", "1"),
+            ("token_parameter", "key"),
+            ("token_value", "open-sesame"),
+            ("signature", "hash"),
+            ("signature_in", "parameter"),
+            ("signature_name", "sig"),
+            ("signature_secret", "s3cret-word"),
+            ("signature_algorithm", "md5"),
+            ("signature_text", "{sessionId}{secret}"),
+        ]),
+    )
+    .await;
+    assert_eq!(saved.status, 303, "{}", saved.text);
+    let stored = async || client.get(&format!("/api/v1/sources/{id}")).await.expect(200)["settings"].clone();
+    let first = stored().await;
+    assert_eq!(first["repeated_transaction_id"], "new_payment");
+    assert_eq!(first["transaction_id_parameters"], json!(["order", "item"]));
+    assert_eq!((&first["date_order"], &first["reply"]), (&json!("day_first"), &json!({"status": 200, "body": "1"})));
+    let hash = json!({"parameter": "sig", "secret": "••••••••", "algorithm": "md5", "text": "{sessionId}{secret}"});
+    assert_eq!(first["guards"]["hash"], hash);
+    let page = shows(&client, &path, &["Who may send", "value=\"sig\"", "{sessionId}{secret}"]).await;
+    assert!(!page.contains("s3cret-word") && !page.contains("open-sesame") && !page.contains("••••"), "{page}");
+
+    // What the form leaves out stays, also the secrets.
+    assert_eq!(submit(&client, &path, &with(&[("token_parameter", "key"), ("token_value", "")])).await.status, 303);
+    assert_eq!(stored().await, first);
+
+    let wrong = [
+        ("signature", "hash"),
+        ("signature_in", "parameter"),
+        ("signature_name", "sig"),
+        ("signature_algorithm", "md5"),
+        ("signature_text", "{sessionId}"),
+        ("reply_status", "500"),
+        ("reply_body", ""),
+    ];
+    let refused = submit(&client, &path, &with(&wrong)).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    for shown in ["id=\"signature_text-error\"", "id=\"reply_status-error\""] {
+        assert!(refused.text.contains(shown), "{shown}: {}", refused.text);
+    }
 }
 
 async fn settings_have_errors_at_their_fields(db: Database) {

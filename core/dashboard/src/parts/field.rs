@@ -74,6 +74,8 @@ pub struct Field {
     /// Values that the browser offers while the person types.
     suggestions: Vec<String>,
     link: Option<FieldLink>,
+    /// The heading of the section that begins with it.
+    heading: Option<Text>,
 }
 
 /// A choice of a select.
@@ -115,6 +117,7 @@ impl Field {
             choices: Vec::new(),
             suggestions: Vec::new(),
             link: None,
+            heading: None,
         }
     }
 
@@ -216,6 +219,11 @@ impl Field {
 
     pub fn suggestions(self, values: impl IntoIterator<Item = String>) -> Self {
         Self { suggestions: values.into_iter().collect(), ..self }
+    }
+
+    /// Begins a section of the form.
+    pub fn below(self, heading: &str) -> Self {
+        Self { heading: Some(text(heading)), ..self }
     }
 
     pub fn link(self, to: &'static str, key: &str) -> Self {

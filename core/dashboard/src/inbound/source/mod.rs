@@ -3,7 +3,9 @@
 mod answer;
 mod checks;
 mod figures;
+mod reading;
 pub mod settings;
+mod signature;
 mod words;
 
 use axum::extract::State;

@@ -20,6 +20,8 @@ use web::auth::Caller;
 use web::errors::Problem;
 use web::extract::PathId;
 
+use super::reading::{Reading, read, word};
+use super::signature::Signature;
 use crate::form::Fields;
 use crate::inbound::may_manage;
 use crate::parts::field::{Field, Form};
@@ -68,11 +70,10 @@ pub struct SettingsForm {
     currency: String,
     time_zone: String,
     networks: String,
-}
-
-/// The word of a value in JSON.
-fn word(value: impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|it| it.as_str().map(str::to_owned)).unwrap_or_default()
+    #[serde(flatten)]
+    reading: Reading,
+    #[serde(flatten)]
+    signature: Signature,
 }
 
 fn checked(is_checked: bool) -> String {
@@ -94,6 +95,8 @@ impl SettingsForm {
             currency: amounts.currency.map(|it| it.to_string()).unwrap_or_default(),
             time_zone: time_zone.to_string(),
             networks: networks.join(", "),
+            reading: Reading::of(source),
+            signature: Signature::of(guards),
         }
     }
 
@@ -115,23 +118,37 @@ impl SettingsForm {
         let units = units.map(|it| (it.clone(), text(&format!("amount_unit.{it}"))));
         let decimals = [(".", "decimal.point"), (",", "decimal.comma")];
         let decimals = decimals.map(|(value, key)| (value.to_owned(), text(key)));
-        Form::new(
-            [name, enabled].into_iter().chain(affrank).chain([
-                commission,
-                Field::select("unit", "source_settings.unit", &self.unit, units),
-                Field::select("decimal", "source_settings.decimal", &self.decimal, decimals),
-                Field::text("currency", "source_settings.currency")
-                    .value(&self.currency)
-                    .length(None, 3)
-                    .help("source_settings.currency_help"),
-                Field::text("time_zone", "source_settings.time_zone")
-                    .value(&self.time_zone)
-                    .help("source_settings.time_zone_help"),
-                Field::text("networks", "source_settings.networks")
-                    .value(&self.networks)
-                    .help("source_settings.networks_help"),
-            ]),
-        )
+        let amounts = [
+            commission,
+            Field::select("unit", "source_settings.unit", &self.unit, units),
+            Field::select("decimal", "source_settings.decimal", &self.decimal, decimals),
+            Field::text("currency", "source_settings.currency")
+                .value(&self.currency)
+                .length(None, 3)
+                .help("source_settings.currency_help"),
+            Field::text("time_zone", "source_settings.time_zone")
+                .value(&self.time_zone)
+                .help("source_settings.time_zone_help"),
+            self.reading.date_field(),
+        ];
+        let networks = Field::text("networks", "source_settings.networks")
+            .value(&self.networks)
+            .help("source_settings.networks_help");
+        let senders = [networks].into_iter().chain(self.signature.fields());
+        let sections = [
+            ("source_settings.amounts_and_times", amounts.into()),
+            ("source_settings.meaning", self.reading.meaning_fields()),
+            ("source_settings.answers", self.reading.answer_fields()),
+            ("source_settings.senders", senders.collect::<Vec<_>>()),
+        ];
+        let sections = sections.into_iter().flat_map(|(heading, fields)| {
+            let headings = [Some(heading)].into_iter().chain(std::iter::repeat(None));
+            fields.into_iter().zip(headings).map(|(field, heading)| match heading {
+                Some(heading) => field.below(heading),
+                None => field,
+            })
+        });
+        Form::new([name, enabled].into_iter().chain(affrank).chain(sections))
     }
 
     /// The data of the source with what was typed.
@@ -168,6 +185,8 @@ impl SettingsForm {
         settings.amounts.unit = read::<Unit>("/unit", &self.unit)?;
         settings.amounts.decimal = read::<Decimal>("/decimal", &self.decimal)?;
         settings.commission_is = Some(read::<CommissionIs>("/commission_is", &self.commission_is)?);
+        self.reading.apply(&mut settings)?;
+        settings.guards = self.signature.apply(&settings.guards)?;
         Ok(SourceData {
             name: name.to_owned(),
             config: self.config(source),
@@ -186,9 +205,22 @@ impl SettingsForm {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(path: &str, word: &str) -> Result<T, Error> {
-    serde_json::from_value(Value::from(word)).map_err(|_| Error::invalid(path, "is not one of the choices"))
-}
+/// The paths of the API that the form names in another way.
+const FIELDS: [(&str, &str); 13] = [
+    ("/reply/status", "/reply_status"),
+    ("/reply/body", "/reply_body"),
+    ("/token/parameter", "/token_parameter"),
+    ("/token/value", "/token_value"),
+    ("/hmac/header", "/signature_name"),
+    ("/hmac/parameter", "/signature_name"),
+    ("/hmac/secret", "/signature_secret"),
+    ("/hmac/text", "/signature_text"),
+    ("/hash/header", "/signature_name"),
+    ("/hash/parameter", "/signature_name"),
+    ("/hash/secret", "/signature_secret"),
+    ("/hash/text", "/signature_text"),
+    ("/hash/each", "/signature_each"),
+];
 
 /// The error with its fields as the form names them.
 fn at_fields(error: Error) -> Error {
@@ -200,6 +232,9 @@ fn at_fields(error: Error) -> Error {
                 issue.path = if path.starts_with("/networks") { "/networks".to_owned() } else { path.to_owned() };
                 break;
             }
+        }
+        if let Some((_, field)) = FIELDS.iter().find(|(path, _)| *path == issue.path) {
+            issue.path = (*field).to_owned();
         }
     }
     Error::Invalid(issues)
