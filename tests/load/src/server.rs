@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::Kind;
 use crate::http::Connection;
+use crate::{Kind, machine};
 use postrider_tests::database::Database;
 use postrider_tests::postgres::free_port;
 use postrider_tests::temp::TempDir;
@@ -17,6 +17,8 @@ use postrider_tests::temp::TempDir;
 pub const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_benchmark";
 
 const START: Duration = Duration::from_secs(60);
+/// A server that uses less than a twentieth of a processor for this time is calm.
+const CALM: Duration = Duration::from_millis(500);
 
 /// A server on its own database. Dropping it kills the process and removes its data.
 pub struct Server {
@@ -61,7 +63,22 @@ impl Server {
             .with_context(|| format!("{} can't be started", program.display()))?;
         let mut server = Self { child, address, database, folder };
         server.wait_until_ready().await?;
+        server.wait_until_calm().await;
         Ok(server)
+    }
+
+    /// Waits until the server has nothing left to do of its start: it compiles its adapters when it is already ready.
+    async fn wait_until_calm(&self) {
+        let started = Instant::now();
+        let mut before = machine::processor_time(self.pid());
+        while started.elapsed() < START {
+            tokio::time::sleep(CALM).await;
+            let now = machine::processor_time(self.pid());
+            if now - before < CALM / 20 {
+                return;
+            }
+            before = now;
+        }
     }
 
     async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
