@@ -9,7 +9,6 @@ use axum::http::Uri;
 use chrono::Timelike;
 use domain::people::actor::Actor;
 use domain::program::affiliate::Affiliate;
-use engine::Error;
 use engine::app::App;
 use engine::delivery::postbacks;
 use engine::money::payout_details;
