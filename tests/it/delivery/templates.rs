@@ -89,7 +89,12 @@ fn every_field_is_declared_and_used_and_has_a_good_example() {
         let unknown: Vec<_> = used.difference(&declared).collect();
         assert!(unknown.is_empty() || template.adapter == "crm-json", "{id}: {unknown:?} is no field");
         assert!(declared.is_subset(&used), "{id}: a field is asked for and not used");
+        // What an optional field leaves out is a whole object, so it stands only in a guard.
+        let mut unguarded = template.source_settings.clone().unwrap_or_default();
+        unguarded["guards"] = Value::Null;
+        let unguarded = placeholders(&format!("{}{unguarded}", template.config));
         for field in &template.fields {
+            assert!(!(field.optional && unguarded.contains(&field.name)), "{id}: {} is not in a guard", field.name);
             let schema = json!({"type": "string", "pattern": field.pattern});
             let pattern = jsonschema::draft202012::new(&schema).expect("a regular expression");
             for value in [Some(&field.example), field.default.as_ref()].into_iter().flatten() {

@@ -132,13 +132,26 @@ async fn a_hash_over_parameters_is_checked_if_its_secret_is_set(db: Database) {
     assert_eq!(sent("t-1", &signed("t-1")).await, 200);
     assert_outcome(&source.last().await, "accepted", "");
 
+    // An address that repeats the key of the source changes nothing in what was signed.
+    let key = source.path.rsplit('/').next().unwrap().to_owned();
+    assert_eq!(sent(&format!("t-{key}"), &signed(&format!("t-{key}"))).await, 200);
+    assert_outcome(&source.last().await, "accepted", "");
+    // The signature of one report does not admit a second one beside it.
+    let one = json!({"custom": click.id, "transaction_id": "t-1", "event": "on_payment", "amount_brutto": "49.00",
+        "currency": "USD", "sha_sign": signed("t-1")});
+    let forged =
+        json!({"custom": click.id, "transaction_id": "forged", "event": "on_payment", "amount_brutto": "9999.00"});
+    let request = source.network.request(Method::POST, &source.path).json(&json!([one, forged]));
+    assert_eq!(source.network.send(request).await.status, 401);
+    assert_outcome(&source.last().await, "refused", "signature_wrong");
+
     let patched = source.patch(json!({"fields": {"secret": null}})).await.expect(200);
     assert_eq!(patched["settings"]["guards"]["hash"], Value::Null);
     assert_eq!(sent("t-2", "").await, 200, "no signature is checked any more");
     let patched = source.patch(json!({"fields": {"secret": "s3cret-word"}})).await.expect(200);
     assert_eq!(patched["settings"]["guards"]["hash"]["text"], "{each}");
     assert_eq!(sent("t-3", "00").await, 401);
-    let guards = json!({"hash": {"parameter": "sig", "secret": "s3cret-word", "algorithm": "md5", "text": "{sub}"}});
+    let guards = json!({"hash": {"text": "{sub}", "each": null}});
     let problem = source.patch(json!({"settings": {"guards": guards}})).await.expect_problem(422, "invalid_field");
     assert_eq!(problem["errors"][0]["path"], "/settings/guards/hash/text");
 }

@@ -1,5 +1,5 @@
 //! Loads. A closed loop of connections: each sends its next request after the answer to the last one. And random arrivals:
-//! requests arrive independently of the answers, as visitors do, and wait for a free connection.
+//! requests arrive independently of the answers, as visitors do; one whose connection is busy waits.
 //!
 //! It has two threads with one runtime each and no work-stealing. It shares the machine with the measured program, so a call
 //! should cost little more than its two system calls.
@@ -87,9 +87,10 @@ async fn load<C: Caller>(
     }
     let threads: Vec<_> = shares
         .into_iter()
-        .map(|share| {
+        .enumerate()
+        .map(|(thread, share)| {
             let barrier = barrier.clone();
-            tokio::task::spawn_blocking(move || run_share(address, share, duration, pace, &barrier))
+            tokio::task::spawn_blocking(move || run_share(address, (thread, share), duration, pace, &barrier))
         })
         .collect();
     let mut outcome = Outcome {
@@ -123,7 +124,7 @@ struct Share<C> {
 
 fn run_share<C: Caller>(
     address: SocketAddr,
-    callers: Vec<C>,
+    (thread, callers): (usize, Vec<C>),
     duration: Duration,
     pace: Pace,
     barrier: &Barrier,
@@ -150,7 +151,7 @@ fn run_share<C: Caller>(
             match pace {
                 Pace::Closed => calls.spawn(call_until(caller, connection, until)),
                 Pace::Random(per_second) => {
-                    let gaps = Gaps::new(number as u64, per_second);
+                    let gaps = Gaps::new((number * THREADS + thread) as u64, per_second);
                     calls.spawn(call_at_random(caller, connection, gaps, started, until))
                 }
             };

@@ -17,8 +17,8 @@ use super::source::Source;
 /// admitted request is always stored, whatever else is wrong with it. `at`: when it arrived.
 pub fn refusal(source: &Source, guards: &Guards, raw: &RawRequest, at: Timestamp) -> Option<OutcomeDetails> {
     // A large body is parsed only if it may contain the token.
-    let parameters = LazyCell::new(|| parameters(raw));
-    match admit(guards, raw, at, &|| &*parameters) {
+    let reports = LazyCell::new(|| read_all(raw));
+    match admit(guards, raw, at, &|| &**reports) {
         Err(error) if source.enabled && !raw.truncated => Some(refused(error.code(), error.to_string())),
         Err(_) => rejection(source, guards, raw, at),
         Ok(()) if !source.enabled => rejection(source, guards, raw, at),
@@ -39,7 +39,7 @@ pub fn rejection(source: &Source, guards: &Guards, raw: &RawRequest, at: Timesta
     }
     let reports = read_all(raw);
     let parameters = &reports[0];
-    if let Err(error) = admit(guards, raw, at, &|| parameters) {
+    if let Err(error) = admit(guards, raw, at, &|| &*reports) {
         return Some(refused(error.code(), error.to_string()));
     }
     match raw.method.as_str() {
@@ -81,11 +81,14 @@ fn admit<'a>(
     guards: &Guards,
     raw: &RawRequest,
     at: Timestamp,
-    parameters: &dyn Fn() -> &'a Parameters,
+    reports: &dyn Fn() -> &'a [Parameters],
 ) -> Result<(), NotAdmitted> {
     let header = |name: &str| raw.header(name);
-    let parameter = |name: &str| parameters().get(name).map(str::to_owned);
-    let pairs = || pairs(parameters());
+    let parameter = |name: &str| reports()[0].get(name).map(str::to_owned);
+    let pairs = || match reports() {
+        [only] if only.unreadable().is_none() => Some(pairs(only)),
+        _ => None,
+    };
     guards.admit(&Credentials {
         parameter: &parameter,
         parameters: &pairs,

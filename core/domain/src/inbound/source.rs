@@ -720,6 +720,7 @@ mod tests {
         let stored = settings(serde_json::json!({"guards": {
             "token": {"parameter": "token", "value": "first-secret"},
             "hmac": {"header": "X-Signature", "secret": "second-secret", "algorithm": "sha256"},
+            "hash": {"parameter": "sig", "secret": "second-hashed", "algorithm": "md5", "text": "{a}{secret}"},
         }}));
         let shown = stored.clone().masked();
         assert!(!serde_json::to_string(&shown).unwrap().contains("secret\":\"second"));
@@ -728,7 +729,7 @@ mod tests {
         assert_eq!(back, stored);
         assert_eq!(back.issues(), []);
         let lost = shown;
-        assert_eq!(lost.issues().len(), 2, "a mask is not a secret");
+        assert_eq!(lost.issues().len(), 3, "a mask is not a secret");
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest, is_complete: bool) -
             "the request body was incomplete; have the network send it again",
         )),
     };
-    let raw = raw.without_key(key, source.settings.guards.hmac.is_some());
+    let raw = raw.without_key(key, source.settings.guards.is_signed());
     if let Some(refusal) = refusal {
         return refuse(app, &source, raw, refusal).await.map(Some);
     }

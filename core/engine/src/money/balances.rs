@@ -94,13 +94,13 @@ pub struct StatementRequest {
 impl StatementRequest {
     /// The smallest id of its postings.
     fn first_id(&self) -> Uuid {
-        let from = floor_uuid(self.from);
-        self.after.map_or(from, |after| id_after(after).max(from))
+        let (from, until) = (floor_uuid(self.from), floor_uuid(self.until));
+        self.after.map_or(from, |after| id_after(after).min(until).max(from))
     }
 }
 
 fn id_after(posting: PostingId) -> Uuid {
-    Uuid::from_u128(posting.0.as_u128() + 1)
+    Uuid::from_u128(posting.0.as_u128().saturating_add(1))
 }
 
 /// A statement with the sums at its beginning. Its lines are read from the database while the answer is sent.

@@ -5,11 +5,10 @@
 pub mod comparison;
 mod rollup;
 mod scopes;
-mod segments;
 pub(crate) mod state;
 mod verify;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbErr};
@@ -27,14 +26,13 @@ use domain::reports::packed::{Columns, Damaged, SCOPES, SEGMENT_ROWS, pack_click
 use domain::reports::ranking::{Ranked, Sort, rank};
 use domain::reports::{Group, Scope};
 use domain::timestamp::Timestamp;
-use storage::reports::{Progress, Subject, damaged, id_before, row_of_click, row_of_conversion};
+use storage::reports::{Subject, damaged, id_before, row_of_click, row_of_conversion};
 
 use super::Error;
 use super::heavy::thread;
 
 pub use rollup::{needed_from, rebuild, roll_up, rolled_up_until};
 use scopes::Scopes;
-use segments::{Window, bytes};
 pub use verify::verify;
 
 /// The longest span of segments that is read at once. A span with more than [`WINDOW_BYTES`] is read in shorter
@@ -160,7 +158,7 @@ async fn count(
         counting.push(thread::run("report-count", move || count_parts(aggregator, received)));
         parts.push(sender);
     }
-    let mut reading = Reading { app: app.clone(), scopes, parts };
+    let mut reading = Reading { scopes, parts };
     let read = async {
         clicks(&tx, &mut reading, &queries, from, to).await?;
         conversions(&tx, &mut reading, &queries, from, to).await
@@ -186,6 +184,16 @@ enum Part {
     Conversions(Timestamp, Arc<Columns>),
 }
 
+impl Part {
+    fn clicks(quarter: Timestamp, columns: Columns) -> Self {
+        Self::Clicks(quarter, Arc::new(columns))
+    }
+
+    fn conversions(quarter: Timestamp, columns: Columns) -> Self {
+        Self::Conversions(quarter, Arc::new(columns))
+    }
+}
+
 /// The maximum number of segments that are read and not counted yet.
 const READ_AHEAD: usize = 16;
 
@@ -209,7 +217,6 @@ fn columns(queries: &[ReportQuery]) -> Vec<u8> {
 
 /// Sends the rows that are read to the threads that count them.
 struct Reading {
-    app: App,
     /// The scopes of the table, and new scopes that only raw rows have.
     scopes: Scopes,
     /// One channel for each thread that counts.
@@ -242,16 +249,15 @@ async fn clicks(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), DbErr> {
-    let Progress { until: packed, generation } = storage::reports::find_progress(tx, Subject::Clicks).await?;
+    let packed = storage::reports::find_progress(tx, Subject::Clicks).await?.until;
     let by_scope = queries.iter().all(ReportQuery::is_by_scope);
-    let columns: Arc<[u8]> = if by_scope { vec![SCOPES] } else { columns(queries) }.into();
+    let columns = if by_scope { vec![SCOPES] } else { columns(queries) };
     let mut windows = Windows::new(from, to.min(packed));
-    while let Some(span) = windows.next() {
-        let window = Window { subject: Subject::Clicks, generation, span, columns: columns.clone() };
-        let segments = reading.app.reports.segments.read(tx, window).await?;
+    while let Some(window) = windows.next() {
+        let segments = storage::reports::list_segments(tx, Subject::Clicks, window, &columns).await?;
         windows.adapt(bytes(&segments));
-        for (segment, columns) in &*segments {
-            reading.send(Part::Clicks(quarter(*segment), columns.clone())).await?;
+        for (segment, columns) in segments {
+            reading.send(Part::clicks(quarter(segment), columns)).await?;
         }
     }
     let mut after = id_before(floor_uuid(from.max(packed)));
@@ -267,7 +273,7 @@ async fn clicks(
             while let Some(click) = raw.next_if(|it| quarter(time_of(it.id.0)) == this) {
                 rows.push(row_of_click(reading.number(click.scope).await?, click));
             }
-            reading.send(Part::Clicks(this, Arc::new(pack_clicks(rows)))).await?;
+            reading.send(Part::clicks(this, pack_clicks(rows))).await?;
         }
         if !full {
             return Ok(());
@@ -283,21 +289,20 @@ async fn conversions(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), DbErr> {
-    let Progress { until: packed, generation } = storage::reports::find_progress(tx, Subject::Conversions).await?;
+    let packed = storage::reports::find_progress(tx, Subject::Conversions).await?.until;
     let mut raw_quarters = storage::reports::list_conversion_quarters(tx, from.max(packed), to).await?;
     if packed > from {
         let changed = storage::reports::list_changed_quarters(tx, packed, END_OF_TIME, (from, to)).await?;
         raw_quarters.extend(changed);
     }
-    let columns: Arc<[u8]> = columns(queries).into();
+    let columns = columns(queries);
     let mut windows = Windows::new(from, to.min(packed));
-    while let Some(span) = windows.next() {
-        let window = Window { subject: Subject::Conversions, generation, span, columns: columns.clone() };
-        let segments = reading.app.reports.segments.read(tx, window).await?;
+    while let Some(window) = windows.next() {
+        let segments = storage::reports::list_segments(tx, Subject::Conversions, window, &columns).await?;
         windows.adapt(bytes(&segments));
-        for (segment, columns) in &*segments {
-            if !raw_quarters.contains(&quarter(*segment)) {
-                reading.send(Part::Conversions(quarter(*segment), columns.clone())).await?;
+        for (segment, columns) in segments {
+            if !raw_quarters.contains(&quarter(segment)) {
+                reading.send(Part::conversions(quarter(segment), columns)).await?;
             }
         }
     }
@@ -313,7 +318,7 @@ async fn conversions(
             for it in raw {
                 rows.push(row_of_conversion(reading.number(it.scope).await?, it));
             }
-            reading.send(Part::Conversions(this, Arc::new(pack_conversions(rows)))).await?;
+            reading.send(Part::conversions(this, pack_conversions(rows))).await?;
             if !full {
                 break;
             }
@@ -324,6 +329,11 @@ async fn conversions(
 
 /// A time after all ids.
 const END_OF_TIME: Timestamp = Timestamp::from_millis((1 << 48) - 1);
+
+/// The size of the packed data.
+fn bytes(segments: &BTreeMap<Timestamp, Columns>) -> usize {
+    segments.values().flatten().map(|(_, data)| data.len()).sum()
+}
 
 /// Consecutive windows of a period. Windows become shorter if they contain much data, and longer if they contain
 /// little.

@@ -3,7 +3,6 @@
 use domain::timestamp::Timestamp;
 
 use super::scopes::Scopes;
-use super::segments::SegmentCache;
 
 /// The maximum number of moments that are kept until their transactions have ended.
 const MOMENTS: usize = 100;
@@ -12,7 +11,6 @@ const MOMENTS: usize = 100;
 #[derive(Debug, Default)]
 pub struct ReportState {
     pub(super) scopes: tokio::sync::Mutex<Scopes>,
-    pub(super) segments: SegmentCache,
     pub(super) transactions: std::sync::Mutex<Transactions>,
 }
 

@@ -67,7 +67,7 @@ fn key(row: &QueryResult) -> Result<(AffiliateId, Currency), DbErr> {
     Ok((row.try_get("", "affiliate_id")?, currency))
 }
 
-/// The sums of all entries before `at`.
+/// The sums of all entries of earlier postings than `posting_id`.
 pub async fn find_sums_before(
     db: &impl ConnectionTrait,
     affiliate: AffiliateId,

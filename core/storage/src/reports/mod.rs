@@ -20,7 +20,7 @@ pub use raw::{
 };
 
 /// The rows that are packed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subject {
     Clicks = 0,
     Conversions = 1,

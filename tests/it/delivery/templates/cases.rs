@@ -100,10 +100,14 @@ fn every_inbound_example_is_read_as_expected() {
 #[test]
 fn every_setting_of_a_source_is_understood() {
     for template in templates::all().iter().filter(|it| it.direction == Direction::Inbound) {
-        let fields: BTreeMap<String, String> = serde_json::from_value(template.case["fields"].clone()).unwrap();
-        let (_, _, settings) = templates::source_of(&template.id, &fields).expect("its case fills it");
-        let settings: SourceSettings = serde_json::from_value(settings).expect("settings of a source");
-        assert_eq!(settings.issues(), [], "{}", template.id);
+        let case: BTreeMap<String, String> = serde_json::from_value(template.case["fields"].clone()).unwrap();
+        let optional = template.fields.iter().filter(|field| field.optional);
+        let optional = optional.map(|field| (field.name.clone(), field.example.clone()));
+        for fields in [case.clone(), case.into_iter().chain(optional).collect()] {
+            let (_, _, settings) = templates::source_of(&template.id, &fields).expect("its case fills it");
+            let settings: SourceSettings = serde_json::from_value(settings).expect("settings of a source");
+            assert_eq!(settings.issues(), [], "{}", template.id);
+        }
     }
 }
 

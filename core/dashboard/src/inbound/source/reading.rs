@@ -62,6 +62,9 @@ impl Reading {
             Meaning::Word(known) => Some(word(known)),
             Meaning::Reasoned(_) => None,
         });
+        // A field of one line would break a body of several.
+        let has_line = it.reply.as_ref().is_none_or(|reply| !reply.body.contains(char::is_control));
+        let is_listed = !it.transaction_id_parameters.iter().any(|name| name.contains(','));
         let (status, body) =
             it.reply.as_ref().map_or_else(Default::default, |it| (it.status.to_string(), it.body.clone()));
         Self {
@@ -70,14 +73,14 @@ impl Reading {
                 .then(|| default_status.unwrap_or_default()),
             without_transaction_id: Some(word(it.without_transaction_id)),
             repeated_transaction_id: Some(word(it.repeated_transaction_id)),
-            transaction_id_parameters: Some(it.transaction_id_parameters.join(", ")),
+            transaction_id_parameters: is_listed.then(|| it.transaction_id_parameters.join(", ")),
             reversal_parameter: Some(it.reversal_parameter.clone().unwrap_or_default()),
             rejections: Some(word(it.rejections)),
             date_order: Some(it.date_order.map(word).unwrap_or_default()),
             unknown_status_reply: Some(word(it.unknown_status_reply)),
             refused_reply: Some(word(it.refused_reply)),
-            reply_status: Some(status),
-            reply_body: Some(body),
+            reply_status: has_line.then_some(status),
+            reply_body: has_line.then_some(body),
         }
     }
 
@@ -97,16 +100,18 @@ impl Reading {
                 &shown(&self.repeated_transaction_id),
                 [RepeatedTransactionId::SameSale, RepeatedTransactionId::NewPayment],
             ),
-            Field::text("transaction_id_parameters", "source_settings.transaction_id_parameters")
-                .value(shown(&self.transaction_id_parameters))
-                .help("source_settings.transaction_id_parameters_help"),
             Field::text("reversal_parameter", "source_settings.reversal_parameter")
                 .value(shown(&self.reversal_parameter))
                 .length(None, 100)
                 .help("source_settings.reversal_parameter_help"),
             choice("rejections", &shown(&self.rejections), [Rejections::Final, Rejections::Reversible]),
         ];
-        default_status.into_iter().chain(others).collect()
+        let together = self.transaction_id_parameters.as_ref().map(|names| {
+            Field::text("transaction_id_parameters", "source_settings.transaction_id_parameters")
+                .value(names)
+                .help("source_settings.transaction_id_parameters_help")
+        });
+        default_status.into_iter().chain(others).chain(together).collect()
     }
 
     /// The field about dates.
@@ -120,15 +125,20 @@ impl Reading {
     pub fn answer_fields(&self) -> Vec<Field> {
         let shown = |value: &Option<String>| value.clone().unwrap_or_default();
         let (unknown, refused) = (shown(&self.unknown_status_reply), shown(&self.refused_reply));
-        vec![
+        let mut fields = vec![
             choice("unknown_status_reply", &unknown, [UnknownReply::Accept, UnknownReply::Refuse]),
             choice("refused_reply", &refused, [RefusedReply::Error, RefusedReply::Accept]),
-            Field::text("reply_status", "source_settings.reply_status")
-                .value(shown(&self.reply_status))
-                .length(None, 3)
-                .help("source_settings.reply_status_help"),
-            Field::text("reply_body", "source_settings.reply_body").value(shown(&self.reply_body)),
-        ]
+        ];
+        if let (Some(status), Some(body)) = (&self.reply_status, &self.reply_body) {
+            fields.extend([
+                Field::text("reply_status", "source_settings.reply_status")
+                    .value(status)
+                    .length(None, 3)
+                    .help("source_settings.reply_status_help"),
+                Field::text("reply_body", "source_settings.reply_body").value(body),
+            ]);
+        }
+        fields
     }
 
     /// Changes the settings as the fields say.

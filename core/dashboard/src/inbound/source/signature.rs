@@ -54,6 +54,12 @@ impl Signature {
             signature_signed: word(Signed::Body),
             ..Self::default()
         };
+        let lines = [guards.hmac.as_ref().and_then(|it| it.text.as_ref()), guards.hash.as_ref().map(|it| &it.text)];
+        let lines = lines.into_iter().chain([guards.hash.as_ref().and_then(|it| it.each.as_ref())]).flatten();
+        if lines.into_iter().any(|text| text.contains(char::is_control)) {
+            // A field of one line would break it, so the signature has no fields.
+            return Self { signature: None, ..form };
+        }
         let place = |in_header: bool| word(if in_header { Place::Header } else { Place::Parameter });
         match (&guards.hmac, &guards.hash) {
             (Some(it), _) => Self {
@@ -84,14 +90,16 @@ impl Signature {
         let algorithms = [HashAlgorithm::Md5, HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha512];
         let signed =
             [Signed::Body, Signed::TimestampAndBody, Signed::SortedParameters, Signed::StandardWebhooks, Signed::Text];
-        let kind = self.signature.clone().unwrap_or_default();
-        vec![
+        let token = vec![
             Field::text("token_parameter", "source_settings.token_parameter")
                 .value(self.token_parameter.clone().unwrap_or_default())
                 .length(None, 100)
                 .help("source_settings.token_parameter_help"),
             secret("token_value", "source_settings.token_value"),
-            choice("signature", &kind, [Kind::None, Kind::Hmac, Kind::Hash]),
+        ];
+        let Some(kind) = &self.signature else { return token };
+        let signature = [
+            choice("signature", kind, [Kind::None, Kind::Hmac, Kind::Hash]),
             choice("signature_in", &self.signature_in, [Place::Header, Place::Parameter]),
             Field::text("signature_name", "source_settings.signature_name")
                 .value(&self.signature_name)
@@ -108,7 +116,8 @@ impl Signature {
                 .value(&self.signature_each)
                 .length(None, 100)
                 .helped(Some(with_each("source_settings.signature_each_help", "{name}={value}"))),
-        ]
+        ];
+        token.into_iter().chain(signature).collect()
     }
 
     /// The guards as the fields say. What has no field stays, such as a tolerance.
@@ -128,6 +137,9 @@ impl Signature {
             let (mut hmac, mut hash) = (stored("hmac"), stored("hash"));
             match kind.as_str() {
                 "hmac" => {
+                    if hmac.is_empty() {
+                        hash.clear();
+                    }
                     self.set_common(&mut hmac);
                     hmac.insert("signed".into(), self.signature_signed.as_str().into());
                     set_or_remove(&mut hmac, "text", &self.signature_text);
@@ -138,7 +150,8 @@ impl Signature {
                     set_or_remove(&mut hash, "each", &self.signature_each);
                     hmac.clear();
                 }
-                _ => (hmac, hash) = Default::default(),
+                "none" => (hmac, hash) = Default::default(),
+                _ => return Err(Error::invalid("/signature", "is not one of the choices")),
             }
             let present = |guard: Map<String, Value>| if guard.is_empty() { Value::Null } else { guard.into() };
             guards["hmac"] = present(hmac);
@@ -178,7 +191,7 @@ fn typed_or(typed: &str, stored: &Value) -> Value {
 }
 
 fn set_or_remove(guard: &mut Map<String, Value>, name: &str, value: &str) {
-    match value.trim() {
+    match value {
         "" => drop(guard.remove(name)),
         value => drop(guard.insert(name.to_owned(), value.into())),
     }
@@ -197,6 +210,7 @@ mod tests {
         for stored in [
             json!({}),
             json!({"token": {"parameter": "key", "value": "12345678"}}),
+            json!({"hash": {"parameter": "sig", "secret": "12345678", "algorithm": "md5", "text": "{a}\n{secret}"}}),
             json!({"hmac": {"header": "X-S", "secret": "12345678", "algorithm": "sha1", "tolerance_secs": 60}}),
             json!({"hash": {"parameter": "sig", "secret": "12345678", "algorithm": "md5", "text": "{each}", "each": "{value}{secret}",
                 "without_empty": true}}),
@@ -222,6 +236,15 @@ mod tests {
         let changed = form.apply(&hmac).unwrap();
         let hash = json!({"parameter": "sig", "secret": "s3cret-word", "algorithm": "md5", "text": "{user}{secret}"});
         assert_eq!(changed, guards(json!({"hash": hash})));
+        let back = Signature {
+            signature: Some("hmac".into()),
+            signature_algorithm: "sha256".into(),
+            signature_secret: "12345678".into(),
+            signature_signed: "body".into(),
+            signature_text: String::new(),
+            ..Signature::of(&changed)
+        };
+        assert_eq!(back.apply(&changed).unwrap(), guards(json!({"hmac": {"parameter": "sig", "secret": "12345678"}})));
         let none = Signature { signature: Some("none".into()), ..Signature::of(&changed) };
         assert_eq!(none.apply(&changed).unwrap(), Guards::default());
         let wrong = Signature { signature: Some("hmac".into()), ..form };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
-use super::place::{Place, TEXT_CHARS, fill, hex, is_signature, same};
+use super::place::{Place, TEXT_CHARS, fill, has_name, hex, is_signature, same};
 use super::request::{Credentials, NotAdmitted};
 
 /// The allowed number of characters of the pattern of one parameter.
@@ -68,10 +68,21 @@ impl HashGuard {
         Place { header: self.header.as_deref(), parameter: self.parameter.as_deref() }
     }
 
-    pub(super) fn admit(&self, given: &Credentials<'_>) -> Result<(), NotAdmitted> {
+    pub(super) fn admit(&self, given: &Credentials<'_>, token: Option<&str>) -> Result<(), NotAdmitted> {
         let place = self.place();
         let value = place.value(given)?;
-        let hash = self.algorithm.hash(self.hashed_text(given).as_bytes());
+        let signed = place.signed(given, token)?;
+        let each = self.each.as_deref().map(|each| self.all_parameters(each, &signed));
+        // Without the secret in the text, everybody could compute the hash.
+        if !has_name(&self.text, SECRET) && each.as_ref().is_none_or(String::is_empty) {
+            return Err(place.wrong());
+        }
+        let text = fill(&self.text, |name| match (name, &each) {
+            (SECRET, _) => Some(self.secret.clone()),
+            (EACH, Some(each)) => Some(each.clone()),
+            _ => (given.parameter)(name),
+        });
+        let hash = self.algorithm.hash(text.as_bytes());
         let is_hash = match self.characters {
             Some(characters) => {
                 let hex = hex(&hash);
@@ -80,21 +91,10 @@ impl HashGuard {
             }
             None => is_signature(&value, &hash),
         };
-        match is_hash {
-            true => Ok(()),
-            false => Err(NotAdmitted::SignatureWrong(place.name().to_owned())),
-        }
+        if is_hash { Ok(()) } else { Err(place.wrong()) }
     }
 
-    fn hashed_text(&self, given: &Credentials<'_>) -> String {
-        fill(&self.text, |name| match (name, &self.each) {
-            (SECRET, _) => Some(self.secret.clone()),
-            (EACH, Some(each)) => Some(self.all_parameters(each, given)),
-            _ => (given.parameter)(name),
-        })
-    }
-
-    fn all_parameters(&self, each: &str, given: &Credentials<'_>) -> String {
+    fn all_parameters(&self, each: &str, signed: &[(String, String)]) -> String {
         let write = |(name, value): &(String, String)| {
             fill(each, |part| match part {
                 SECRET => Some(self.secret.clone()),
@@ -103,8 +103,7 @@ impl HashGuard {
                 _ => None,
             })
         };
-        let sorted = self.place().sorted(given);
-        sorted.iter().filter(|(_, value)| !self.without_empty || !value.is_empty()).map(write).collect()
+        signed.iter().filter(|(_, value)| !self.without_empty || !value.is_empty()).map(write).collect()
     }
 
     /// Everything that is invalid: JSON pointers within the guard, and sentences.
@@ -118,13 +117,13 @@ impl HashGuard {
         if self.each.is_some() && !EACH_CHARS.contains(&each.chars().count()) {
             add("/each", "must have 1 to 100 characters");
         }
-        match (self.text.contains("{each}"), &self.each) {
+        let has_each = has_name(&self.text, EACH);
+        match (has_each, &self.each) {
             (true, None) => add("/each", "{each} in the text needs each, such as {name}={value}"),
             (false, Some(_)) => add("/each", "has no effect, because {each} is not in the text"),
             _ => {}
         }
-        // Without it, everybody could compute the hash.
-        if !self.text.contains("{secret}") && !each.contains("{secret}") {
+        if !has_name(&self.text, SECRET) && !(has_each && has_name(each, SECRET)) {
             add("/text", "must contain {secret}, so that only the network can compute the hash");
         }
         if self.characters.is_some_and(|it| !(8..=128).contains(&it)) {
@@ -154,13 +153,13 @@ mod tests {
     fn is_admitted(guard: &HashGuard, pairs: &[(&str, &str)]) -> bool {
         let all: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let parameter = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-        let list = || all.clone();
+        let list = || Some(all.clone());
         let at = Timestamp::from_millis(0);
         let header = |_: &str| None;
         let (parameters, remote_ip) = (&list, None);
         let given =
             Credentials { parameter: &parameter, header: &header, parameters, remote_ip, query: "", body: b"", at };
-        guard.admit(&given).is_ok()
+        guard.admit(&given, None).is_ok()
     }
 
     /// The hashes were computed by another program.
@@ -185,6 +184,9 @@ mod tests {
         let pairs = |amount| [("event", "on_payment"), ("sha_sign", sign), ("amount", amount), ("custom", "")];
         assert!(is_admitted(&digistore, &pairs("49.00")));
         assert!(!is_admitted(&digistore, &pairs("4900")));
+        // The hash of nothing needs no secret.
+        let nothing = Sha512::digest(b"").iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+        assert!(!is_admitted(&digistore, &[("sha_sign", &nothing), ("custom", "")]));
         // JVZoo: the values and the secret, and the beginning of the hash in capitals.
         let jvzoo = read(serde_json::json!({
             "parameter": "cverify", "secret": "s3cret-word", "algorithm": "sha1",

@@ -94,7 +94,7 @@ impl HmacGuard {
         Place { header: self.header.as_deref(), parameter: self.parameter.as_deref() }
     }
 
-    pub(super) fn admit(&self, given: &Credentials<'_>) -> Result<(), NotAdmitted> {
+    pub(super) fn admit(&self, given: &Credentials<'_>, token: Option<&str>) -> Result<(), NotAdmitted> {
         let missing = |place: &str| NotAdmitted::SignatureMissing(place.to_owned());
         let place = self.place();
         let value = place.value(given)?;
@@ -119,10 +119,12 @@ impl HmacGuard {
             }
             Signed::Body => vec![content.to_vec()],
             Signed::SortedParameters => {
-                let pairs: Vec<_> = place.sorted(given).iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let signed = place.signed(given, token)?;
+                let pairs: Vec<_> = signed.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 vec![pairs.join("&").into_bytes()]
             }
             Signed::Text => {
+                place.signed(given, token)?;
                 let value = |name: &str| (given.parameter)(name);
                 vec![fill(self.text.as_deref().unwrap_or_default(), value).into_bytes()]
             }
@@ -211,11 +213,15 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_millis(1_795_183_500_000);
 
+    fn no_parameters() -> Option<Vec<(String, String)>> {
+        Some(Vec::new())
+    }
+
     fn credentials<'a>(
         parameter: &'a dyn Fn(&str) -> Option<String>,
         header: &'a dyn Fn(&str) -> Option<&'a str>,
     ) -> Credentials<'a> {
-        Credentials { parameter, parameters: &Vec::new, header, remote_ip: None, query: "", body: b"a=1", at: AT }
+        Credentials { parameter, parameters: &no_parameters, header, remote_ip: None, query: "", body: b"a=1", at: AT }
     }
 
     fn guard(extra: serde_json::Value) -> HmacGuard {
@@ -246,11 +252,11 @@ mod tests {
                 format!("v1=00,v1={hex}"),
             ] {
                 let given = |name: &str| (name == "x-s").then_some(value.as_str());
-                assert_eq!(guard.admit(&credentials(&|_| None, &given)), Ok(()), "{value}");
+                assert_eq!(guard.admit(&credentials(&|_| None, &given), None), Ok(()), "{value}");
             }
             for value in ["00", &hex[1..], &format!("x{hex}"), ""] {
                 let given = |_: &str| Some(value);
-                assert!(guard.admit(&credentials(&|_| None, &given)).is_err(), "{value}");
+                assert!(guard.admit(&credentials(&|_| None, &given), None).is_err(), "{value}");
             }
         }
     }
@@ -281,7 +287,7 @@ mod tests {
                 "webhook-id" => Some(id).filter(|id| !id.is_empty()),
                 _ => None,
             };
-            let found = guard.admit(&credentials(&|_| None, &given)).map_err(|error| error.code());
+            let found = guard.admit(&credentials(&|_| None, &given), None).map_err(|error| error.code());
             assert_eq!(found, wanted, "{time} {signed} {id}");
         }
     }
@@ -294,7 +300,7 @@ mod tests {
         };
         let code = |guard: &HmacGuard, signature: &str, time: Option<&str>| {
             let header = |name: &str| if name == "x-s" { Some(signature) } else { time };
-            guard.admit(&credentials(&|_| None, &header)).err().map_or("", |error| error.code())
+            guard.admit(&credentials(&|_| None, &header), None).err().map_or("", |error| error.code())
         };
         let inside = guard(serde_json::json!({"header": "X-S", "signed": "timestamp_and_body"}));
         let value = |time: &str| format!("t={time},v1={}", sign(&format!("{time}.a=1")));
@@ -324,11 +330,11 @@ mod tests {
         let bytes = guard.algorithm.sign(b"Jefe1234", b"a=1&b=x y");
         let signature: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let pairs = [("b", "x y"), ("SIGN", &*signature), ("a", "1")].map(|(n, v)| (n.to_owned(), v.to_owned()));
-        let (parameter, all) = (|_: &str| Some(signature.clone()), || pairs.to_vec());
+        let (parameter, all) = (|_: &str| Some(signature.clone()), || Some(pairs.to_vec()));
         let given = Credentials { parameters: &all, ..credentials(&parameter, &|_| None) };
-        assert_eq!(guard.admit(&given), Ok(()));
-        let none = Credentials { parameters: &Vec::new, ..credentials(&parameter, &|_| None) };
-        assert_eq!(guard.admit(&none).unwrap_err().code(), "signature_wrong");
+        assert_eq!(guard.admit(&given, None), Ok(()));
+        let none = Credentials { parameters: &no_parameters, ..credentials(&parameter, &|_| None) };
+        assert_eq!(guard.admit(&none, None).unwrap_err().code(), "signature_wrong");
     }
 
     /// RFC 4231, test cases 2 and 6.
@@ -356,8 +362,8 @@ mod tests {
             "sign" => Some(signature.clone()),
             _ => None,
         };
-        assert_eq!(guard.admit(&credentials(&parameter, &|_| None)), Ok(()));
+        assert_eq!(guard.admit(&credentials(&parameter, &|_| None), None), Ok(()));
         let other = |name: &str| if name == "user" { Some("u2".to_owned()) } else { parameter(name) };
-        assert_eq!(guard.admit(&credentials(&other, &|_| None)).unwrap_err().code(), "signature_wrong");
+        assert_eq!(guard.admit(&credentials(&other, &|_| None), None).unwrap_err().code(), "signature_wrong");
     }
 }

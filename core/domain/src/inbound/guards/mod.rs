@@ -105,8 +105,14 @@ impl Guards {
                 Some(_) => {}
             }
         }
-        self.hmac.as_ref().map_or(Ok(()), |guard| guard.admit(given))?;
-        self.hash.as_ref().map_or(Ok(()), |guard| guard.admit(given))
+        let token = self.token.as_ref().map(|it| it.parameter.as_str());
+        self.hmac.as_ref().map_or(Ok(()), |guard| guard.admit(given, token))?;
+        self.hash.as_ref().map_or(Ok(()), |guard| guard.admit(given, token))
+    }
+
+    /// Whether requests have a signature.
+    pub fn is_signed(&self) -> bool {
+        self.hmac.is_some() || self.hash.is_some()
     }
 
     /// Replaces the secrets with [`MASKED`] for responses.
@@ -177,11 +183,15 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_millis(1_795_183_500_000);
 
+    fn no_parameters() -> Option<Vec<(String, String)>> {
+        Some(Vec::new())
+    }
+
     fn credentials<'a>(
         parameter: &'a dyn Fn(&str) -> Option<String>,
         header: &'a dyn Fn(&str) -> Option<&'a str>,
     ) -> Credentials<'a> {
-        Credentials { parameter, parameters: &Vec::new, header, remote_ip: None, query: "", body: b"a=1", at: AT }
+        Credentials { parameter, parameters: &no_parameters, header, remote_ip: None, query: "", body: b"a=1", at: AT }
     }
 
     #[test]
@@ -230,6 +240,8 @@ mod tests {
         for (hash, path) in [
             (serde_json::json!({"text": ""}), "/hash/text"),
             (serde_json::json!({"text": "{user}"}), "/hash/text"),
+            // A name that is not closed takes the secret with it.
+            (serde_json::json!({"text": "{user-{secret}"}), "/hash/text"),
             (serde_json::json!({"text": "{each}{secret}"}), "/hash/each"),
             (serde_json::json!({"text": "{secret}", "each": "{value}"}), "/hash/each"),
             (serde_json::json!({"text": "{secret}", "characters": 4}), "/hash/characters"),

@@ -33,12 +33,24 @@ impl<'a> Place<'a> {
         value.filter(|it| !it.is_empty()).ok_or_else(|| NotAdmitted::SignatureMissing(self.name().to_owned()))
     }
 
-    /// The parameters without the signature, sorted by name.
-    pub(super) fn sorted(self, given: &Credentials<'_>) -> Vec<(String, String)> {
-        let mut pairs = (given.parameters)();
-        pairs.retain(|(name, _)| !self.parameter.is_some_and(|it| it.eq_ignore_ascii_case(name)));
+    /// The parameters that the network signs: without the signature and the token in the address, sorted by name.
+    ///
+    /// # Errors
+    /// The request has several reports, or a body that cannot be read: then not all of it would be signed.
+    pub(super) fn signed(
+        self,
+        given: &Credentials<'_>,
+        token: Option<&str>,
+    ) -> Result<Vec<(String, String)>, NotAdmitted> {
+        let mut pairs = (given.parameters)().ok_or_else(|| self.wrong())?;
+        let not_signed = [self.parameter, token];
+        pairs.retain(|(name, _)| !not_signed.iter().flatten().any(|it| it.eq_ignore_ascii_case(name)));
         pairs.sort();
-        pairs
+        Ok(pairs)
+    }
+
+    pub(super) fn wrong(self) -> NotAdmitted {
+        NotAdmitted::SignatureWrong(self.name().to_owned())
     }
 
     pub(super) fn issue(self) -> Option<(&'static str, &'static str)> {
@@ -57,15 +69,32 @@ impl<'a> Place<'a> {
 
 /// Replaces each name in braces by its value, or by nothing. A brace that is not closed is text.
 pub(super) fn fill(pattern: &str, value: impl Fn(&str) -> Option<String>) -> String {
-    let mut filled = String::new();
-    let mut rest = pattern;
-    while let Some((before, after)) = rest.split_once('{') {
-        let Some((name, tail)) = after.split_once('}') else { break };
+    let (mut filled, mut rest) = (String::new(), pattern);
+    while let Some((before, name, after)) = next_name(rest) {
         filled.push_str(before);
         filled.push_str(&value(name).unwrap_or_default());
-        rest = tail;
+        rest = after;
     }
     filled + rest
+}
+
+/// Whether a pattern has this name in braces.
+pub(super) fn has_name(pattern: &str, wanted: &str) -> bool {
+    let mut rest = pattern;
+    while let Some((_, name, after)) = next_name(rest) {
+        if name == wanted {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+/// The text before the next name, the name, and the text after it.
+fn next_name(pattern: &str) -> Option<(&str, &str, &str)> {
+    let (before, after) = pattern.split_once('{')?;
+    let (name, rest) = after.split_once('}')?;
+    Some((before, name, rest))
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -53,8 +53,9 @@ pub struct Credentials<'a> {
     pub parameter: &'a dyn Fn(&str) -> Option<String>,
     /// Returns the value of a header; the name is in lower case.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
-    /// Returns all parameters.
-    pub parameters: &'a dyn Fn() -> Vec<(String, String)>,
+    /// Returns all parameters of the only report. `None`: there are several reports, or the body cannot be read, so a signature of
+    /// parameters says nothing about the whole request.
+    pub parameters: &'a dyn Fn() -> Option<Vec<(String, String)>>,
     /// The sender's address.
     pub remote_ip: Option<IpAddr>,
     /// The raw query.
