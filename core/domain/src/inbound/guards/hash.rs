@@ -123,7 +123,8 @@ impl HashGuard {
             (false, Some(_)) => add("/each", "has no effect, because {each} is not in the text"),
             _ => {}
         }
-        if !has_name(&self.text, SECRET) && !(has_each && has_name(each, SECRET)) {
+        let has_secret = has_name(&self.text, SECRET) || has_each && has_name(each, SECRET);
+        if !has_secret {
             add("/text", "must contain {secret}, so that only the network can compute the hash");
         }
         if self.characters.is_some_and(|it| !(8..=128).contains(&it)) {
