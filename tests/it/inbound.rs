@@ -1,6 +1,7 @@
 //! Notifications of networks: they become conversions, wait for missing data, or are refused with a reason.
 
 mod activity;
+mod guards;
 mod identity;
 mod logs;
 mod payments;

@@ -215,6 +215,8 @@ pub fn status_of_outcome(result: &OutcomeDetails) -> StatusCode {
         | "signature_missing"
         | "signature_wrong"
         | "signature_expired"
+        | "body_not_encrypted"
+        | "body_not_decrypted"
         | "adapter_unauthenticated" => StatusCode::UNAUTHORIZED,
         "incomplete_body" => StatusCode::BAD_REQUEST,
         "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,

@@ -4,6 +4,8 @@ use super::*;
 
 on_both_databases!(
     a_refund_with_an_id_of_its_own_takes_back_the_sale_that_it_names,
+    a_refund_with_a_prefix_takes_back_the_sale_behind_it,
+    a_negative_amount_lowers_the_sale_that_it_names,
     several_parameters_identify_a_sale,
     a_rejection_is_taken_back_where_the_source_allows_it,
     a_reopened_conversion_counts_for_its_cap,
@@ -27,6 +29,30 @@ async fn a_refund_with_an_id_of_its_own_takes_back_the_sale_that_it_names(db: Da
         source.report(&[("tid", tid), ("st", "chargeback"), ("parent", parent)]).await;
         assert_eq!(only_conversion(&t, &click).await["status"], "rejected", "{parent}");
     }
+}
+
+async fn a_refund_with_a_prefix_takes_back_the_sale_behind_it(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).settings(json!({"reversal_prefix": "r-"})).save().await;
+    let sub = ("sub", click.id.as_str());
+    source.report(&[sub, ("tid", "r-381f"), ("sum", "5")]).await;
+    assert_eq!(only_conversion(&t, &click).await["transaction_id"], "r-381f", "only a reversal has a prefix");
+    source.report(&[sub, ("tid", "R-r-381f"), ("sum", "-5"), ("st", "chargeback")]).await;
+    assert_eq!(only_conversion(&t, &click).await["status"], "rejected");
+    source.patch(json!({"settings": {"reversal_prefix": " "}})).await.expect_problem(422, "invalid_field");
+}
+
+async fn a_negative_amount_lowers_the_sale_that_it_names(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).settings(json!({"reversal_parameter": "parent"})).save().await;
+    let sub = ("sub", click.id.as_str());
+    source.report(&[sub, ("tid", "7001"), ("sum", "5")]).await;
+    t.tick();
+    source.report(&[sub, ("tid", "7002"), ("sum", "-2"), ("parent", "7001")]).await;
+    let it = only_conversion(&t, &click).await;
+    assert_eq!((&it["status"], &it["payout"]["amount"]), (&json!("approved"), &json!("3")));
 }
 
 async fn several_parameters_identify_a_sale(db: Database) {

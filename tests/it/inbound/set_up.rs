@@ -1,7 +1,5 @@
 //! Configuration of a source: the effect of changes, and the shown values.
 
-use sha2::{Digest, Sha512};
-
 use super::*;
 
 on_both_databases!(
@@ -12,7 +10,6 @@ on_both_databases!(
     an_affiliate_reads_its_own_address_again,
     an_address_of_an_older_release_is_hashed_and_then_deleted,
     a_token_is_as_long_in_a_source_as_in_a_template,
-    a_hash_over_parameters_is_checked_if_its_secret_is_set,
 );
 
 async fn a_change_of_the_settings_touches_only_what_it_names(db: Database) {
@@ -95,65 +92,6 @@ async fn a_token_is_as_long_in_a_source_as_in_a_template(db: Database) {
     let made = |token: &str| json!({"name": "x", "template": "maxppi", "fields": {"security_token": token}});
     t.admin.post("/api/v1/sources", &made("1234567")).await.expect_problem(422, "invalid_field");
     t.admin.post("/api/v1/sources", &made("12345678")).await.expect(201);
-}
-
-async fn a_hash_over_parameters_is_checked_if_its_secret_is_set(db: Database) {
-    let t = TestApp::start(db).await;
-    let click = t.click().await;
-    let body = json!({"name": "x", "template": "digistore24_ipn", "fields": {"secret": "s3cret-word"}});
-    let saved = t.admin.post("/api/v1/sources", &body).await.expect(201);
-    assert_eq!(saved["settings"]["guards"]["hash"]["secret"], "••••••••");
-    let source = Source::of(&t, &t.admin, &saved);
-    let sent = async |transaction: &str, signature: &str| {
-        let click = &click.id;
-        let form = format!(
-            "custom={click}&transaction_id={transaction}&event=on_payment&amount_brutto=49.00&currency=USD&empty=&sha_sign={signature}"
-        );
-        let request = source.network.request(Method::POST, &source.path);
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
-        source.network.send(request).await.status
-    };
-    let signed = |transaction: &str| {
-        let click = &click.id;
-        let pairs = [
-            ("amount_brutto", "49.00"),
-            ("currency", "USD"),
-            ("custom", click),
-            ("event", "on_payment"),
-            ("transaction_id", transaction),
-        ];
-        let text: String = pairs.iter().map(|(name, value)| format!("{name}={value}s3cret-word")).collect();
-        Sha512::digest(text).iter().map(|byte| format!("{byte:02X}")).collect::<String>()
-    };
-    assert_eq!(sent("t-1", &signed("t-2")).await, 401);
-    assert_outcome(&source.last().await, "refused", "signature_wrong");
-    assert_eq!(sent("t-1", "").await, 401);
-    assert_outcome(&source.last().await, "refused", "signature_missing");
-    assert_eq!(sent("t-1", &signed("t-1")).await, 200);
-    assert_outcome(&source.last().await, "accepted", "");
-
-    // An address that repeats the key of the source changes nothing in what was signed.
-    let key = source.path.rsplit('/').next().unwrap().to_owned();
-    assert_eq!(sent(&format!("t-{key}"), &signed(&format!("t-{key}"))).await, 200);
-    assert_outcome(&source.last().await, "accepted", "");
-    // The signature of one report does not admit a second one beside it.
-    let one = json!({"custom": click.id, "transaction_id": "t-1", "event": "on_payment", "amount_brutto": "49.00",
-        "currency": "USD", "sha_sign": signed("t-1")});
-    let forged =
-        json!({"custom": click.id, "transaction_id": "forged", "event": "on_payment", "amount_brutto": "9999.00"});
-    let request = source.network.request(Method::POST, &source.path).json(&json!([one, forged]));
-    assert_eq!(source.network.send(request).await.status, 401);
-    assert_outcome(&source.last().await, "refused", "signature_wrong");
-
-    let patched = source.patch(json!({"fields": {"secret": null}})).await.expect(200);
-    assert_eq!(patched["settings"]["guards"]["hash"], Value::Null);
-    assert_eq!(sent("t-2", "").await, 200, "no signature is checked any more");
-    let patched = source.patch(json!({"fields": {"secret": "s3cret-word"}})).await.expect(200);
-    assert_eq!(patched["settings"]["guards"]["hash"]["text"], "{each}");
-    assert_eq!(sent("t-3", "00").await, 401);
-    let guards = json!({"hash": {"text": "{sub}", "each": null}});
-    let problem = source.patch(json!({"settings": {"guards": guards}})).await.expect_problem(422, "invalid_field");
-    assert_eq!(problem["errors"][0]["path"], "/settings/guards/hash/text");
 }
 
 fn key_in(saved: &Value) -> String {

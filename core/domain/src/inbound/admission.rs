@@ -1,6 +1,7 @@
 //! Admission: which requests a source processes. A request is checked twice: before it is stored, and each time that it is
 //! processed, because settings and guards may have changed.
 
+use std::borrow::Cow;
 use std::cell::LazyCell;
 
 use postrider_sdk::inbound::Parameters;
@@ -14,32 +15,58 @@ use super::notification::{Issue, Outcome};
 use super::source::Source;
 
 /// Why a request is refused before it is stored as one to process: its source is disabled, or its guards do not admit it. An
-/// admitted request is always stored, whatever else is wrong with it. `at`: when it arrived.
-pub fn refusal(source: &Source, guards: &Guards, raw: &RawRequest, at: Timestamp) -> Option<OutcomeDetails> {
-    // A large body is parsed only if it may contain the token.
-    let reports = LazyCell::new(|| read_all(raw));
-    match admit(guards, raw, at, &|| &**reports) {
+/// admitted request is always stored, whatever else is wrong with it. `addresses`: by which the network may know the source;
+/// `at`: when it arrived.
+pub fn refusal(
+    source: &Source,
+    guards: &Guards,
+    raw: &RawRequest,
+    addresses: &[String],
+    at: Timestamp,
+) -> Option<OutcomeDetails> {
+    let admitted = guards.open(raw).and_then(|raw| {
+        // A large body is parsed only if it may contain the token.
+        let reports = LazyCell::new(|| read_all(&raw));
+        admit(guards, &raw, addresses, at, &|| &**reports)
+    });
+    match admitted {
         Err(error) if source.enabled && !raw.truncated => Some(refused(error.code(), error.to_string())),
-        Err(_) => rejection(source, guards, raw, at),
-        Ok(()) if !source.enabled => rejection(source, guards, raw, at),
+        Err(_) => open(source, guards, raw, at).err(),
+        Ok(()) if !source.enabled => open(source, guards, raw, at).err(),
         Ok(()) => None,
     }
 }
 
-/// Why a request is not passed to the adapter: its source is disabled, its method is not one of notifications, its body was
-/// cut or cannot be read, its guards do not admit it, or it is empty or a test. `at`: when it arrived.
-pub fn rejection(source: &Source, guards: &Guards, raw: &RawRequest, at: Timestamp) -> Option<OutcomeDetails> {
+/// The request as it is passed to the adapter, with its body in plain text. `at`: when it arrived.
+///
+/// # Errors
+/// Why it is not passed on: its source is disabled, its method is not one of notifications, its body was cut or cannot be read,
+/// its guards do not admit it, or it is empty or a test.
+pub fn open<'a>(
+    source: &Source,
+    guards: &Guards,
+    raw: &'a RawRequest,
+    at: Timestamp,
+) -> Result<Cow<'a, RawRequest>, OutcomeDetails> {
     if !source.enabled {
         let sentence = "this source is disabled; enable it, or have the network stop";
-        return Some(refused("source_disabled", sentence));
+        return Err(refused("source_disabled", sentence));
     }
     if raw.truncated {
         let sentence = "the body is larger than what is kept of it, 64 KiB, or 4 KiB of what a guard refuses; have the network send less, or report again";
-        return Some(refused("body_too_large", sentence));
+        return Err(refused("body_too_large", sentence));
     }
+    let opened = guards.open(raw).map_err(|error| refused(error.code(), error.to_string()))?;
+    match rejection(source, guards, &opened, at) {
+        Some(rejection) => Err(rejection),
+        None => Ok(opened),
+    }
+}
+
+fn rejection(source: &Source, guards: &Guards, raw: &RawRequest, at: Timestamp) -> Option<OutcomeDetails> {
     let reports = read_all(raw);
     let parameters = &reports[0];
-    if let Err(error) = admit(guards, raw, at, &|| &*reports) {
+    if let Err(error) = admit(guards, raw, &[], at, &|| &*reports) {
         return Some(refused(error.code(), error.to_string()));
     }
     match raw.method.as_str() {
@@ -80,6 +107,7 @@ fn refused(code: &str, sentence: impl Into<String>) -> OutcomeDetails {
 fn admit<'a>(
     guards: &Guards,
     raw: &RawRequest,
+    addresses: &[String],
     at: Timestamp,
     reports: &dyn Fn() -> &'a [Parameters],
 ) -> Result<(), NotAdmitted> {
@@ -94,6 +122,7 @@ fn admit<'a>(
         parameters: &pairs,
         header: &header,
         remote_ip: raw.remote_ip,
+        addresses,
         query: &raw.query,
         body: &raw.body,
         at,
@@ -154,8 +183,8 @@ mod tests {
             (raw("OPTIONS", "", b""), Some("method_not_allowed")),
             (gzip(raw("POST", "", b"\x00")), Some("unreadable_body")),
         ] {
-            assert_eq!(refusal(&source, &Guards::default(), &raw, at), None, "it is stored");
-            let code = rejection(&source, &Guards::default(), &raw, at).and_then(|it| it.code);
+            assert_eq!(refusal(&source, &Guards::default(), &raw, &[], at), None, "it is stored");
+            let code = open(&source, &Guards::default(), &raw, at).err().and_then(|it| it.code);
             assert_eq!(code.as_deref(), wanted, "{}", raw.method);
         }
     }
@@ -185,8 +214,8 @@ mod tests {
             let source = Source { enabled, ..Source::first(AffiliateId::new(at), SourceKey::default(), at) };
             let raw = RawRequest { truncated, ..raw("GET", query, body.as_bytes()) };
             let code = |it: Option<OutcomeDetails>| it.and_then(|it| it.code).unwrap_or_default();
-            assert_eq!(code(refusal(&source, &guards, &raw, at)), before, "{query} {body}");
-            assert_eq!(code(rejection(&source, &guards, &raw, at)), later, "{query} {body}");
+            assert_eq!(code(refusal(&source, &guards, &raw, &[], at)), before, "{query} {body}");
+            assert_eq!(code(open(&source, &guards, &raw, at).err()), later, "{query} {body}");
         }
     }
 }

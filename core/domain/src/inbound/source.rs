@@ -207,10 +207,13 @@ pub struct SourceSettings {
     /// transaction id.
     #[schema(max_items = 5)]
     pub transaction_id_parameters: Vec<String>,
-    /// The parameter of a rejection that has the transaction id of the sale, if the network gives refunds ids of their
-    /// own: 1 to 100 characters.
+    /// The parameter of a rejection or refund that has the transaction id of the sale, if the network gives refunds ids of
+    /// their own: 1 to 100 characters.
     #[schema(example = "parent_transaction_id", min_length = 1, max_length = 100)]
     pub reversal_parameter: Option<String>,
+    /// The text before the transaction id of the sale in the id of a rejection or refund, in any case: 1 to 20 characters.
+    #[schema(example = "r-", min_length = 1, max_length = 20)]
+    pub reversal_prefix: Option<String>,
     /// Whether the network may take a rejection back; `final` if absent.
     pub rejections: Rejections,
     /// The parameter of affiliate links in which a tracker passes its own session id, which the network then reports
@@ -563,6 +566,9 @@ impl SourceSettings {
         if self.reversal_parameter.as_ref().is_some_and(|name| !is_name(name)) {
             add("/reversal_parameter", "the name of a parameter must have 1 to 100 characters");
         }
+        if self.reversal_prefix.as_ref().is_some_and(|it| it.trim().is_empty() || it.chars().count() > 20) {
+            add("/reversal_prefix", "must have 1 to 20 characters");
+        }
         if self.transaction_id_parameters.len() > 5 || !self.transaction_id_parameters.iter().all(is_name) {
             add("/transaction_id_parameters", "at most 5 names of parameters, each with 1 to 100 characters");
         }
@@ -612,24 +618,31 @@ impl SourceSettings {
         self.reversal_parameter.is_some() || !self.transaction_id_parameters.is_empty()
     }
 
-    /// The transaction id that the parameters of a request give instead of the adapter: of the sale that a rejection takes
-    /// back, or of a sale that several parameters identify.
+    /// The transaction id that the parameters of a request give instead of the adapter: of the sale that a reversal (a rejection
+    /// or refund) takes back, or of a sale that several parameters identify.
     ///
     /// # Errors
     /// The first parameter of the identity has no value.
     pub fn transaction_id(
         &self,
         parameter: impl Fn(&str) -> Option<String>,
-        is_rejection: bool,
+        is_reversal: bool,
     ) -> Result<Option<String>, IdentityMissing> {
         let value = |name: &str| without_no_id(parameter(name)).map(|value| value.trim().to_owned());
-        if let Some(id) = self.reversal_parameter.as_deref().filter(|_| is_rejection).and_then(value) {
+        if let Some(id) = self.reversal_parameter.as_deref().filter(|_| is_reversal).and_then(value) {
             return Ok(Some(id));
         }
         let Some((first, others)) = self.transaction_id_parameters.split_first() else { return Ok(None) };
         let first = value(first).ok_or_else(|| IdentityMissing(first.clone()))?;
         let parts = std::iter::once(first).chain(others.iter().filter_map(|name| value(name)));
         Ok(Some(parts.collect::<Vec<_>>().join("-")))
+    }
+
+    /// The transaction id of the sale that a reversal takes back: its own id without the prefix.
+    pub fn without_reversal_prefix<'a>(&self, id: &'a str) -> &'a str {
+        let prefix = self.reversal_prefix.as_deref().unwrap_or_default();
+        let beginning = id.get(..prefix.len()).filter(|it| it.eq_ignore_ascii_case(prefix));
+        beginning.map_or(id, |_| &id[prefix.len()..])
     }
 
     /// The meaning of a notification without a status.
@@ -780,6 +793,7 @@ mod tests {
             (serde_json::json!({"statuses": {"x": {"status": "approved", "reason": "why"}}}), "/statuses/x"),
             (serde_json::json!({"statuses": {" ": "approved"}}), "/statuses/ "),
             (serde_json::json!({"reversal_parameter": " "}), "/reversal_parameter"),
+            (serde_json::json!({"reversal_prefix": ""}), "/reversal_prefix"),
             (serde_json::json!({"ignore_if": {"": []}}), "/ignore_if/"),
             (serde_json::json!({"ignore_if": {"a/b": vec!["x"; 51]}}), "/ignore_if/a~1b"),
             (serde_json::json!({"ignore_if": {"a": ["y".repeat(201)]}}), "/ignore_if/a/0"),

@@ -102,6 +102,7 @@ const SHOWN: &[&str] = &[
     "revenue",
     "revenue_currency",
     "reversal_parameter",
+    "reversal_prefix",
     "role",
     "sale",
     "scope",

@@ -1,5 +1,7 @@
 //! Receives a request to a source: guard, store, parse, match, record, answer. Waiting requests are processed again.
 
+use std::borrow::Cow;
+
 use sea_orm::DbErr;
 use tracing::{Instrument, Span, field};
 
@@ -55,17 +57,15 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest, is_complete: bool) -
         warn_of_address(app, key, &raw);
         return Ok(None);
     };
-    let refusal = match is_complete {
-        true => guard(app, &source, &raw),
-        false => Some(OutcomeDetails::new(
-            Outcome::Refused,
-            "incomplete_body",
-            "the request body was incomplete; have the network send it again",
-        )),
+    let incomplete = || {
+        let sentence = "the request body was incomplete; have the network send it again";
+        OutcomeDetails::new(Outcome::Refused, "incomplete_body", sentence)
     };
-    let raw = raw.without_key(key, source.settings.guards.is_signed());
-    if let Some(refusal) = refusal {
-        return refuse(app, &source, raw, refusal).await.map(Some);
+    let admitted = if is_complete { guard(app, &source, key, &raw) } else { Err(incomplete()) };
+    let mut raw = raw.without_key(key, source.settings.guards.is_signed());
+    match admitted {
+        Ok(proof) => raw.headers.extend(proof),
+        Err(refusal) => return refuse(app, &source, raw, refusal).await.map(Some),
     }
     let stored = store(app, &source, raw).await?;
     let (request, adapters_reply) = process(app, &source, stored).await?;
@@ -88,11 +88,20 @@ fn warn_of_address(app: &App, key: &str, raw: &RawRequest) {
     });
 }
 
-/// Checks the guards before the request is stored, and returns the reason for a refusal. If the secrets of the guards
-/// cannot be opened, the request is stored, and its guards are checked later.
-fn guard(app: &App, source: &Source, raw: &RawRequest) -> Option<OutcomeDetails> {
-    let guards = app.vault.open_guards(&source.settings.guards, &source.id.to_string()).ok()?;
-    admission::refusal(source, &guards, raw, app.clock.now())
+/// Checks the guards before the request is stored. Returns the header that proves it, if the guards need one, or the reason for
+/// a refusal. If the secrets of the guards cannot be opened, the request is stored, and its guards are checked later.
+fn guard(app: &App, source: &Source, key: &str, raw: &RawRequest) -> Result<Option<(String, String)>, OutcomeDetails> {
+    let Ok(guards) = app.vault.open_guards(&source.settings.guards, &source.id.to_string()) else { return Ok(None) };
+    match admission::refusal(source, &guards, raw, &addresses(app, key, raw), app.clock.now()) {
+        Some(refusal) => Err(refusal),
+        None => Ok(guards.proof(&raw.query)),
+    }
+}
+
+/// The addresses by which a network may know the source: that of this server, and the host that the network called.
+fn addresses(app: &App, key: &str, raw: &RawRequest) -> Vec<String> {
+    let called = raw.header("host").into_iter().flat_map(|host| ["https", "http"].map(|it| format!("{it}://{host}")));
+    std::iter::once(app.public_url.clone()).chain(called).map(|site| format!("{site}/in/{key}")).collect()
 }
 
 /// The number of refused requests that are stored per minute, from one peer to one source.
@@ -146,11 +155,14 @@ pub(super) async fn process(
     let Leased { it: mut request, lease } = leased;
     let span = span(&request);
     async {
-        let Parsed { result, notifications, reply, adapter_log } = match rejection(app, source, &request).await? {
-            Some(rejection) => Parsed::ended(rejection, Vec::new()),
-            None => parse::parse(app, source, &request).await?,
+        let readable = readable(app, source, &request).await?;
+        let Parsed { result, notifications, reply, adapter_log } = match &readable {
+            Ok(readable) => parse::parse(app, source, readable).await?,
+            Err(rejection) => Parsed::ended(rejection.clone(), Vec::new()),
         };
-        let items = record::record_all(app, source, &request, notifications).await?;
+        let read = readable.as_deref().unwrap_or(&request);
+        let items = record::record_all(app, source, read, notifications).await?;
+        drop(readable);
         request.conclude(result, items, app.clock.now());
         request.adapter_log = adapter_log;
         finish(app, &request, lease).await?;
@@ -169,20 +181,27 @@ fn span(request: &InboundRequest) -> Span {
     )
 }
 
-/// The reason why a stored request is not passed to the adapter.
-pub(super) async fn rejection(
+/// A stored request as the adapter reads it, with its body in plain text; or the reason why it is not passed to the adapter.
+pub(super) async fn readable<'a>(
     app: &App,
     source: &Source,
-    request: &InboundRequest,
-) -> Result<Option<OutcomeDetails>, Error> {
+    request: &'a InboundRequest,
+) -> Result<Result<Cow<'a, InboundRequest>, OutcomeDetails>, Error> {
     let guards = match app.vault.open_guards(&source.settings.guards, &source.id.to_string()) {
         Ok(guards) => guards,
-        Err(error) => return Ok(Some(unreadable(&error))),
+        Err(error) => return Ok(Err(unreadable(&error))),
     };
-    match admission::rejection(source, &guards, &request.raw, request.received_at) {
-        Some(rejection) => Ok(Some(rejection)),
-        None => suspended(app, source).await,
+    let opened = match admission::open(source, &guards, &request.raw, request.received_at) {
+        Ok(opened) => opened,
+        Err(rejection) => return Ok(Err(rejection)),
+    };
+    if let Some(refusal) = suspended(app, source).await? {
+        return Ok(Err(refusal));
     }
+    Ok(Ok(match opened {
+        Cow::Borrowed(_) => Cow::Borrowed(request),
+        Cow::Owned(raw) => Cow::Owned(InboundRequest { raw, ..request.clone() }),
+    }))
 }
 
 /// Refuses requests to the sources of a suspended affiliate.

@@ -149,12 +149,16 @@ async fn record_matched(
 /// The notification with the transaction id that the settings of the source find in the request. A request with several
 /// notifications has one set of parameters, so its adapter tells their ids.
 fn identified_by(source: &Source, at: ItemRef<'_>, mut notification: Notification) -> Result<Notification, Issue> {
-    if at.is_single && source.settings.names_parameters() {
-        let status = notification.status(&source.settings);
-        let is_rejection = matches!(status, Ok(Some(Status::Rejected { .. })));
+    let settings = &source.settings;
+    let is_rejection = matches!(notification.status(settings), Ok(Some(Status::Rejected { .. })));
+    let is_reversal = is_rejection || notification.is_refund();
+    if at.is_single && settings.names_parameters() {
         let parameters = parameters(&at.request.raw);
-        let found = source.settings.transaction_id(|name| parameters.get(name).map(str::to_owned), is_rejection)?;
+        let found = settings.transaction_id(|name| parameters.get(name).map(str::to_owned), is_reversal)?;
         notification.transaction_id = found.or(notification.transaction_id);
+    }
+    if is_reversal && let Some(id) = &mut notification.transaction_id {
+        *id = settings.without_reversal_prefix(id.trim()).to_owned();
     }
     Ok(notification)
 }

@@ -76,9 +76,9 @@ pub async fn read_again(app: &App, actor: Actor, id: InboundRequestId) -> Result
         Err(Error::NotFound { .. }) => return Ok(Vec::new()),
         found => found?,
     };
-    match receive::rejection(app, &source, &known.request).await? {
-        Some(_) => Ok(Vec::new()),
-        None => Ok(parse::parse(app, &source, &known.request).await?.notifications),
+    match receive::readable(app, &source, &known.request).await? {
+        Err(_) => Ok(Vec::new()),
+        Ok(readable) => Ok(parse::parse(app, &source, &readable).await?.notifications),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What to check if no notification arrives: the three usual causes, the likeliest first.
 
+use domain::inbound::guards::NotAdmitted;
 use domain::inbound::source::Source;
 use engine::delivery::templates;
 use engine::inbound::activity::Activity;
@@ -17,16 +18,6 @@ const CLICK_CODES: [&str; 6] = [
     "click_id_ambiguous",
     "click_not_there",
 ];
-/// The codes of requests that a guard refused.
-const GUARD_CODES: [&str; 6] = [
-    "network_not_allowed",
-    "token_missing",
-    "token_wrong",
-    "signature_missing",
-    "signature_wrong",
-    "signature_expired",
-];
-
 #[derive(Debug, Serialize)]
 pub struct Check {
     title: Text,
@@ -101,7 +92,10 @@ fn guards(source: &Source, activity: &Activity) -> Check {
     for place in signatures.into_iter().flatten() {
         help.push(text("source_check.signature").with("header", place.name()));
     }
-    let refused = count(activity, &GUARD_CODES);
+    if guards.encryption.is_some() {
+        help.push(text("source_check.encryption"));
+    }
+    let refused = count(activity, &NotAdmitted::CODES);
     let (evidence, kind) = match (help.is_empty(), refused) {
         (true, 0) => {
             help.push(text("source_check.no_guards"));

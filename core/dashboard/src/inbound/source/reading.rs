@@ -22,6 +22,7 @@ pub struct Reading {
     repeated_transaction_id: Option<String>,
     transaction_id_parameters: Option<String>,
     reversal_parameter: Option<String>,
+    reversal_prefix: Option<String>,
     rejections: Option<String>,
     date_order: Option<String>,
     unknown_status_reply: Option<String>,
@@ -75,6 +76,7 @@ impl Reading {
             repeated_transaction_id: Some(word(it.repeated_transaction_id)),
             transaction_id_parameters: is_listed.then(|| it.transaction_id_parameters.join(", ")),
             reversal_parameter: Some(it.reversal_parameter.clone().unwrap_or_default()),
+            reversal_prefix: Some(it.reversal_prefix.clone().unwrap_or_default()),
             rejections: Some(word(it.rejections)),
             date_order: Some(it.date_order.map(word).unwrap_or_default()),
             unknown_status_reply: Some(word(it.unknown_status_reply)),
@@ -104,6 +106,10 @@ impl Reading {
                 .value(shown(&self.reversal_parameter))
                 .length(None, 100)
                 .help("source_settings.reversal_parameter_help"),
+            Field::text("reversal_prefix", "source_settings.reversal_prefix")
+                .value(shown(&self.reversal_prefix))
+                .length(None, 20)
+                .help("source_settings.reversal_prefix_help"),
             choice("rejections", &shown(&self.rejections), [Rejections::Final, Rejections::Reversible]),
         ];
         let together = self.transaction_id_parameters.as_ref().map(|names| {
@@ -160,6 +166,9 @@ impl Reading {
         }
         if let Some(given) = &self.reversal_parameter {
             settings.reversal_parameter = Some(given.trim().to_owned()).filter(|name| !name.is_empty());
+        }
+        if let Some(given) = &self.reversal_prefix {
+            settings.reversal_prefix = Some(given.trim().to_owned()).filter(|prefix| !prefix.is_empty());
         }
         if let Some(given) = &self.rejections {
             settings.rejections = read("/rejections", given)?;

@@ -88,8 +88,14 @@ impl Signature {
         let secret =
             |name, label: &str| Field::password(name, label, "new-password").help("source_settings.secret_help");
         let algorithms = [HashAlgorithm::Md5, HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha512];
-        let signed =
-            [Signed::Body, Signed::TimestampAndBody, Signed::SortedParameters, Signed::StandardWebhooks, Signed::Text];
+        let signed = [
+            Signed::Body,
+            Signed::TimestampAndBody,
+            Signed::SortedParameters,
+            Signed::StandardWebhooks,
+            Signed::Text,
+            Signed::Url,
+        ];
         let token = vec![
             Field::text("token_parameter", "source_settings.token_parameter")
                 .value(self.token_parameter.clone().unwrap_or_default())

@@ -147,19 +147,16 @@ impl HashAlgorithm {
 
 #[cfg(test)]
 mod tests {
+    use super::super::request::samples::credentials;
     use super::*;
-    use crate::timestamp::Timestamp;
 
     /// Whether the guard admits a request with these parameters.
     fn is_admitted(guard: &HashGuard, pairs: &[(&str, &str)]) -> bool {
         let all: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let parameter = |name: &str| all.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         let list = || Some(all.clone());
-        let at = Timestamp::from_millis(0);
         let header = |_: &str| None;
-        let (parameters, remote_ip) = (&list, None);
-        let given =
-            Credentials { parameter: &parameter, header: &header, parameters, remote_ip, query: "", body: b"", at };
+        let given = Credentials { parameters: &list, body: b"", ..credentials(&parameter, &header) };
         guard.admit(&given, None).is_ok()
     }
 

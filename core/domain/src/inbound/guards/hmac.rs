@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 
-use super::place::{Place, TEXT_CHARS, fill, is_header_name, is_signature};
+use super::place::{Place, TEXT_CHARS, fill, hex, is_header_name, is_signature};
 use super::request::{Credentials, NotAdmitted};
 use crate::timestamp::Timestamp;
 
 /// The tolerance of a time that is signed, if the guard names none.
 const TOLERANCE_SECS: u32 = 300;
+/// The header of [`HmacGuard::proof`].
+const PROOF: &str = "postrider-signed-url";
+
 /// A header or parameter that must contain the HMAC of the request: in hexadecimal, base64 or base64url, with or without a
 /// prefix such as `sha256=` or `v1=`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -82,6 +85,9 @@ pub enum Signed {
     SortedParameters,
     /// The pattern in `text`.
     Text,
+    /// The whole address with its query as the network called it, without the parameter of the signature. The request has no
+    /// body.
+    Url,
     /// An id, a time and the body, as Standard Webhooks and Svix sign them. The headers of id and time are named like that of
     /// the signature: `webhook-id`, `webhook-timestamp` and `webhook-signature`. The secret is base64, with or without
     /// `whsec_`.
@@ -128,6 +134,18 @@ impl HmacGuard {
                 let value = |name: &str| (given.parameter)(name);
                 vec![fill(self.text.as_deref().unwrap_or_default(), value).into_bytes()]
             }
+            Signed::Url if !given.body.is_empty() => return Err(place.wrong()),
+            Signed::Url => {
+                let query = place.query_without(given.query);
+                if (given.header)(PROOF).is_some_and(|proof| is_signature(proof, &self.prove(given.query))) {
+                    return Ok(());
+                }
+                let address = |address: &String| match query.as_str() {
+                    "" => address.clone().into_bytes(),
+                    query => format!("{address}?{query}").into_bytes(),
+                };
+                given.addresses.iter().map(address).collect()
+            }
             Signed::TimestampAndBody => {
                 let time = match &self.timestamp_header {
                     Some(header) => {
@@ -144,10 +162,18 @@ impl HmacGuard {
             }
         };
         let is_signed = |message: &Vec<u8>| is_signature(&value, &self.algorithm.sign(&secret, message));
-        match messages.iter().any(is_signed) {
-            true => Ok(()),
-            false => Err(NotAdmitted::SignatureWrong(place.name().to_owned())),
-        }
+        if messages.iter().any(is_signed) { Ok(()) } else { Err(place.wrong()) }
+    }
+
+    /// The header with the proof that an admitted request was signed, for [`Signed::Url`]: the stored request lacks the address,
+    /// which holds the source's key, and its guards are checked again each time it is processed.
+    pub(super) fn proof(&self, query: &str) -> Option<(String, String)> {
+        (self.signed == Signed::Url).then(|| (PROOF.to_owned(), hex(&self.prove(query))))
+    }
+
+    /// No network signs such a text, because an address does not begin like this.
+    fn prove(&self, query: &str) -> Vec<u8> {
+        HmacAlgorithm::Sha256.sign(self.secret.as_bytes(), format!("admitted:{query}").as_bytes())
     }
 
     /// Everything that is invalid: JSON pointers within the guard, and sentences.
@@ -208,21 +234,8 @@ fn hmac<M: Mac + KeyInit>(secret: &[u8], message: &[u8]) -> Vec<u8> {
 mod tests {
     use base64::engine::general_purpose::URL_SAFE;
 
-    use super::super::place::hex;
+    use super::super::request::samples::credentials;
     use super::*;
-
-    const AT: Timestamp = Timestamp::from_millis(1_795_183_500_000);
-
-    fn no_parameters() -> Option<Vec<(String, String)>> {
-        Some(Vec::new())
-    }
-
-    fn credentials<'a>(
-        parameter: &'a dyn Fn(&str) -> Option<String>,
-        header: &'a dyn Fn(&str) -> Option<&'a str>,
-    ) -> Credentials<'a> {
-        Credentials { parameter, parameters: &no_parameters, header, remote_ip: None, query: "", body: b"a=1", at: AT }
-    }
 
     fn guard(extra: serde_json::Value) -> HmacGuard {
         let mut guard = serde_json::json!({"secret": "Jefe1234"});
@@ -365,5 +378,31 @@ mod tests {
         assert_eq!(guard.admit(&credentials(&parameter, &|_| None), None), Ok(()));
         let other = |name: &str| if name == "user" { Some("u2".to_owned()) } else { parameter(name) };
         assert_eq!(guard.admit(&credentials(&other, &|_| None), None).unwrap_err().code(), "signature_wrong");
+    }
+
+    #[test]
+    fn the_address_is_signed_with_its_query() {
+        let guard = guard(serde_json::json!({"parameter": "hash", "algorithm": "sha1", "signed": "url"}));
+        let address = "https://postbacks.example.com/in/k";
+        let sign = |text: &str| hex(&HmacAlgorithm::Sha1.sign(b"Jefe1234", text.as_bytes()));
+        let signature = sign(&format!("{address}?uid=u%201&val=12.50"));
+        let addresses = ["https://other.example.com/in/k".to_owned(), address.to_owned()];
+        let code = |query: &str, body: &[u8], addresses: &[String], proof: Option<&str>| {
+            let parameter = |name: &str| (name == "hash").then(|| signature.clone());
+            let header = |name: &str| proof.filter(|_| name == PROOF);
+            let given = Credentials { query, body, addresses, ..credentials(&parameter, &header) };
+            guard.admit(&given, None).err().map_or("", |error| error.code())
+        };
+        let query = format!("uid=u%201&val=12.50&hash={signature}");
+        assert_eq!(code(&query, b"", &addresses, None), "");
+        assert_eq!(code(&format!("hash={signature}&uid=u%201&val=12.50"), b"", &addresses, None), "");
+        assert_eq!(code(&query.replace("12.50", "99"), b"", &addresses, None), "signature_wrong");
+        assert_eq!(code(&query, b"status=approved", &addresses, None), "signature_wrong");
+        assert_eq!(code(&query, b"", &addresses[..1], None), "signature_wrong");
+        // A stored request has its proof instead of the address.
+        let (_, proof) = guard.proof(&query).expect("the address is signed");
+        assert_eq!(code(&query, b"", &[], Some(&proof)), "");
+        assert_eq!(code(&query, b"", &[], None), "signature_wrong");
+        assert_eq!(code(&query.replace("12.50", "99"), b"", &[], Some(&proof)), "signature_wrong");
     }
 }

@@ -1,16 +1,21 @@
 //! Guards of a source: who may send notifications to it. Networks are checked first, then the token, then the
 //! signatures.
 
+mod encryption;
 mod hash;
 mod hmac;
 mod place;
 mod request;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::inbound_request::RawRequest;
+
+pub use encryption::{EncryptionGuard, EncryptionScheme};
 pub use hash::{HashAlgorithm, HashGuard};
 pub use hmac::{HmacAlgorithm, HmacGuard, Signed};
 pub use place::Place;
@@ -41,6 +46,9 @@ pub struct Guards {
     /// A hash of parameters and a secret, for networks that do not use HMAC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<Box<HashGuard>>,
+    /// A secret with which the network encrypts bodies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Box<EncryptionGuard>>,
 }
 
 fn networks<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
@@ -86,6 +94,19 @@ pub struct TokenGuard {
 }
 
 impl Guards {
+    /// The request with its body in plain text. The other guards check the request like this.
+    ///
+    /// # Errors
+    /// The body should be encrypted with the source's secret, and is not.
+    pub fn open<'a>(&self, raw: &'a RawRequest) -> Result<Cow<'a, RawRequest>, NotAdmitted> {
+        let Some(guard) = &self.encryption else { return Ok(Cow::Borrowed(raw)) };
+        let body = raw.plain_body().map_err(|_| NotAdmitted::NotEncrypted)?;
+        let body = guard.decrypt(&body)?;
+        let mut headers = raw.headers.clone();
+        headers.retain(|(name, _)| name != "content-encoding");
+        Ok(Cow::Owned(RawRequest { body, headers, ..raw.clone() }))
+    }
+
     /// Checks every guard. Fails with the first that does not pass.
     pub fn admit(&self, given: &Credentials<'_>) -> Result<(), NotAdmitted> {
         if !self.networks.is_empty() {
@@ -110,9 +131,14 @@ impl Guards {
         self.hash.as_ref().map_or(Ok(()), |guard| guard.admit(given, token))
     }
 
-    /// Whether requests have a signature.
+    /// A header for a request that is admitted, if its guards need one to admit the stored request again.
+    pub fn proof(&self, query: &str) -> Option<(String, String)> {
+        self.hmac.as_ref().and_then(|guard| guard.proof(query))
+    }
+
+    /// Whether a change of the body or the query would make the request inadmissible.
     pub fn is_signed(&self) -> bool {
-        self.hmac.is_some() || self.hash.is_some()
+        self.hmac.is_some() || self.hash.is_some() || self.encryption.is_some()
     }
 
     /// Replaces the secrets with [`MASKED`] for responses.
@@ -164,7 +190,8 @@ impl Guards {
         let token = self.token.as_mut().map(|it| ("/token/value", &mut it.value));
         let hmac = self.hmac.as_mut().map(|it| ("/hmac/secret", &mut it.secret));
         let hash = self.hash.as_mut().map(|it| ("/hash/secret", &mut it.secret));
-        token.into_iter().chain(hmac).chain(hash)
+        let encryption = self.encryption.as_mut().map(|it| ("/encryption/secret", &mut it.secret));
+        token.into_iter().chain(hmac).chain(hash).chain(encryption)
     }
 
     /// The values of the secrets, which must not be shown.
@@ -172,27 +199,15 @@ impl Guards {
         let token = self.token.as_ref().map(|it| it.value.as_str());
         let hmac = self.hmac.as_ref().map(|it| it.secret.as_str());
         let hash = self.hash.as_ref().map(|it| it.secret.as_str());
-        token.into_iter().chain(hmac).chain(hash).collect()
+        let encryption = self.encryption.as_ref().map(|it| it.secret.as_str());
+        token.into_iter().chain(hmac).chain(hash).chain(encryption).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::request::samples::credentials;
     use super::*;
-    use crate::timestamp::Timestamp;
-
-    const AT: Timestamp = Timestamp::from_millis(1_795_183_500_000);
-
-    fn no_parameters() -> Option<Vec<(String, String)>> {
-        Some(Vec::new())
-    }
-
-    fn credentials<'a>(
-        parameter: &'a dyn Fn(&str) -> Option<String>,
-        header: &'a dyn Fn(&str) -> Option<&'a str>,
-    ) -> Credentials<'a> {
-        Credentials { parameter, parameters: &no_parameters, header, remote_ip: None, query: "", body: b"a=1", at: AT }
-    }
 
     #[test]
     fn an_ipv4_network_may_be_written_as_one_of_ipv6() {

@@ -49,6 +49,15 @@ impl<'a> Place<'a> {
         Ok(pairs)
     }
 
+    /// A raw query without the pair of the signature.
+    pub(super) fn query_without(self, query: &str) -> String {
+        let is_signature = |pair: &&str| {
+            let name = pair.split('=').next().unwrap_or_default();
+            self.parameter.is_some_and(|signature| signature.eq_ignore_ascii_case(name))
+        };
+        query.split('&').filter(|pair| !is_signature(pair)).collect::<Vec<_>>().join("&")
+    }
+
     pub(super) fn wrong(self) -> NotAdmitted {
         NotAdmitted::SignatureWrong(self.name().to_owned())
     }

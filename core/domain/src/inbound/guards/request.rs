@@ -31,9 +31,29 @@ pub enum NotAdmitted {
         "the signed time differs from the arrival by more than {0} seconds; the network must sign each request when it sends it"
     )]
     SignatureExpired(u32),
+    /// The body is not in the form of the network's encryption.
+    #[error(
+        "the body is not encrypted; have the network encrypt it, or remove the encryption from the source's guards"
+    )]
+    NotEncrypted,
+    /// The body is encrypted with another secret.
+    #[error("the body cannot be decrypted; copy the secret key again from the network's settings")]
+    NotDecrypted,
 }
 
 impl NotAdmitted {
+    /// All codes.
+    pub const CODES: [&str; 8] = [
+        "network_not_allowed",
+        "token_missing",
+        "token_wrong",
+        "signature_missing",
+        "signature_wrong",
+        "signature_expired",
+        "body_not_encrypted",
+        "body_not_decrypted",
+    ];
+
     /// The stable error code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -43,6 +63,8 @@ impl NotAdmitted {
             Self::SignatureMissing(_) => "signature_missing",
             Self::SignatureWrong(_) => "signature_wrong",
             Self::SignatureExpired(_) => "signature_expired",
+            Self::NotEncrypted => "body_not_encrypted",
+            Self::NotDecrypted => "body_not_decrypted",
         }
     }
 }
@@ -58,10 +80,41 @@ pub struct Credentials<'a> {
     pub parameters: &'a dyn Fn() -> Option<Vec<(String, String)>>,
     /// The sender's address.
     pub remote_ip: Option<IpAddr>,
+    /// The addresses, without query, by which the network may know the source. Empty if the request was admitted before and
+    /// stored: then nobody knows the source's key any more.
+    pub addresses: &'a [String],
     /// The raw query.
     pub query: &'a str,
     /// The body, as it was sent.
     pub body: &'a [u8],
     /// When the request arrived.
     pub at: Timestamp,
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use super::*;
+
+    pub(in crate::inbound::guards) const AT: Timestamp = Timestamp::from_millis(1_795_183_500_000);
+
+    fn no_parameters() -> Option<Vec<(String, String)>> {
+        Some(Vec::new())
+    }
+
+    /// A request with the body `a=1`.
+    pub(in crate::inbound::guards) fn credentials<'a>(
+        parameter: &'a dyn Fn(&str) -> Option<String>,
+        header: &'a dyn Fn(&str) -> Option<&'a str>,
+    ) -> Credentials<'a> {
+        Credentials {
+            parameter,
+            parameters: &no_parameters,
+            header,
+            remote_ip: None,
+            addresses: &[],
+            query: "",
+            body: b"a=1",
+            at: AT,
+        }
+    }
 }
