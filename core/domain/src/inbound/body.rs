@@ -57,7 +57,8 @@ fn is_text(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok_and(|text| !text.contains('\0'))
 }
 
-/// UTF-16 by its byte-order mark or its content type, and Latin-1 by its content type, become UTF-8. Others stay.
+/// UTF-16 by its byte-order mark or its content type, and other text that is not UTF-8, become UTF-8. Of the latter each byte
+/// becomes a character of Latin-1, also if it is in another encoding: so different ids stay different.
 fn in_utf8<'a>(body: Cow<'a, [u8]>, content_type: &str) -> Cow<'a, [u8]> {
     let units = |from_bytes: fn([u8; 2]) -> u16, bytes: &[u8]| {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| from_bytes([pair[0], pair[1]])).collect();
@@ -69,7 +70,7 @@ fn in_utf8<'a>(body: Cow<'a, [u8]>, content_type: &str) -> Cow<'a, [u8]> {
         [0xfe, 0xff, rest @ ..] => units(u16::from_be_bytes, rest),
         [0, _, ..] if content_type.contains("utf-16") => units(u16::from_be_bytes, &body),
         [_, 0, ..] if content_type.contains("utf-16") => units(u16::from_le_bytes, &body),
-        bytes if content_type.contains("iso-8859-1") && std::str::from_utf8(bytes).is_err() => {
+        bytes if !bytes.contains(&0) && std::str::from_utf8(bytes).is_err() => {
             Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes())
         }
         _ => body,
@@ -114,6 +115,7 @@ mod tests {
             (little, "", "application/json; charset=UTF-16"),
             (big, "", "application/json; charset=utf-16be"),
             (vec![b'a', b'=', 0xe9], "", "text/plain; charset=ISO-8859-1"),
+            (vec![b'a', b'=', 0xe9], "", "application/x-www-form-urlencoded"),
         ] {
             assert_eq!(read(&body, encoding, kind).as_deref(), Ok("a=é"), "{body:?} {encoding} {kind}");
         }

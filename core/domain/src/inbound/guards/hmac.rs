@@ -346,7 +346,7 @@ mod tests {
         let (parameter, all) = (|_: &str| Some(signature.clone()), || Some(pairs.to_vec()));
         let given = Credentials { parameters: &all, ..credentials(&parameter, &|_| None) };
         assert_eq!(guard.admit(&given, None), Ok(()));
-        let none = Credentials { parameters: &no_parameters, ..credentials(&parameter, &|_| None) };
+        let none = Credentials { parameters: &|| Some(Vec::new()), ..credentials(&parameter, &|_| None) };
         assert_eq!(guard.admit(&none, None).unwrap_err().code(), "signature_wrong");
     }
 
