@@ -84,7 +84,7 @@ async fn a_payment_that_was_pending_is_approved_and_the_newest_one_is_refunded(d
     let click = t.click().await;
     let source = subscription(&t).save().await;
     let report = async |status: &str| {
-        t.advance(Duration::from_secs(3_600));
+        t.advance(Duration::from_secs(86_400));
         source.report(&[("sub", &click.id), ("tid", "S-1"), ("st", status)]).await;
         source.last().await
     };
@@ -181,14 +181,15 @@ async fn the_second_try_of_an_approval_or_refund_changes_nothing(db: Database) {
         source.report(&[("sub", &click.id), ("tid", "S-1"), ("st", status), ("sale", sale)]).await;
         text(&source.last().await, "outcome")
     };
-    assert_eq!(report("pending", "5", 3_600).await, "accepted");
-    for (seconds, outcome) in [(3_600, "accepted"), (60, "duplicate"), (60, "duplicate")] {
+    assert_eq!(report("pending", "5", 86_400).await, "accepted");
+    for (seconds, outcome) in [(86_400, "accepted"), (60, "duplicate"), (3_600, "duplicate"), (10 * 3_600, "duplicate")]
+    {
         assert_eq!(report("approved", "5", seconds).await, outcome);
     }
     assert_eq!(payments(&t, &click).await, [row("S-1", "approved", "12.50", 1)]);
-    assert_eq!(report("approved", "5", 3_600).await, "accepted");
+    assert_eq!(report("approved", "5", 2 * 3_600).await, "accepted");
     // What is refunded in full is rejected, and only once.
-    for seconds in [3_600, 60] {
+    for seconds in [86_400, 3_600] {
         assert_eq!(report("approved", "-5", seconds).await, "accepted");
         let left = [row("S-1", "approved", "12.50", 1), row("S-1~2", "rejected", "12.50", 2)];
         assert_eq!(payments(&t, &click).await, left);

@@ -354,6 +354,7 @@ async fn a_coupon_belongs_to_one_link(db: Database) {
     for coupons in [
         json!([{"code": "A"}, {"code": "a"}]),
         json!([{"code": " "}]),
+        json!([{"code": "n/a"}]),
         json!([{"code": "A", "starts_at": "2026-04-01T00:00:00Z", "ends_at": "2026-03-01T00:00:00Z"}]),
     ] {
         t.admin.patch(&path, &json!({"coupons": coupons})).await.expect_problem(422, "invalid_field");

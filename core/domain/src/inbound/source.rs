@@ -379,7 +379,7 @@ pub enum WithoutTransactionId {
 /// What a transaction id means that the source reported before. `same_sale`: the same sale, whose status and amounts it
 /// changes. `new_payment`: an approved or pending notification is the next payment of a subscription, a sale of its own
 /// with the transaction id `T1~2`, `T1~3`; an approval means a pending payment if there is one, a rejection or refund the
-/// newest payment. The same request that arrives again within ten minutes is no new payment.
+/// newest payment. The same request that arrives again within twelve hours is no new payment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = RepeatedTransaction)]

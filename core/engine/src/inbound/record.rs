@@ -1,5 +1,7 @@
 //! Recording: matches each notification of a request with its click or conversion and turns it into a command.
 
+use std::time::Duration;
+
 use sea_orm::DbErr;
 
 use crate::Error;
@@ -9,7 +11,9 @@ use crate::tracking::record_conversions::{Change, Recorded};
 use domain::ids::{ClickId, InboundRequestId, OfferId};
 use domain::inbound::admission::parameters;
 use domain::inbound::inbound_request::{InboundRequest, Item, OutcomeDetails};
-use domain::inbound::notification::{self, Issue, Matched, Note, Notification, Outcome, SECOND_TRY, Sale};
+use domain::inbound::notification::{
+    self, Issue, Matched, Note, Notification, Outcome, SECOND_TRY, SECOND_TRY_OF_PAYMENT, Sale,
+};
 use domain::inbound::source::{RepeatedTransactionId, Source, WithoutTransactionId};
 use domain::tracking::conversion::{Conversion, Reporter, Status, transaction_key};
 use domain::tracking::conversion_command::Command;
@@ -251,7 +255,7 @@ async fn identify_payment(
     } else if known.iter().any(|it| it.goal != known[0].goal) {
         return Ok(None);
     }
-    let first = first_of_equal_requests(app, source, at.request).await?;
+    let first = first_of_equal_requests(app, source, at.request, SECOND_TRY_OF_PAYMENT).await?;
     let key = format!("{first}-{}", at.index);
     let report = PaymentReport { transaction_id, status, is_refund: notification.is_refund(), key: &key };
     // The click of the subscription's first payment stays that of all its payments.
@@ -384,15 +388,16 @@ async fn transaction_id_of_request(
     click: ClickId,
     goal: Option<&str>,
 ) -> Result<String, Stop> {
-    let request = first_of_equal_requests(app, source, at.request).await?;
+    let request = first_of_equal_requests(app, source, at.request, SECOND_TRY).await?;
     Ok(notification::transaction_id_of_request(source.id, click, goal, request, at.index))
 }
 
-/// The first of the equal requests that arrived within ten minutes: networks send a request again that was not answered.
+/// The first of the equal requests that arrived within this time: networks send a request again that was not answered.
 async fn first_of_equal_requests(
     app: &App,
     source: &Source,
     request: &InboundRequest,
+    within: Duration,
 ) -> Result<InboundRequestId, Stop> {
     let (id, received_at) = (request.id, request.received_at);
     let (first, first_at) = storage::inbound::fingerprints::find_or_insert_request(
@@ -401,11 +406,11 @@ async fn first_of_equal_requests(
         &fingerprint_of(request),
         id,
         received_at,
-        received_at.minus(SECOND_TRY),
+        received_at.minus(within),
     )
     .await?;
     // A request that is replayed much later is not a repetition of an equal request that arrived in the meantime.
-    Ok(if first_at > received_at.plus(SECOND_TRY) { id } else { first })
+    Ok(if first_at > received_at.plus(within) { id } else { first })
 }
 
 /// By what a repetition of the request is recognised. Lower case, because some networks change the case when they send a

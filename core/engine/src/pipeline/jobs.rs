@@ -12,7 +12,7 @@ use crate::inbound::source_keys;
 use crate::people::weekly_summaries;
 use crate::tracking::conversions;
 use crate::{partitions, reports};
-use domain::inbound::notification::SECOND_TRY;
+use domain::inbound::notification::SECOND_TRY_OF_PAYMENT;
 use domain::timestamp::Timestamp;
 
 use super::work::{self, First, Worker};
@@ -91,7 +91,8 @@ pub async fn run_maintenance(app: &App) -> Result<(), DbErr> {
         (
             "request_fingerprints",
             Box::pin(
-                storage::inbound::fingerprints::delete_requests_older_than(db, now.minus(SECOND_TRY)).map_ok(drop),
+                storage::inbound::fingerprints::delete_requests_older_than(db, now.minus(SECOND_TRY_OF_PAYMENT))
+                    .map_ok(drop),
             ),
         ),
         ("retention", Box::pin(prune(app, now))),

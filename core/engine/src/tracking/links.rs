@@ -16,6 +16,7 @@ use domain::timestamp::Timestamp;
 use domain::tracking::coupon::{Active, Coupon};
 use domain::tracking::deep_link::deep_url_of_link;
 use domain::tracking::link::{Link, LinkStatus};
+use domain::tracking::transaction::is_no_id;
 use storage::base::page::{Page, PageRequest};
 use storage::tracking::links::Filter;
 
@@ -208,7 +209,7 @@ fn set_target(link: &mut Link, offer: &Offer, deep: Option<String>, page: Option
 /// Replaces the coupons of a link.
 ///
 /// # Errors
-/// Another link has one of the codes.
+/// Another link has one of the codes, or a code is a word that shops send for no coupon.
 async fn replace_coupons(
     tx: &impl ConnectionTrait,
     link_id: LinkId,
@@ -216,6 +217,10 @@ async fn replace_coupons(
 ) -> Result<Vec<Coupon>, Error> {
     let coupon = |it: NewCoupon| Coupon { code: normal_code(&it.code), link_id, active: it.active };
     let coupons: Vec<Coupon> = coupons.into_iter().map(coupon).collect();
+    if let Some(nothing) = coupons.iter().find(|it| is_no_id(&it.code)) {
+        let message = format!("shops send \"{}\" for orders without a coupon; choose another code", nothing.code);
+        return Err(Error::invalid("/coupons", message));
+    }
     if coupons.is_empty() && storage::tracking::coupons::list_of(tx, [link_id]).await?.is_empty() {
         return Ok(coupons);
     }

@@ -37,6 +37,8 @@ pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(24 * 3_
 pub(crate) const PATIENCE_FOR_PEOPLE: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3_600);
 /// A byte-identical request within this time is a retry of the network, not a second sale.
 pub const SECOND_TRY: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+/// The same for payments of a subscription: they are a day apart or more, and networks try again for hours.
+pub const SECOND_TRY_OF_PAYMENT: std::time::Duration = std::time::Duration::from_secs(12 * 3_600);
 
 /// The outcome of a request or of one notification in it. `accepted`: it created or changed a conversion. `duplicate`:
 /// the same notification was accepted before. `waiting`: something is missing, and it is processed again automatically.
