@@ -35,9 +35,10 @@ pub use rollup::{needed_from, rebuild, roll_up, rolled_up_until};
 use scopes::Scopes;
 pub use verify::verify;
 
-/// The longest span of segments that is read at once. A span with more than [`WINDOW_BYTES`] is read in shorter
-/// windows, which limits the memory of a report.
+/// The span of segments that is read at once: first a day, then more or less, so that a window has about [`WINDOW_BYTES`],
+/// which limits the memory of a report. A longer span could suddenly have much more data than the one before.
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
+const LONGEST_WINDOW_MS: i64 = 8 * WINDOW_MS;
 const WINDOW_BYTES: usize = 8 << 20;
 
 /// A query and its period, in whole quarters of an hour.
@@ -359,7 +360,7 @@ impl Windows {
         if bytes > WINDOW_BYTES {
             self.length_ms = (self.length_ms / 4).max(QUARTER_MS);
         } else if bytes < WINDOW_BYTES / 8 {
-            self.length_ms = (self.length_ms * 2).min(WINDOW_MS);
+            self.length_ms = (self.length_ms * 2).min(LONGEST_WINDOW_MS);
         }
     }
 }
@@ -370,9 +371,13 @@ mod tests {
 
     #[test]
     fn windows_cover_the_period_once_for_any_size() {
-        const HOUR: i64 = 60 * 60 * 1_000;
-        for (bytes, longest, shortest) in [(0, WINDOW_MS, WINDOW_MS), (usize::MAX, WINDOW_MS, QUARTER_MS)] {
-            let mut windows = Windows::new(Timestamp::from_millis(0), Timestamp::from_millis(50 * HOUR));
+        const DAYS: i64 = 50;
+        for (bytes, longest, shortest) in [
+            (0, LONGEST_WINDOW_MS, WINDOW_MS),
+            (usize::MAX, WINDOW_MS, QUARTER_MS),
+            (WINDOW_BYTES, WINDOW_MS, WINDOW_MS),
+        ] {
+            let mut windows = Windows::new(Timestamp::from_millis(0), Timestamp::from_millis(DAYS * WINDOW_MS));
             let (mut at, mut lengths) = (0, Vec::new());
             while let Some((from, to)) = windows.next() {
                 assert_eq!(from.millis(), at);
@@ -380,7 +385,7 @@ mod tests {
                 at = to.millis();
                 windows.adapt(bytes);
             }
-            assert_eq!(at, 50 * HOUR);
+            assert_eq!(at, DAYS * WINDOW_MS);
             lengths.pop();
             assert_eq!((lengths.iter().max(), lengths.iter().min()), (Some(&longest), Some(&shortest)));
         }
