@@ -16,8 +16,8 @@ use domain::people::changes::Changed;
 use storage::base::page::{Page, PageRequest};
 use storage::delivery::deliveries::Filter;
 
-/// Number of deliveries that one query counts.
-const COUNTED_AT_ONCE: u64 = 10_000;
+/// The most deliveries that are counted.
+const COUNTED_AT_MOST: u64 = 100_000;
 /// Maximum number of queries of one count. Each examines a bounded number of deliveries.
 const COUNTS_MAX: usize = 10;
 
@@ -31,13 +31,14 @@ pub struct Count {
 
 /// Counts the deliveries that a job would retry.
 pub async fn count(app: &App, actor: Actor, filter: &RetryFilter) -> Result<Count, Error> {
-    let (filter, mut page) = matching(filter, actor.confined_to(), COUNTED_AT_ONCE);
+    let (filter, mut page) = matching(filter, actor.confined_to(), COUNTED_AT_MOST);
     let mut matching = 0;
     for _ in 0..COUNTS_MAX {
-        let found = storage::delivery::deliveries::list_ids(app.db.lists(), filter.clone(), page).await?;
-        matching += found.items.len();
-        match found.next {
-            Some(next) => page = page.after(Some(next)),
+        let (counted, next) = storage::delivery::deliveries::count(app.db.lists(), filter.clone(), page).await?;
+        matching += counted;
+        match next {
+            Some(_) if counted == page.limit => break,
+            Some(_) => page = PageRequest { limit: page.limit - counted, ..page.after(next) },
             None => return Ok(Count { matching: matching as u32, is_capped: false }),
         }
     }

@@ -2,7 +2,10 @@
 //! position. Ids are in chronological order, so a period is a range of the primary key, on partitioned tables a few of
 //! their partitions, and of every index that ends with the id.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+};
 use uuid::Uuid;
 
 use domain::archive::ArchivedFilter;
@@ -124,6 +127,29 @@ pub(crate) async fn fetch_ids<E: EntityTrait>(
     Ok(Page { items, next })
 }
 
+/// Counts the rows of one page of `select`, and returns the cursor of the next one like [`fetch_ids`]. The database counts, so
+/// no row is read.
+pub(crate) async fn count<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    select: Select<E>,
+    id: E::Column,
+    page: PageRequest,
+) -> Result<(u64, Option<Uuid>), DbErr> {
+    let ids = page.range(select.select_only().column(id), id).order_by_desc(id);
+    let last: Option<Uuid> = ids.clone().offset(page.limit - 1).limit(1).into_tuple().one(db).await?;
+    let rows = ids.limit(page.limit).into_query();
+    let counting =
+        Query::select().expr_as(Expr::col(Asterisk).count(), "matching").from_subquery(rows, "page").to_owned();
+    let matching = match last {
+        Some(_) => page.limit,
+        None => match db.query_one(&counting).await? {
+            Some(row) => row.try_get::<i64>("", "matching")?.unsigned_abs(),
+            None => 0,
+        },
+    };
+    Ok((matching, last))
+}
+
 /// A page of large rows ends after this number of bytes.
 pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// The number of large rows that one query reads.
@@ -201,6 +227,11 @@ impl Window {
 
     /// The page, whose cursor continues after the window if the window has no more rows.
     pub(crate) fn close<T>(&self, page: Page<T>) -> Page<T> {
-        Page { next: page.next.or(self.end), ..page }
+        Page { next: self.next(page.next), ..page }
+    }
+
+    /// The cursor of the next page, if the page within the window ended with this one.
+    pub(crate) fn next(&self, of_page: Option<Uuid>) -> Option<Uuid> {
+        of_page.or(self.end)
     }
 }

@@ -439,6 +439,13 @@ pub async fn list_ids(db: &impl ConnectionTrait, filter: Filter, page: PageReque
     Ok(window.close(found).map(DeliveryId))
 }
 
+/// The number of deliveries on a page of [`list`], and the cursor of the next page. The last page may have a cursor too.
+pub async fn count(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<(u64, Option<Uuid>), DbErr> {
+    let (select, window) = filtered(db, filter, page).await?;
+    let (matching, next) = page::count(db, select, Column::Id, window.page).await?;
+    Ok((matching, window.next(next)))
+}
+
 /// The deliveries that `filter` admits, and the window of the page.
 async fn filtered(
     db: &impl ConnectionTrait,
