@@ -38,7 +38,10 @@ pub async fn count(app: &App, actor: Actor, filter: &RetryFilter) -> Result<Coun
         matching += counted;
         match next {
             Some(_) if counted == page.limit => break,
-            Some(_) => page = PageRequest { limit: page.limit - counted, ..page.after(next) },
+            Some(_) => {
+                page = page.after(next);
+                page.limit -= counted;
+            }
             None => return Ok(Count { matching: matching as u32, is_capped: false }),
         }
     }

@@ -2,7 +2,7 @@
 //! position. Ids are in chronological order, so a period is a range of the primary key, on partitioned tables a few of
 //! their partitions, and of every index that ends with the id.
 
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
@@ -138,8 +138,7 @@ pub(crate) async fn count<E: EntityTrait>(
     let ids = page.range(select.select_only().column(id), id).order_by_desc(id);
     let last: Option<Uuid> = ids.clone().offset(page.limit - 1).limit(1).into_tuple().one(db).await?;
     let rows = ids.limit(page.limit).into_query();
-    let counting =
-        Query::select().expr_as(Expr::col(Asterisk).count(), "matching").from_subquery(rows, "page").to_owned();
+    let counting = Query::select().expr_as(Expr::cust("count(*)"), "matching").from_subquery(rows, "page").to_owned();
     let matching = match last {
         Some(_) => page.limit,
         None => match db.query_one(&counting).await? {

@@ -7,6 +7,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, Select, Statement,
 };
+use uuid::Uuid;
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::for_update;
