@@ -11,10 +11,14 @@ use crate::url;
 
 /// The opening and closing mark of each notation. If one opening mark is a prefix of another, the longer one is first.
 /// Inside a longer text, those before [`PLAIN_FROM`] indicate a token.
-const MARKS: [(&str, &str); 21] = [
+const MARKS: [(&str, &str); 25] = [
     ("!!!", "!!!"),
     ("[[[", "]]]"),
     ("[=", "=]"),
+    ("[%", "%]"),
+    ("[[", "]]"),
+    ("<%", "%>"),
+    ("<<", ">>"),
     ("${(", ")!}"),
     ("{!", "!}"),
     ("${", "}"),
@@ -35,11 +39,11 @@ const MARKS: [(&str, &str); 21] = [
     (LETTERS, LETTERS),
 ];
 /// From here on, marks can be ordinary characters of a text (`%C3%A9`), so they indicate a token only around a whole value.
-const PLAIN_FROM: usize = 14;
+const PLAIN_FROM: usize = 18;
 /// The marks of `xxCLICKIDxx`, whose name is always in capitals.
 const LETTERS: &str = "xx";
 /// The marks that, besides those with braces, indicate an unreplaced token inside a longer value too. Others occur in names: `Sale [EU]`, `Wow!!!`.
-const STRONG: [&str; 2] = ["[[[", "[="];
+const STRONG: [&str; 3] = ["[[[", "[=", "[%"];
 
 /// The most bytes of a token's name.
 const NAME_BYTES: usize = 64;
@@ -200,10 +204,10 @@ fn value_token_at(text: &str) -> Option<(&'static str, usize)> {
 fn is_value_name(open: &str, inside: &str) -> bool {
     const NOTHING: [&str; 9] =
         ["none", "direct", "organic", "referral", "null", "undefined", "unknown", "empty", "other"];
-    if open.contains('{') || open == "[[[" {
+    if open.contains('{') || matches!(open, "[[[" | "[%") {
         return is_loose_name(inside);
     }
-    let is_bracket = matches!(open, "(" | "[" | "<");
+    let is_bracket = matches!(open, "(" | "[" | "[[" | "<" | "<<");
     named(inside).is_some_and(|name| {
         !(is_bracket && NOTHING.iter().any(|word| word.eq_ignore_ascii_case(name)))
             && (open != LETTERS || is_in_capitals(name))
@@ -305,7 +309,7 @@ mod tests {
         for text in [
             "{x}", "{{x}}", "[x]", "[[[x]]]", "[=x=]", "#x#", "##x##", "${x}", "${(x)!}", "#{x}", "%x%", "%%x%%",
             "!!x!!", "!!!x!!!", "__x__", "<x>", "(x)", "{!x!}", "{url(x)}", "{ x }", "{{ x}}", "[x ]", "*|x|*",
-            "$$x$$",
+            "$$x$$", "[%x%]", "[[x]]", "<%x%>", "<<x>>",
         ] {
             assert_eq!(name(text), Some("x"), "{text}");
         }
@@ -391,6 +395,12 @@ mod tests {
             "*|SUBID|*",
             "{{{x}}}",
             "{ click_id }",
+            "[%UID%]",
+            "[%VALUE:USD%]",
+            "x-[%TX%]",
+            "[[sub1]]",
+            "<<click_id>>",
+            "<% clickid %>",
         ] {
             assert!(is_unreplaced(value), "{value}");
         }

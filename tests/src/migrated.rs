@@ -7,6 +7,11 @@ use postrider_migrations::Migrator;
 use sea_orm_migration::MigratorTrait;
 use tokio::sync::OnceCell;
 
+use domain::timestamp::Timestamp;
+use storage::base::database::PoolLimits;
+use storage::base::partitions;
+
+use crate::app::START_MS;
 use crate::database::{Database, file};
 use crate::postgres;
 use crate::temp::TempDir;
@@ -26,6 +31,12 @@ impl Database {
         let template = MIGRATED.get_or_init(async || {
             let url = postgres::empty_database().await;
             migrate(&url).await;
+            // The partitions of the months in which most tests happen: their statements take longer than the copy.
+            let opened = storage::Database::open(&url, PoolLimits::for_command()).await;
+            let opened = opened.expect("the database can be opened");
+            let missing = partitions::create_missing(&opened, Timestamp::from_millis(START_MS)).await;
+            assert_eq!(missing.expect("the database answers"), []);
+            opened.close().await;
             let (_, name) = url.rsplit_once('/').expect("the URL names the database");
             name.to_owned()
         });

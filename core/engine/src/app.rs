@@ -135,9 +135,7 @@ impl App {
 
         let cache_dir = settings.adapter_cache_dir();
         let compiler = settings.compiler_program.clone();
-        let start =
-            move || host::Host::start_with_compiler(&cache_dir, compiler, host::limits::CompileLimits::default());
-        let host = tokio::task::spawn_blocking(start).await??;
+        let host = tokio::task::spawn_blocking(move || host::Host::shared(&cache_dir, compiler)).await??;
         payout_methods::seed(db.writer(), clock.now()).await?;
         let adapters = Registry::start(host, db.clone(), clock.clone(), settings.adapter_threads()).await?;
         let connections = settings.places().per_destination;

@@ -1,7 +1,7 @@
 //! The host: one engine, and the built-in adapters.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wasmtime::Engine;
 
@@ -37,6 +37,9 @@ struct Inner {
     built_in: Vec<BuiltIn>,
 }
 
+/// The cache of a host, and the program that compiles.
+type HostKey = (PathBuf, Option<PathBuf>);
+
 /// A built-in adapter and its component.
 pub struct BuiltIn {
     /// The loaded adapter.
@@ -50,6 +53,23 @@ impl Host {
     /// contains compiled code and may be deleted at any time.
     pub fn start(cache_dir: &Path) -> Result<Self, AdapterError> {
         Self::start_with(cache_dir, Compiler::new(None, CompileLimits::default()))
+    }
+
+    /// The host of this process with this cache and this program (a Postrider) that compiles components of third parties. While one
+    /// exists, it is shared: a test process starts many servers, and each host would load the same adapters.
+    pub fn shared(cache_dir: &Path, program: Option<PathBuf>) -> Result<Self, AdapterError> {
+        static RUNNING: Mutex<Vec<(HostKey, Weak<Inner>)>> = Mutex::new(Vec::new());
+        let key = (cache_dir.to_owned(), program.clone());
+        // Another caller with the same key waits for this one's host.
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|(_, host)| host.strong_count() > 0);
+        let known = running.iter().filter(|(known, _)| *known == key).find_map(|(_, host)| host.upgrade());
+        if let Some(inner) = known {
+            return Ok(Self { inner });
+        }
+        let host = Self::start_with_compiler(cache_dir, program, CompileLimits::default())?;
+        running.push((key, Arc::downgrade(&host.inner)));
+        Ok(host)
     }
 
     /// Like [`Self::start`], with another program (a Postrider) that compiles components of third parties, and with other

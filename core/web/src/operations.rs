@@ -98,7 +98,7 @@ pub(crate) enum Row {
 }
 
 /// The operations of the API by path and method.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Operations(HashMap<String, HashMap<Method, Operation>>);
 
 impl Operations {

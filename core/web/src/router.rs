@@ -1,6 +1,6 @@
 //! Every route on one page.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -182,9 +183,23 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(audit::prune_audit))
 }
 
+/// The API with what is derived from it.
+struct DescribedApi {
+    routes: Router<App>,
+    description: OpenApi,
+    operations: Operations,
+}
+
+/// Computed once: a test process starts many servers.
+static API: LazyLock<DescribedApi> = LazyLock::new(|| {
+    let (routes, description) = api().split_for_parts();
+    let operations = Operations::of(&description);
+    DescribedApi { routes, description, operations }
+});
+
 /// The OpenAPI description of the API.
 pub fn describe() -> serde_json::Value {
-    openapi::published(api().split_for_parts().1)
+    openapi::published(&API.description)
 }
 
 /// Uploads of components. A component beyond its limit gets an error with its size, so more must be read than a
@@ -197,10 +212,11 @@ fn uploads() -> OpenApiRouter<App> {
 
 /// All routes of this server: the API, the URLs of visitors and networks, and the pages of `site`.
 pub fn router(app: App, site: Site) -> Router {
-    let (api, description) = api().split_for_parts();
-    let operations = Arc::new(Operations::of(&description).with_rows(site.rows));
+    let operations = Arc::new(API.operations.clone().with_rows(site.rows));
     tracking::prepare_user_agents();
-    let api = api
+    let api = API
+        .routes
+        .clone()
         .layer(middleware::from_fn(idempotency::watch_writes))
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::layer))
         .layer(middleware::from_fn_with_state((app.clone(), operations.clone()), access::layer))
@@ -224,7 +240,7 @@ pub fn router(app: App, site: Site) -> Router {
         .route("/in/{source_key}", any(inbound::receive))
         // API
         .merge(api)
-        .route("/api/openapi.json", openapi::document(description))
+        .route("/api/openapi.json", openapi::document(&API.description))
         .route("/api/docs", get(openapi::page))
         .route("/api/docs/{file}", get(openapi::asset))
         .merge(operators())

@@ -89,7 +89,7 @@ async fn a_signature_of_the_whole_address_is_checked(db: Database) {
         hmac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
     };
     let query = |kind: &str, transaction: &str, of: &str| {
-        format!("click_id={}&txid={transaction}&payout=1.50&type={kind}&ref={of}", click.id)
+        format!("click_id={}&txid={transaction}&payout=1.50&status={kind}&ref={of}", click.id)
     };
     let sent = async |query: &str, hash: &str| {
         t.tick();
@@ -146,7 +146,7 @@ async fn an_encrypted_body_is_read_with_the_secret_of_its_source(db: Database) {
     let sale = only_conversion(&t, &click).await;
     assert_eq!((&sale["transaction_id"], &sale["status"]), (&json!("VBVWEMXE"), &json!("approved")));
     assert_eq!(sale["revenue"], json!({"amount": "21.33", "currency": "USD"}));
-    assert_eq!(sent(&encrypted("TEST", [2; 16])).await, 200);
+    assert_eq!(sent(&encrypted("ABANDONED_ORDER", [2; 16])).await, 200);
     assert_outcome(&source.last().await, "ignored", "status_ignored");
     assert_eq!(sent(&encrypted("RFND", [3; 16])).await, 200);
     assert_eq!(only_conversion(&t, &click).await["rejection_reason"], "refund");

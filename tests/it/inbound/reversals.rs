@@ -52,7 +52,7 @@ async fn a_negative_amount_lowers_the_sale_that_it_names(db: Database) {
     t.tick();
     source.report(&[sub, ("tid", "7002"), ("sum", "-2"), ("parent", "7001")]).await;
     let it = only_conversion(&t, &click).await;
-    assert_eq!((&it["status"], &it["payout"]["amount"]), (&json!("approved"), &json!("3")));
+    assert_eq!((&it["status"], &it["payout"]["amount"]), (&json!("approved"), &json!("3.00")));
 }
 
 async fn several_parameters_identify_a_sale(db: Database) {

@@ -10,7 +10,7 @@ mod operation;
 mod schemas;
 mod tags;
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{LazyLock, OnceLock};
 
 use axum::body::Bytes;
 use axum::extract::Path;
@@ -68,7 +68,7 @@ pub fn head() -> OpenApi {
 }
 
 /// The description as it is published: what the handlers state, with what is the same for all operations.
-pub fn published(description: OpenApi) -> Value {
+pub fn published(description: &OpenApi) -> Value {
     let mut document = serde_json::to_value(description).expect("a description is JSON");
     document["tags"] = tags::all();
     for (name, part) in [("responses", errors::responses()), ("headers", operation::headers())] {
@@ -126,11 +126,10 @@ impl Asset {
 }
 
 /// `GET /api/openapi.json`
-pub fn document(description: OpenApi) -> MethodRouter<App> {
-    let description = Arc::new(description);
+pub fn document(description: &'static OpenApi) -> MethodRouter<App> {
     get(async move |headers: HeaderMap| {
         let document = DOCUMENT.get_or_init(|| {
-            let text = serde_json::to_vec(&published((*description).clone())).expect("a description is JSON");
+            let text = serde_json::to_vec(&published(description)).expect("a description is JSON");
             Asset::new("application/json", text.into(), "no-cache")
         });
         document.response(&headers)
