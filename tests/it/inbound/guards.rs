@@ -99,7 +99,7 @@ async fn a_signature_of_the_whole_address_is_checked(db: Database) {
     let complete = query("COMPLETE", "t-1", "");
     assert_eq!(sent(&complete, &sign(&format!("{address}?{complete}"), "another-word")).await, 401);
     assert_outcome(&source.last().await, "refused", "signature_wrong");
-    // A refused request cannot be replayed: only its arrival knew the address.
+    // This refused request cannot be replayed: only its arrival knew the address.
     let refused = text(&source.last().await, "id");
     let replayed = t.admin.post(&format!("/api/v1/inbound-requests/{refused}/replay"), &json!({})).await.expect(200);
     assert_outcome(&replayed, "refused", "signature_wrong");
@@ -110,6 +110,19 @@ async fn a_signature_of_the_whole_address_is_checked(db: Database) {
     let reversal = query("RECONCILIATION", "t-2", "t-1");
     assert_eq!(sent(&reversal, &sign(&format!("{address}?{reversal}"), "s3cret-word")).await, 200);
     assert_eq!(only_conversion(&t, &click).await["status"], "rejected");
+    // What a disabled source refused was signed, and is used when the source is enabled again.
+    source.patch(json!({"enabled": false})).await.expect(200);
+    let later = query("COMPLETE", "t-4", "");
+    assert_eq!(sent(&later, &sign(&format!("{address}?{later}"), "s3cret-word")).await, 403);
+    let refused = source.last().await;
+    assert!(refused["request"]["headers"].as_array().unwrap().iter().all(|it| it["name"] != "postrider-signed-url"));
+    source.patch(json!({"enabled": true})).await.expect(200);
+    let refused = text(&refused, "id");
+    let replayed = t.admin.post(&format!("/api/v1/inbound-requests/{refused}/replay"), &json!({})).await.expect(200);
+    assert_outcome(&replayed, "accepted", "");
+    // Parameters hidden in the signature are not signed.
+    let signature = sign(&format!("{address}?{complete}"), "s3cret-word");
+    assert_eq!(sent(&complete, &format!("{signature}?payout=99&txid=t-5")).await, 401);
     // What waits is admitted again without its address.
     let unknown = query("SOMETHING", "t-3", "");
     assert_eq!(sent(&unknown, &sign(&format!("{address}?{unknown}"), "s3cret-word")).await, 200);
@@ -125,6 +138,8 @@ async fn an_encrypted_body_is_read_with_the_secret_of_its_source(db: Database) {
     let body = json!({"name": "x", "template": "clickbank_ins", "fields": {"secret": "CLICKBANKKEY"}});
     let saved = t.admin.post("/api/v1/sources", &body).await.expect(201);
     assert_eq!(saved["settings"]["guards"]["encryption"]["secret"], "••••••••");
+    let problem = source_with_token_and_encryption(&t).await;
+    assert_eq!(problem["errors"][0]["path"], "/settings/guards/encryption");
     let source = Source::of(&t, &t.admin, &saved);
     let encrypted = |kind: &str, iv: [u8; 16]| {
         let plain = json!({
@@ -146,6 +161,10 @@ async fn an_encrypted_body_is_read_with_the_secret_of_its_source(db: Database) {
     let sale = only_conversion(&t, &click).await;
     assert_eq!((&sale["transaction_id"], &sale["status"]), (&json!("VBVWEMXE"), &json!("approved")));
     assert_eq!(sale["revenue"], json!({"amount": "21.33", "currency": "USD"}));
+    // The address is not encrypted, so its parameters do not count.
+    let request = source.network.request(Method::POST, &format!("{}?receipt=FORGED", source.path));
+    assert_eq!(source.network.send(request.json(&encrypted("SALE", [5; 16]))).await.status, 200);
+    assert_outcome(&source.last().await, "duplicate", "duplicate");
     assert_eq!(sent(&encrypted("ABANDONED_ORDER", [2; 16])).await, 200);
     assert_outcome(&source.last().await, "ignored", "status_ignored");
     assert_eq!(sent(&encrypted("RFND", [3; 16])).await, 200);
@@ -161,6 +180,15 @@ async fn an_encrypted_body_is_read_with_the_secret_of_its_source(db: Database) {
     let refused = text(&source.last().await, "id");
     let replayed = t.admin.post(&format!("/api/v1/inbound-requests/{refused}/replay"), &json!({})).await.expect(200);
     assert_ne!(replayed["outcome"], "refused", "{replayed}");
+}
+
+async fn source_with_token_and_encryption(t: &TestApp) -> Value {
+    let mut body = source(t).body;
+    body["settings"]["guards"] = json!({
+        "token": {"parameter": "key", "value": "12345678"},
+        "encryption": {"scheme": "clickbank", "secret": "12345678"},
+    });
+    t.admin.post("/api/v1/sources", &body).await.expect_problem(422, "invalid_field")
 }
 
 async fn a_token_may_be_in_a_header(db: Database) {

@@ -100,6 +100,13 @@ fn rejection(source: &Source, guards: &Guards, raw: &RawRequest, at: Timestamp) 
     (names.peek().is_some() && names.all(is_test)).then(|| Issue::TestPing.into())
 }
 
+/// The header that proves to later checks of the stored request that it was signed, if its signature needs one.
+pub fn proof(guards: &Guards, raw: &RawRequest, addresses: &[String], at: Timestamp) -> Option<(String, String)> {
+    let reports = LazyCell::new(|| read_all(raw));
+    let is_admitted = guards.sign_address() && admit(guards, raw, addresses, at, &|| &**reports).is_ok();
+    guards.proof(&raw.query).filter(|_| is_admitted)
+}
+
 fn refused(code: &str, sentence: impl Into<String>) -> OutcomeDetails {
     OutcomeDetails::new(Outcome::Refused, code, sentence)
 }

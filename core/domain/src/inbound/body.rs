@@ -59,7 +59,7 @@ fn is_text(body: &[u8]) -> bool {
 
 /// UTF-16 by its byte-order mark or its content type, and other text that is not UTF-8, become UTF-8. Of the latter each byte
 /// becomes a character of Latin-1, also if it is in another encoding: so different ids stay different.
-fn in_utf8<'a>(body: Cow<'a, [u8]>, content_type: &str) -> Cow<'a, [u8]> {
+pub(super) fn in_utf8<'a>(body: Cow<'a, [u8]>, content_type: &str) -> Cow<'a, [u8]> {
     let units = |from_bytes: fn([u8; 2]) -> u16, bytes: &[u8]| {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| from_bytes([pair[0], pair[1]])).collect();
         Cow::Owned(String::from_utf16_lossy(&units).into_bytes())

@@ -14,6 +14,7 @@ use crate::people::masking;
 use crate::timestamp::Timestamp;
 
 use super::body::{self, UnreadableBody};
+use super::guards::PROOF;
 use super::notification::{Issue, Note, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
 
 /// The code of a request that is not processed yet.
@@ -87,6 +88,11 @@ impl RawRequest {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// The headers that the network sent.
+    pub fn headers_of_network(&self) -> impl Iterator<Item = &(String, String)> {
+        self.headers.iter().filter(|(name, _)| name != PROOF)
+    }
+
     /// The body as text.
     ///
     /// # Errors
@@ -155,6 +161,7 @@ impl RawRequest {
         let body = String::from_utf8_lossy(&plain).into_owned();
         // Rows of older versions contain the source's key.
         self.path = super::source::mask_addresses(&self.path);
+        self.headers = self.headers_of_network().cloned().collect();
         self.query = hide(&self.query);
         self.body = hide(&body).into_bytes();
         for (_, value) in &mut self.headers {

@@ -566,8 +566,9 @@ impl SourceSettings {
         if self.reversal_parameter.as_ref().is_some_and(|name| !is_name(name)) {
             add("/reversal_parameter", "the name of a parameter must have 1 to 100 characters");
         }
-        if self.reversal_prefix.as_ref().is_some_and(|it| it.trim().is_empty() || it.chars().count() > 20) {
-            add("/reversal_prefix", "must have 1 to 20 characters");
+        let is_prefix = |it: &String| !it.is_empty() && it.trim() == it && it.chars().count() <= 20;
+        if self.reversal_prefix.as_ref().is_some_and(|it| !is_prefix(it)) {
+            add("/reversal_prefix", "must have 1 to 20 characters, without spaces around them");
         }
         if self.transaction_id_parameters.len() > 5 || !self.transaction_id_parameters.iter().all(is_name) {
             add("/transaction_id_parameters", "at most 5 names of parameters, each with 1 to 100 characters");
@@ -641,8 +642,10 @@ impl SourceSettings {
     /// The transaction id of the sale that a reversal takes back: its own id without the prefix.
     pub fn without_reversal_prefix<'a>(&self, id: &'a str) -> &'a str {
         let prefix = self.reversal_prefix.as_deref().unwrap_or_default();
-        let beginning = id.get(..prefix.len()).filter(|it| it.eq_ignore_ascii_case(prefix));
-        beginning.map_or(id, |_| &id[prefix.len()..])
+        match id.split_at_checked(prefix.len()) {
+            Some((beginning, rest)) if !rest.is_empty() && beginning.eq_ignore_ascii_case(prefix) => rest,
+            _ => id,
+        }
     }
 
     /// The meaning of a notification without a status.
@@ -743,6 +746,21 @@ mod tests {
         assert_eq!(back.issues(), []);
         let lost = shown;
         assert_eq!(lost.issues().len(), 3, "a mask is not a secret");
+        let encrypted = settings(serde_json::json!({"guards": {
+            "encryption": {"scheme": "clickbank", "secret": "fourth-secret"},
+        }}));
+        let shown = encrypted.clone().masked();
+        assert!(!serde_json::to_string(&shown).unwrap().contains("fourth"));
+        assert_eq!((encrypted.issues().len(), shown.issues().len()), (0, 1));
+    }
+
+    #[test]
+    fn a_prefix_is_removed_from_the_id_of_a_reversal() {
+        let it = settings(serde_json::json!({"reversal_prefix": "r-"}));
+        for (id, wanted) in [("r-7", "7"), ("R-7", "7"), ("r-r-7", "r-7"), ("7", "7"), ("r-", "r-"), ("ü7", "ü7")] {
+            assert_eq!(it.without_reversal_prefix(id), wanted);
+        }
+        assert_eq!(settings(serde_json::json!({})).without_reversal_prefix("r-7"), "r-7");
     }
 
     #[test]

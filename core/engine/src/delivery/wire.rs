@@ -59,7 +59,7 @@ pub fn inbound_request(raw: &RawRequest) -> wire::InboundRequest {
         method: if raw.method == "POST" { wire::HttpMethod::Post } else { wire::HttpMethod::Get },
         path: raw.path.clone(),
         query: fields(&raw.query_pairs()),
-        headers: fields(&raw.headers),
+        headers: fields(raw.headers_of_network()),
         // A body that cannot be read was refused before.
         body: raw.plain_body().unwrap_or_default().into_owned(),
         remote_ip: raw.remote_ip.map(|ip| ip.to_string()),
@@ -119,8 +119,8 @@ fn unix_ms(at: Timestamp) -> u64 {
     at.millis().max(0).cast_unsigned()
 }
 
-fn fields(pairs: &[(String, String)]) -> Vec<wire::Field> {
-    owned_fields(pairs.to_vec())
+fn fields<'a>(pairs: impl IntoIterator<Item = &'a (String, String)>) -> Vec<wire::Field> {
+    owned_fields(pairs.into_iter().cloned().collect())
 }
 
 fn owned_fields(pairs: Vec<(String, String)>) -> Vec<wire::Field> {

@@ -61,11 +61,13 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest, is_complete: bool) -
         let sentence = "the request body was incomplete; have the network send it again";
         OutcomeDetails::new(Outcome::Refused, "incomplete_body", sentence)
     };
-    let admitted = if is_complete { guard(app, &source, key, &raw) } else { Err(incomplete()) };
-    let mut raw = raw.without_key(key, source.settings.guards.is_signed());
-    match admitted {
-        Ok(proof) => raw.headers.extend(proof),
-        Err(refusal) => return refuse(app, &source, raw, refusal).await.map(Some),
+    let mut arrived = raw;
+    arrived.headers = arrived.headers_of_network().cloned().collect();
+    let Guarded { refusal, proof } = guard(app, &source, key, &arrived)?;
+    let mut raw = arrived.without_key(key, source.settings.guards.is_signed());
+    raw.headers.extend(proof);
+    if let Some(refusal) = if is_complete { refusal } else { Some(incomplete()) } {
+        return refuse(app, &source, raw, refusal).await.map(Some);
     }
     let stored = store(app, &source, raw).await?;
     let (request, adapters_reply) = process(app, &source, stored).await?;
@@ -88,20 +90,37 @@ fn warn_of_address(app: &App, key: &str, raw: &RawRequest) {
     });
 }
 
-/// Checks the guards before the request is stored. Returns the header that proves it, if the guards need one, or the reason for
-/// a refusal. If the secrets of the guards cannot be opened, the request is stored, and its guards are checked later.
-fn guard(app: &App, source: &Source, key: &str, raw: &RawRequest) -> Result<Option<(String, String)>, OutcomeDetails> {
-    let Ok(guards) = app.vault.open_guards(&source.settings.guards, &source.id.to_string()) else { return Ok(None) };
-    match admission::refusal(source, &guards, raw, &addresses(app, key, raw), app.clock.now()) {
-        Some(refusal) => Err(refusal),
-        None => Ok(guards.proof(&raw.query)),
-    }
+/// What the guards say before a request is stored.
+#[derive(Default)]
+struct Guarded {
+    refusal: Option<OutcomeDetails>,
+    /// The header that proves to later checks that the request was signed.
+    proof: Option<(String, String)>,
+}
+
+/// Checks the guards before the request is stored. If their secrets cannot be opened, the request is stored, and its guards are
+/// checked later.
+///
+/// # Errors
+/// The secrets cannot be opened, and a later check could not replace this one.
+fn guard(app: &App, source: &Source, key: &str, raw: &RawRequest) -> Result<Guarded, Error> {
+    let guards = match app.vault.open_guards(&source.settings.guards, &source.id.to_string()) {
+        Ok(guards) => guards,
+        Err(error) if source.settings.guards.sign_address() => return Err(error.into()),
+        Err(_) => return Ok(Guarded::default()),
+    };
+    let (addresses, now) = (addresses(app, key, raw), app.clock.now());
+    Ok(Guarded {
+        refusal: admission::refusal(source, &guards, raw, &addresses, now),
+        proof: admission::proof(&guards, raw, &addresses, now),
+    })
 }
 
 /// The addresses by which a network may know the source: that of this server, and the host that the network called.
 fn addresses(app: &App, key: &str, raw: &RawRequest) -> Vec<String> {
     let called = raw.header("host").into_iter().flat_map(|host| ["https", "http"].map(|it| format!("{it}://{host}")));
-    std::iter::once(app.public_url.clone()).chain(called).map(|site| format!("{site}/in/{key}")).collect()
+    let sites = std::iter::once(app.public_url.clone()).chain(called);
+    sites.flat_map(|site| ["", "/"].map(|end| format!("{site}/in/{key}{end}"))).collect()
 }
 
 /// The number of refused requests that are stored per minute, from one peer to one source.

@@ -400,10 +400,15 @@ async fn first_of_equal_requests(
     within: Duration,
 ) -> Result<InboundRequestId, Stop> {
     let (id, received_at) = (request.id, request.received_at);
+    // Each span has its own rows: a short one must not move the beginning of a long one.
+    let fingerprint = match within == SECOND_TRY {
+        true => fingerprint_of(request),
+        false => notification::fingerprint(&["payment", &fingerprint_of(request)]),
+    };
     let (first, first_at) = storage::inbound::fingerprints::find_or_insert_request(
         app.db.writer(),
         source.id,
-        &fingerprint_of(request),
+        &fingerprint,
         id,
         received_at,
         received_at.minus(within),

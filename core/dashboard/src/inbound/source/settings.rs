@@ -206,11 +206,12 @@ impl SettingsForm {
 }
 
 /// The paths of the API that the form names in another way.
-const FIELDS: [(&str, &str); 13] = [
+const FIELDS: [(&str, &str); 14] = [
     ("/reply/status", "/reply_status"),
     ("/reply/body", "/reply_body"),
     ("/token/parameter", "/token_parameter"),
     ("/token/value", "/token_value"),
+    ("/encryption/secret", "/encryption_secret"),
     ("/hmac/header", "/signature_name"),
     ("/hmac/parameter", "/signature_name"),
     ("/hmac/secret", "/signature_secret"),

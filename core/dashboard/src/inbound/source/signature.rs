@@ -41,6 +41,8 @@ pub struct Signature {
     signature_signed: String,
     signature_text: String,
     signature_each: String,
+    /// `None` if the source has no encryption.
+    encryption_secret: Option<String>,
 }
 
 impl Signature {
@@ -52,6 +54,7 @@ impl Signature {
             signature_in: word(Place::Header),
             signature_algorithm: word(HashAlgorithm::Sha256),
             signature_signed: word(Signed::Body),
+            encryption_secret: guards.encryption.as_ref().map(|_| String::new()),
             ..Self::default()
         };
         let lines = [guards.hmac.as_ref().and_then(|it| it.text.as_ref()), guards.hash.as_ref().map(|it| &it.text)];
@@ -96,6 +99,10 @@ impl Signature {
             Signed::Text,
             Signed::Url,
         ];
+        // The encryption replaces the other guards.
+        if self.encryption_secret.is_some() {
+            return vec![secret("encryption_secret", "source_settings.encryption_secret")];
+        }
         let token = vec![
             Field::text("token_parameter", "source_settings.token_parameter")
                 .value(self.token_parameter.clone().unwrap_or_default())
@@ -129,6 +136,11 @@ impl Signature {
     /// The guards as the fields say. What has no field stays, such as a tolerance.
     pub fn apply(&self, stored: &Guards) -> Result<Guards, Error> {
         let mut guards = serde_json::to_value(stored).expect("guards are JSON");
+        if let Some(typed) = &self.encryption_secret
+            && let Some(stored) = guards["encryption"].get("secret").cloned()
+        {
+            guards["encryption"]["secret"] = typed_or(typed, &stored);
+        }
         if let Some(parameter) = &self.token_parameter {
             let token = guards["token"].take();
             guards["token"] = match parameter.trim() {
@@ -220,6 +232,7 @@ mod tests {
             json!({"hmac": {"header": "X-S", "secret": "12345678", "algorithm": "sha1", "tolerance_secs": 60}}),
             json!({"hash": {"parameter": "sig", "secret": "12345678", "algorithm": "md5", "text": "{each}", "each": "{value}{secret}",
                 "without_empty": true}}),
+            json!({"encryption": {"scheme": "clickbank", "secret": "12345678"}}),
         ] {
             let stored = guards(stored);
             assert_eq!(Signature::of(&stored).apply(&stored).unwrap(), stored);
@@ -256,5 +269,9 @@ mod tests {
         let wrong = Signature { signature: Some("hmac".into()), ..form };
         let Err(Error::Invalid(issues)) = wrong.apply(&hmac) else { panic!("HMAC has no MD5") };
         assert_eq!(issues[0].path, "/signature_algorithm");
+        let encrypted = |secret: &str| guards(json!({"encryption": {"scheme": "clickbank", "secret": secret}}));
+        let typed =
+            Signature { encryption_secret: Some("another-key".into()), ..Signature::of(&encrypted("12345678")) };
+        assert_eq!(typed.apply(&encrypted("12345678")).unwrap(), encrypted("another-key"));
     }
 }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
+use super::super::body::in_utf8;
 use super::place::hex;
 use super::request::NotAdmitted;
 
@@ -55,9 +56,10 @@ impl EncryptionGuard {
         let cipher = cbc::Decryptor::<Aes256>::new_from_slices(&key.as_bytes()[..32], &iv);
         let cipher = cipher.map_err(|_| NotAdmitted::NotEncrypted)?;
         let plain = cipher.decrypt_padded_mut::<Pkcs7>(&mut text).map_err(|_| NotAdmitted::NotDecrypted)?;
+        let plain = in_utf8(plain.trim_ascii_end().to_vec().into(), "").into_owned();
         // One wrong secret of 256 gives a right padding.
-        match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(plain) {
-            Ok(_) => Ok(plain.to_vec()),
+        match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&plain) {
+            Ok(_) => Ok(plain),
             Err(_) => Err(NotAdmitted::NotDecrypted),
         }
     }

@@ -14,8 +14,8 @@ use crate::timestamp::Timestamp;
 
 /// The tolerance of a time that is signed, if the guard names none.
 const TOLERANCE_SECS: u32 = 300;
-/// The header of [`HmacGuard::proof`].
-const PROOF: &str = "postrider-signed-url";
+/// The header of [`HmacGuard::proof`], which only stored requests have.
+pub(crate) const PROOF: &str = "postrider-signed-url";
 
 /// A header or parameter that must contain the HMAC of the request: in hexadecimal, base64 or base64url, with or without a
 /// prefix such as `sha256=` or `v1=`.
@@ -135,11 +135,13 @@ impl HmacGuard {
                 vec![fill(self.text.as_deref().unwrap_or_default(), value).into_bytes()]
             }
             Signed::Url if !given.body.is_empty() => return Err(place.wrong()),
+            Signed::Url if given.addresses.is_empty() => {
+                let is_proved =
+                    (given.header)(PROOF).is_some_and(|proof| is_signature(proof, &self.prove(given.query)));
+                return if is_proved { Ok(()) } else { Err(place.wrong()) };
+            }
             Signed::Url => {
-                let query = place.query_without(given.query);
-                if (given.header)(PROOF).is_some_and(|proof| is_signature(proof, &self.prove(given.query))) {
-                    return Ok(());
-                }
+                let query = place.query_without(given.query).ok_or_else(|| place.wrong())?;
                 let address = |address: &String| match query.as_str() {
                     "" => address.clone().into_bytes(),
                     query => format!("{address}?{query}").into_bytes(),
@@ -399,9 +401,14 @@ mod tests {
         assert_eq!(code(&query.replace("12.50", "99"), b"", &addresses, None), "signature_wrong");
         assert_eq!(code(&query, b"status=approved", &addresses, None), "signature_wrong");
         assert_eq!(code(&query, b"", &addresses[..1], None), "signature_wrong");
-        // A stored request has its proof instead of the address.
+        // Nothing hides in or beside the signature, which is not signed.
+        for hidden in ["?val=99", "%3Fval=99", "¤cy=EUR", "%C2%A4cy=EUR", "&hash=1", "&HASH=1"] {
+            assert_eq!(code(&format!("{query}{hidden}"), b"", &addresses, None), "signature_wrong", "{hidden}");
+        }
+        // A stored request has its proof instead of the address; another request has no use for one.
         let (_, proof) = guard.proof(&query).expect("the address is signed");
         assert_eq!(code(&query, b"", &[], Some(&proof)), "");
+        assert_eq!(code(&query, b"", &addresses[..1], Some(&proof)), "signature_wrong");
         assert_eq!(code(&query, b"", &[], None), "signature_wrong");
         assert_eq!(code(&query.replace("12.50", "99"), b"", &[], Some(&proof)), "signature_wrong");
     }

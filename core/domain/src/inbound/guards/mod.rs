@@ -17,6 +17,7 @@ use super::inbound_request::RawRequest;
 
 pub use encryption::{EncryptionGuard, EncryptionScheme};
 pub use hash::{HashAlgorithm, HashGuard};
+pub(crate) use hmac::PROOF;
 pub use hmac::{HmacAlgorithm, HmacGuard, Signed};
 pub use place::Place;
 use place::same;
@@ -94,7 +95,8 @@ pub struct TokenGuard {
 }
 
 impl Guards {
-    /// The request with its body in plain text. The other guards check the request like this.
+    /// The request with its body in plain text, and without the query, which is not encrypted. The networks are checked on this
+    /// request.
     ///
     /// # Errors
     /// The body should be encrypted with the source's secret, and is not.
@@ -104,7 +106,8 @@ impl Guards {
         let body = guard.decrypt(&body)?;
         let mut headers = raw.headers.clone();
         headers.retain(|(name, _)| name != "content-encoding");
-        Ok(Cow::Owned(RawRequest { body, headers, ..raw.clone() }))
+        // Anybody could add parameters to the address, and they would take precedence.
+        Ok(Cow::Owned(RawRequest { body, headers, query: String::new(), ..raw.clone() }))
     }
 
     /// Checks every guard. Fails with the first that does not pass.
@@ -136,9 +139,14 @@ impl Guards {
         self.hmac.as_ref().and_then(|guard| guard.proof(query))
     }
 
-    /// Whether a change of the body or the query would make the request inadmissible.
+    /// Whether requests have a signature.
     pub fn is_signed(&self) -> bool {
-        self.hmac.is_some() || self.hash.is_some() || self.encryption.is_some()
+        self.hmac.is_some() || self.hash.is_some()
+    }
+
+    /// Whether only the arrival of a request can show that it is signed, because a stored request lacks the address.
+    pub fn sign_address(&self) -> bool {
+        self.hmac.as_ref().is_some_and(|it| it.signed == Signed::Url)
     }
 
     /// Replaces the secrets with [`MASKED`] for responses.
@@ -171,6 +179,12 @@ impl Guards {
         }
         if let Some(hmac) = &self.hmac {
             hmac.issues().into_iter().for_each(|(path, sentence)| add(&format!("/hmac{path}"), sentence));
+        }
+        if self.encryption.is_some() && (self.token.is_some() || self.is_signed()) {
+            add(
+                "/encryption",
+                "cannot be combined with token, hmac or hash; the encryption shows who sent the request",
+            );
         }
         if let Some(hash) = &self.hash {
             hash.issues().into_iter().for_each(|(path, sentence)| add(&format!("/hash{path}"), sentence));

@@ -49,13 +49,23 @@ impl<'a> Place<'a> {
         Ok(pairs)
     }
 
-    /// A raw query without the pair of the signature.
-    pub(super) fn query_without(self, query: &str) -> String {
-        let is_signature = |pair: &&str| {
-            let name = pair.split('=').next().unwrap_or_default();
-            self.parameter.is_some_and(|signature| signature.eq_ignore_ascii_case(name))
-        };
-        query.split('&').filter(|pair| !is_signature(pair)).collect::<Vec<_>>().join("&")
+    /// A raw query without the pair of the signature. `None`: there is not exactly one such pair, or its value has characters
+    /// that no signature has, in which other parameters could be hidden.
+    pub(super) fn query_without(self, query: &str) -> Option<String> {
+        let Some(parameter) = self.parameter else { return Some(query.to_owned()) };
+        let is_of_signature = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
+        let (mut signed, mut signatures) = (Vec::new(), 0);
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if !parameter.eq_ignore_ascii_case(name) {
+                signed.push(pair);
+            } else if value.chars().all(is_of_signature) {
+                signatures += 1;
+            } else {
+                return None;
+            }
+        }
+        (signatures == 1).then(|| signed.join("&"))
     }
 
     pub(super) fn wrong(self) -> NotAdmitted {

@@ -85,7 +85,7 @@ pub struct Credentials<'a> {
     pub addresses: &'a [String],
     /// The raw query.
     pub query: &'a str,
-    /// The body, as it was sent.
+    /// The body, as it was sent; in plain text if the source has an encryption.
     pub body: &'a [u8],
     /// When the request arrived.
     pub at: Timestamp,

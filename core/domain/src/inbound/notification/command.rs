@@ -200,11 +200,12 @@ impl Notification {
 
     /// Whether it lowers the amount of a sale.
     pub fn is_refund(&self) -> bool {
-        let is_negative =
-            |amount: &Option<NotificationAmount>| amount.as_ref().is_some_and(|it| it.text.starts_with('-'));
-        let refunded = self.attribute(REFUNDED, 60).unwrap_or_default();
+        let is_some = |text: &str| text.contains(|c: char| c.is_ascii_digit() && c != '0');
+        let is_negative = |amount: &Option<NotificationAmount>| {
+            amount.as_ref().is_some_and(|it| it.text.trim().starts_with('-') && is_some(&it.text))
+        };
         [&self.sale, &self.payout, &self.revenue].into_iter().any(is_negative)
-            || refunded.contains(|c: char| c.is_ascii_digit() && c != '0')
+            || is_some(&self.attribute(REFUNDED, 60).unwrap_or_default())
     }
 
     /// The partial refund that the notification reports: how much was refunded so far, or negative amounts.
