@@ -179,7 +179,7 @@ async fn an_encrypted_body_is_read_with_the_secret_of_its_source(db: Database) {
     source.patch(json!({"fields": {"secret": "CLICKBANKKEY"}})).await.expect(200);
     let refused = text(&source.last().await, "id");
     let replayed = t.admin.post(&format!("/api/v1/inbound-requests/{refused}/replay"), &json!({})).await.expect(200);
-    assert_ne!(replayed["outcome"], "refused", "{replayed}");
+    assert_outcome(&replayed, "refused", "conversion_already_rejected");
 }
 
 async fn source_with_token_and_encryption(t: &TestApp) -> Value {

@@ -24,7 +24,7 @@ pub fn refusal(
     addresses: &[String],
     at: Timestamp,
 ) -> Option<OutcomeDetails> {
-    let admitted = guards.open(raw).and_then(|raw| {
+    let admitted = plain(guards, raw).and_then(|raw| {
         // A large body is parsed only if it may contain the token.
         let reports = LazyCell::new(|| read_all(&raw));
         admit(guards, &raw, addresses, at, &|| &**reports)
@@ -56,11 +56,21 @@ pub fn open<'a>(
         let sentence = "the body is larger than what is kept of it, 64 KiB, or 4 KiB of what a guard refuses; have the network send less, or report again";
         return Err(refused("body_too_large", sentence));
     }
-    let opened = guards.open(raw).map_err(|error| refused(error.code(), error.to_string()))?;
+    let opened = plain(guards, raw).map_err(|error| refused(error.code(), error.to_string()))?;
     match rejection(source, guards, &opened, at) {
         Some(rejection) => Err(rejection),
         None => Ok(opened),
     }
+}
+
+/// The request with its body in plain text, and without a query that is not encrypted like the body: anybody could add parameters
+/// to the address, and they would take precedence.
+fn plain<'a>(guards: &Guards, raw: &'a RawRequest) -> Result<Cow<'a, RawRequest>, NotAdmitted> {
+    let body = raw.plain_body().unwrap_or_default();
+    let Some(body) = guards.decrypt(&body)? else { return Ok(Cow::Borrowed(raw)) };
+    let mut headers = raw.headers.clone();
+    headers.retain(|(name, _)| name != "content-encoding");
+    Ok(Cow::Owned(RawRequest { body, headers, query: String::new(), ..raw.clone() }))
 }
 
 fn rejection(source: &Source, guards: &Guards, raw: &RawRequest, at: Timestamp) -> Option<OutcomeDetails> {

@@ -7,13 +7,10 @@ mod hmac;
 mod place;
 mod request;
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-
-use super::inbound_request::RawRequest;
 
 pub use encryption::{EncryptionGuard, EncryptionScheme};
 pub use hash::{HashAlgorithm, HashGuard};
@@ -95,19 +92,12 @@ pub struct TokenGuard {
 }
 
 impl Guards {
-    /// The request with its body in plain text, and without the query, which is not encrypted. The networks are checked on this
-    /// request.
+    /// The body in plain text; `None` if the source has no encryption.
     ///
     /// # Errors
-    /// The body should be encrypted with the source's secret, and is not.
-    pub fn open<'a>(&self, raw: &'a RawRequest) -> Result<Cow<'a, RawRequest>, NotAdmitted> {
-        let Some(guard) = &self.encryption else { return Ok(Cow::Borrowed(raw)) };
-        let body = raw.plain_body().map_err(|_| NotAdmitted::NotEncrypted)?;
-        let body = guard.decrypt(&body)?;
-        let mut headers = raw.headers.clone();
-        headers.retain(|(name, _)| name != "content-encoding");
-        // Anybody could add parameters to the address, and they would take precedence.
-        Ok(Cow::Owned(RawRequest { body, headers, query: String::new(), ..raw.clone() }))
+    /// The body is not encrypted with the source's secret.
+    pub fn decrypt(&self, body: &[u8]) -> Result<Option<Vec<u8>>, NotAdmitted> {
+        self.encryption.as_ref().map(|guard| guard.decrypt(body)).transpose()
     }
 
     /// Checks every guard. Fails with the first that does not pass.
