@@ -66,8 +66,8 @@ pub fn open<'a>(
 /// The request with its body in plain text, and without a query that is not encrypted like the body: anybody could add parameters
 /// to the address, and they would take precedence.
 fn plain<'a>(guards: &Guards, raw: &'a RawRequest) -> Result<Cow<'a, RawRequest>, NotAdmitted> {
-    let body = raw.plain_body().unwrap_or_default();
-    let Some(body) = guards.decrypt(&body)? else { return Ok(Cow::Borrowed(raw)) };
+    let Some(encryption) = &guards.encryption else { return Ok(Cow::Borrowed(raw)) };
+    let body = encryption.decrypt(&raw.plain_body().unwrap_or_default())?;
     let mut headers = raw.headers.clone();
     headers.retain(|(name, _)| name != "content-encoding");
     Ok(Cow::Owned(RawRequest { body, headers, query: String::new(), ..raw.clone() }))

@@ -44,7 +44,7 @@ impl EncryptionGuard {
     ///
     /// # Errors
     /// The body is not encrypted, or with another secret.
-    pub(super) fn decrypt(&self, body: &[u8]) -> Result<Vec<u8>, NotAdmitted> {
+    pub fn decrypt(&self, body: &[u8]) -> Result<Vec<u8>, NotAdmitted> {
         let EncryptionScheme::Clickbank = self.scheme;
         let envelope: Envelope = serde_json::from_slice(body).map_err(|_| NotAdmitted::NotEncrypted)?;
         // The network's lines have 76 characters.

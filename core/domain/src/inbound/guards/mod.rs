@@ -92,14 +92,6 @@ pub struct TokenGuard {
 }
 
 impl Guards {
-    /// The body in plain text; `None` if the source has no encryption.
-    ///
-    /// # Errors
-    /// The body is not encrypted with the source's secret.
-    pub fn decrypt(&self, body: &[u8]) -> Result<Option<Vec<u8>>, NotAdmitted> {
-        self.encryption.as_ref().map(|guard| guard.decrypt(body)).transpose()
-    }
-
     /// Checks every guard. Fails with the first that does not pass.
     pub fn admit(&self, given: &Credentials<'_>) -> Result<(), NotAdmitted> {
         if !self.networks.is_empty() {
