@@ -222,7 +222,7 @@ pub fn status_of_outcome(result: &OutcomeDetails) -> StatusCode {
         "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
         "network_not_allowed" | "source_disabled" | "affiliate_suspended" => StatusCode::FORBIDDEN,
         "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
-        "adapter_missing" => StatusCode::SERVICE_UNAVAILABLE,
+        "adapter_missing" | "secret_unreadable" => StatusCode::SERVICE_UNAVAILABLE,
         _ if result.outcome == Outcome::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }

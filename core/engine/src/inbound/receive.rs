@@ -63,7 +63,7 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest, is_complete: bool) -
     };
     let mut arrived = raw;
     arrived.headers = arrived.headers_of_network().cloned().collect();
-    let Guarded { refusal, proof } = guard(app, &source, key, &arrived)?;
+    let Guarded { refusal, proof } = guard(app, &source, key, &arrived);
     let mut raw = arrived.without_key(key, source.settings.guards.is_signed());
     raw.headers.extend(proof);
     if let Some(refusal) = if is_complete { refusal } else { Some(incomplete()) } {
@@ -99,21 +99,22 @@ struct Guarded {
 }
 
 /// Checks the guards before the request is stored. If their secrets cannot be opened, the request is stored, and its guards are
-/// checked later.
-///
-/// # Errors
-/// The secrets cannot be opened, and a later check could not replace this one.
-fn guard(app: &App, source: &Source, key: &str, raw: &RawRequest) -> Result<Guarded, Error> {
+/// checked later; it is refused if they cannot be checked later.
+fn guard(app: &App, source: &Source, key: &str, raw: &RawRequest) -> Guarded {
     let guards = match app.vault.open_guards(&source.settings.guards, &source.id.to_string()) {
         Ok(guards) => guards,
-        Err(error) if source.settings.guards.sign_address() => return Err(error.into()),
-        Err(_) => return Ok(Guarded::default()),
+        // The network sends it again later.
+        Err(error) if source.settings.guards.sign_address() => {
+            let refusal = OutcomeDetails::new(Outcome::Refused, error.code(), error.to_string());
+            return Guarded { refusal: Some(refusal), proof: None };
+        }
+        Err(_) => return Guarded::default(),
     };
     let (addresses, now) = (addresses(app, key, raw), app.clock.now());
-    Ok(Guarded {
+    Guarded {
         refusal: admission::refusal(source, &guards, raw, &addresses, now),
         proof: admission::proof(&guards, raw, &addresses, now),
-    })
+    }
 }
 
 /// The addresses by which a network may know the source: that of this server, and the host that the network called.
