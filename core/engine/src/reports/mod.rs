@@ -8,7 +8,7 @@ mod scopes;
 pub(crate) mod state;
 mod verify;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbErr};
@@ -332,8 +332,8 @@ async fn conversions(
 const END_OF_TIME: Timestamp = Timestamp::from_millis((1 << 48) - 1);
 
 /// The size of the packed data.
-fn bytes(segments: &BTreeMap<Timestamp, Columns>) -> usize {
-    segments.values().flatten().map(|(_, data)| data.len()).sum()
+fn bytes(segments: &[(Timestamp, Columns)]) -> usize {
+    segments.iter().flat_map(|(_, columns)| columns).map(|(_, data)| data.len()).sum()
 }
 
 /// Consecutive windows of a period. Windows become shorter if they contain much data, and longer if they contain

@@ -2,7 +2,7 @@
 
 mod raw;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use uuid::Uuid;
@@ -264,7 +264,7 @@ pub async fn list_segments(
     subject: Subject,
     (from, to): (Timestamp, Timestamp),
     columns: &[u8],
-) -> Result<BTreeMap<Timestamp, Columns>, DbErr> {
+) -> Result<Vec<(Timestamp, Columns)>, DbErr> {
     let numbers: Vec<_> = columns.iter().map(u8::to_string).collect();
     let sql = format!(
         "SELECT segment, number, version, data FROM report_columns
@@ -272,12 +272,16 @@ pub async fn list_segments(
         numbers.join(", ")
     );
     let values = vec![(subject as i32).into(), from.into(), to.into()];
-    let mut segments: BTreeMap<Timestamp, Columns> = BTreeMap::new();
+    let mut segments: Vec<(Timestamp, Columns)> = Vec::new();
+    // By position: a report of a month has thousands of rows.
     for row in db.query_all_raw(statement(db, &sql, values)).await? {
-        check_version(row.try_get("", "version")?).map_err(|error| DbErr::Custom(error.to_string()))?;
-        let number: i32 = row.try_get("", "number")?;
-        let number = u8::try_from(number).map_err(|_| damaged(Damaged))?;
-        segments.entry(row.try_get("", "segment")?).or_default().push((number, row.try_get("", "data")?));
+        check_version(row.try_get_by_index(2)?).map_err(|error| DbErr::Custom(error.to_string()))?;
+        let (segment, number): (Timestamp, i32) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let column = (u8::try_from(number).map_err(|_| damaged(Damaged))?, row.try_get_by_index(3)?);
+        match segments.last_mut() {
+            Some((last, columns)) if *last == segment => columns.push(column),
+            _ => segments.push((segment, vec![column])),
+        }
     }
     Ok(segments)
 }
