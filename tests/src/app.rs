@@ -79,8 +79,9 @@ impl TestApp {
         let program = crate::process::program().to_owned();
         TestApp::start_with(database, |settings| {
             settings.compiler_program = Some(program);
-            // A cache for this test only, so that the test can detect compilations.
+            // A cache for this test only, so that the test can detect compilations. Those of the built-in adapters take seconds.
             settings.adapter_cache_dir = None;
+            crate::process::copy_built_in(&settings.adapter_cache_dir());
         })
         .await
     }

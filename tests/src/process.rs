@@ -2,9 +2,10 @@
 //! and read its logs.
 
 use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use crate::client::Client;
 use crate::database::Database;
@@ -17,6 +18,26 @@ pub const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_tests";
 /// would be spent on compilation.
 pub fn adapter_cache() -> PathBuf {
     std::env::temp_dir().join("postrider-tests-adapters")
+}
+
+/// Copies the compiled built-in adapters of [`adapter_cache`] to another cache.
+pub fn copy_built_in(cache: &Path) {
+    static COMPILED: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
+        let shared = adapter_cache();
+        let host = host::Host::start(&shared).expect("the host starts");
+        let digests: Vec<_> = host.built_in().iter().map(|it| it.adapter.digest().to_owned()).collect();
+        let is_built_in = |file: &PathBuf| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            name.ends_with(".compiled") && digests.iter().any(|digest| name.starts_with(digest))
+        };
+        let files = std::fs::read_dir(shared).expect("it was used").map(|entry| entry.expect("it is ours").path());
+        files.filter(is_built_in).collect()
+    });
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(cache).expect("the folder is the test's");
+    for file in &*COMPILED {
+        let name = file.file_name().expect("it is a file");
+        std::fs::copy(file, cache.join(name)).expect("both folders are the tests'");
+    }
 }
 
 /// The log lines that a failed test prints.

@@ -12,6 +12,7 @@ use std::sync::{Arc, LazyLock};
 use engine::delivery::cases::Case;
 use host::{Adapter, AdapterError, Host, Session, wire};
 use postrider_tests::plugins;
+use postrider_tests::process::adapter_cache;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
@@ -26,7 +27,7 @@ struct Subject {
 }
 
 static SUBJECTS: LazyLock<BTreeMap<String, Subject>> = LazyLock::new(|| {
-    let host = Host::start(&std::env::temp_dir().join("postrider-test-adapters")).expect("the host starts");
+    let host = Host::start(&adapter_cache()).expect("the host starts");
     let mut subjects: BTreeMap<String, Subject> =
         plugins::plugins().into_iter().map(|slug| (slug.clone(), subject(&host, &slug))).collect();
     for (adapter, config) in configs_of_templates() {

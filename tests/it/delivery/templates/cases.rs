@@ -16,7 +16,7 @@ use engine::delivery::{samples, templates, wire};
 use host::{Adapter, Host, wire as contract};
 use postrider_tests::app::START_MS;
 use postrider_tests::client::text;
-use postrider_tests::temp::TempDir;
+use postrider_tests::process::adapter_cache;
 use serde_json::{Value, json};
 
 #[test]
@@ -113,13 +113,11 @@ fn every_setting_of_a_source_is_understood() {
 
 pub struct Adapters {
     host: Host,
-    _cache: TempDir,
 }
 
 impl Adapters {
     pub fn start() -> Self {
-        let cache = TempDir::new("adapters");
-        Self { host: Host::start(cache.path()).expect("the host starts"), _cache: cache }
+        Self { host: Host::start(&adapter_cache()).expect("the host starts") }
     }
 
     /// The adapter of a template, with the template's configuration.
