@@ -46,8 +46,8 @@ pub struct ComparedRow {
     pub before: Option<Figures>,
 }
 
-/// Computes a report, its series by `unit`, and both for the period `before`. Each period is read once. Rows by time have
-/// the newest first.
+/// Computes a report, its series by `unit`, and both for the period `before`, at the same time. Each period is read once. Rows
+/// by time have the newest first.
 ///
 /// # Errors
 /// The filter names another affiliate, or too many reports are being computed.
@@ -64,12 +64,15 @@ pub async fn compare(
     let zone = request.query.zone;
     let span = (request.from, request.until);
     let all = ReportRequest { currency: None, sort: Sort::Key, limit: usize::MAX, ..request.clone() };
-    let (rows, series) = both(app, actor, all.clone(), &groups, &of_series).await?;
+    let earlier = async {
+        let Some(before) = before else { return Ok(None) };
+        let request = ReportRequest { from: before.0, until: before.1, ..all.clone() };
+        both(app, actor, request, &groups, &of_series).await.map(|counted| Some((before, counted)))
+    };
+    let ((rows, series), earlier) = tokio::try_join!(both(app, actor, all.clone(), &groups, &of_series), earlier)?;
     let mut compared = Comparison::new(rows, &request);
     compared.series = series.rows;
-    if let Some(before) = before {
-        let earlier = ReportRequest { from: before.0, until: before.1, ..all };
-        let (mut rows, mut series) = both(app, actor, earlier, &groups, &of_series).await?;
+    if let Some((before, (mut rows, mut series))) = earlier {
         shift(&mut rows.rows, &groups, zone, before, span);
         shift(&mut series.rows, &of_series, zone, before, span);
         compared.series_before = series.rows;
