@@ -342,11 +342,12 @@ impl Shown {
     async fn load(app: &App, actor: Actor, formats: &Formats, url: &ListUrl, ask: &Ask) -> Result<Self, Error> {
         let request = ReportRequest { currency: None, sort: Sort::Key, limit: usize::MAX, ..ask.request(formats) };
         let groupings = [vec![KEYWORD, PAGE], vec![KEYWORD], vec![PAGE]];
-        let [cells, keywords, pages] = report_each(app, actor, request.clone(), groupings).await?;
         let (from, until) = ask.period.before().span();
-        let mut before = ReportRequest { from, until, ..request };
+        let mut before = ReportRequest { from, until, ..request.clone() };
         before.query.groups = vec![Group::Offer];
-        let before = report(app, actor, before).await?.totals;
+        let (counted, before) =
+            futures::try_join!(report_each(app, actor, request, groupings), report(app, actor, before))?;
+        let ([cells, keywords, pages], before) = (counted, before.totals);
         let currencies = currencies_of([&keywords.totals]);
         let currency = ask.currency.or(currencies.first().copied());
         let revenue = revenue(actor.is_staff());

@@ -69,7 +69,7 @@ pub async fn compare(
         let request = ReportRequest { from: before.0, until: before.1, ..all.clone() };
         both(app, actor, request, &groups, &of_series).await.map(|counted| Some((before, counted)))
     };
-    let ((rows, series), earlier) = tokio::try_join!(both(app, actor, all.clone(), &groups, &of_series), earlier)?;
+    let ((rows, series), earlier) = futures::try_join!(both(app, actor, all.clone(), &groups, &of_series), earlier)?;
     let mut compared = Comparison::new(rows, &request);
     compared.series = series.rows;
     if let Some((before, (mut rows, mut series))) = earlier {

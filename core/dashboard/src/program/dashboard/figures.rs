@@ -54,13 +54,16 @@ pub enum Headlines {
 /// Too many reports are being computed, or the report takes too long.
 pub async fn load(app: &App, viewer: &Viewer, actor: Actor, days: u32, headlines: Headlines) -> Result<Figures, Error> {
     let formats = viewer.formats;
-    let (from, until) = last_days(2 * days, formats.now, formats.zone);
-    let query = ReportQuery { groups: vec![Group::Time(Unit::Day)], filter: Filter::default(), zone: formats.zone };
-    let request = ReportRequest { query, from, until, currency: None, sort: Sort::Key, limit: usize::MAX };
-    let counted = reports::series(app, actor, request).await?;
-    let by_day: Vec<_> = counted.rows.into_iter().map(|(key, figures)| (day_of(&key, &formats), figures)).collect();
-    let (before, now) = by_day.split_at(by_day.len().saturating_sub(days as usize));
-    Ok(Figures::new(&formats, before, now, headlines))
+    let (first, _) = last_days(2 * days, formats.now, formats.zone);
+    let (middle, end) = last_days(days, formats.now, formats.zone);
+    let by_day = async |from, until| {
+        let query = ReportQuery { groups: vec![Group::Time(Unit::Day)], filter: Filter::default(), zone: formats.zone };
+        let request = ReportRequest { query, from, until, currency: None, sort: Sort::Key, limit: usize::MAX };
+        let counted = reports::series(app, actor, request).await?;
+        Ok::<Vec<_>, Error>(counted.rows.into_iter().map(|(key, it)| (day_of(&key, &formats), it)).collect())
+    };
+    let (before, now) = futures::try_join!(by_day(first, middle), by_day(middle, end))?;
+    Ok(Figures::new(&formats, &before, &now, headlines))
 }
 
 const OF_PROGRAM: [Sort; 4] = [Sort::Clicks, Sort::Conversions, Sort::Revenue, Sort::Profit];
