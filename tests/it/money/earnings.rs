@@ -479,6 +479,9 @@ async fn a_statement_runs_from_opening_to_closing(db: Database) {
     let part = t.admin.get(&path).await.expect(200);
     assert_eq!(part["opening"]["pending"], "12.50");
     assert_eq!(part["closing"], all["closing"]);
+    let path = format!("/api/v1/statement?affiliate_id={}&currency=USD&from=2030-01-01T00:00:00Z", affiliate.id);
+    let future = t.admin.get(&path).await.expect(200);
+    assert_eq!((&future["lines"], &future["opening"]), (&json!([]), &all["closing"]));
 
     let request = affiliate.client.request(Method::GET, "/api/v1/statement?currency=USD").header("accept", "text/csv");
     let csv = affiliate.client.send(request).await;

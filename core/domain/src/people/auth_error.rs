@@ -87,7 +87,8 @@ pub fn whole_seconds(wait: Duration) -> u32 {
     u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
 }
 
-fn seconds(wait: &Duration) -> String {
+/// `1 second`, `20 seconds`.
+pub(crate) fn seconds(wait: &Duration) -> String {
     match whole_seconds(*wait) {
         1 => "1 second".to_owned(),
         seconds => format!("{seconds} seconds"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::people::auth_error::whole_seconds;
+use crate::people::auth_error::seconds;
 
 /// A limit is reached.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum QuotaError {
         limit: u32,
     },
     /// Too many test requests.
-    #[error("at most {per_minute} test requests are allowed per minute; try again in {} seconds", whole_seconds(*.wait))]
+    #[error("at most {per_minute} test requests are allowed per minute; try again in {}", seconds(.wait))]
     Tests {
         /// The limit per minute.
         per_minute: u32,
@@ -55,7 +55,7 @@ pub enum QuotaError {
     },
     /// Too many manual retries.
     #[error(
-        "at most {per_minute} retries of deliveries and inbound requests are allowed per minute; try again in {} seconds", whole_seconds(*.wait)
+        "at most {per_minute} retries of deliveries and inbound requests are allowed per minute; try again in {}", seconds(.wait)
     )]
     Retries {
         /// The limit per minute.

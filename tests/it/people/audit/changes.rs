@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::people::redaction;
 use engine::config::Registration;
 use futures::future::join_all;
 use postrider_tests::app::Affiliate;
@@ -534,4 +535,91 @@ async fn simultaneous_changes_are_recorded_in_sequence(db: Database) {
     }
     assert!(steps.is_empty(), "they do not follow from each other: {steps:?}");
     assert_eq!(t.admin.get(&path).await.expect(200)["hold_days"], days);
+}
+
+/// The fields whose values the audit log hides: secrets, people, ids and words of others, and free text.
+const HIDDEN: [&str; 44] = [
+    "algorithm",
+    "attributes",
+    "bic",
+    "body",
+    "characters",
+    "click_id",
+    "code",
+    "config",
+    "current",
+    "customer_email",
+    "customer_id",
+    "customer_name",
+    "details",
+    "each",
+    "encryption",
+    "fields",
+    "guards",
+    "hash",
+    "header",
+    "hmac",
+    "iban",
+    "networks",
+    "new",
+    "note",
+    "parameter",
+    "password",
+    "plan_name",
+    "plan_price",
+    "purchase_date",
+    "purchase_id",
+    "referral_code",
+    "schema",
+    "scheme",
+    "seal_keys",
+    "secret",
+    "send",
+    "signed",
+    "test_click_id",
+    "text",
+    "timestamp_header",
+    "token",
+    "tolerance_secs",
+    "transaction_id",
+    "without_empty",
+];
+
+#[test]
+fn each_field_of_a_request_is_shown_or_hidden_on_purpose() {
+    let description = web::router::describe();
+    let mut fields = BTreeSet::new();
+    for (path, operations) in description["paths"].as_object().expect("there are paths") {
+        for (method, operation) in operations.as_object().expect("a path has operations") {
+            if method == "get" && !path.contains("/exports/") {
+                continue;
+            }
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            fields.extend(parameters.filter(|it| it["in"] == "query").map(|it| text(it, "name")));
+            for content in operation["requestBody"]["content"].as_object().into_iter().flat_map(serde_json::Map::values)
+            {
+                collect_fields(&description, &content["schema"], &mut BTreeSet::new(), &mut fields);
+            }
+        }
+    }
+    let hidden: BTreeSet<_> = fields.iter().map(String::as_str).filter(|it| !redaction::is_shown(it)).collect();
+    assert_eq!(hidden, BTreeSet::from(HIDDEN));
+}
+
+/// The names of all fields of a schema, also of the schemas to which it refers.
+fn collect_fields(description: &Value, schema: &Value, seen: &mut BTreeSet<String>, fields: &mut BTreeSet<String>) {
+    if let Some(name) = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next()) {
+        if seen.insert(name.to_owned()) {
+            collect_fields(description, &description["components"]["schemas"][name], seen, fields);
+        }
+        return;
+    }
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        fields.insert(name.clone());
+        collect_fields(description, field, seen, fields);
+    }
+    let parts = ["allOf", "anyOf", "oneOf"].into_iter().flat_map(|it| schema[it].as_array().into_iter().flatten());
+    for part in parts.chain([&schema["items"], &schema["additionalProperties"]]).filter(|it| it.is_object()) {
+        collect_fields(description, part, seen, fields);
+    }
 }

@@ -243,11 +243,13 @@ pub async fn get_statement(
         .affiliate_id
         .or(actor.confined_to())
         .ok_or_else(|| Problem::bad_request("invalid_parameter", "affiliate_id is missing"))?;
+    let from = period.from.unwrap_or(Timestamp::from_millis(0));
     let request = StatementRequest {
         affiliate_id,
         currency: params.currency,
-        from: period.from.unwrap_or(Timestamp::from_millis(0)),
-        until: period.until.unwrap_or(Timestamp::from_millis(app.clock.now().millis() + 1)),
+        from,
+        // A statement that begins in the future is empty.
+        until: period.until.unwrap_or(from.max(Timestamp::from_millis(app.clock.now().millis() + 1))),
         after: None,
     };
     let place = app.heavy.stream(actor).await?;
