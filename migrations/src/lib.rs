@@ -39,6 +39,7 @@ mod m2026_11_29_000034_notifications;
 mod m2026_11_30_000035_goals;
 mod m2026_11_30_000036_lists;
 mod m2026_11_30_000038_posting_order;
+mod m2026_12_01_000039_sums_of_entries;
 mod online;
 
 use sea_orm_migration::prelude::*;
@@ -86,6 +87,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_30_000035_goals::Migration),
             Box::new(m2026_11_30_000036_lists::Migration),
             Box::new(m2026_11_30_000038_posting_order::Migration),
+            Box::new(m2026_12_01_000039_sums_of_entries::Migration),
         ]
     }
 

@@ -9,14 +9,14 @@ use domain::ids::SourceId;
 use domain::people::actor::Actor;
 use domain::reports::figures::Figures;
 use domain::reports::keys::Key;
-use domain::reports::ranking::{Ranked, Sort, rank};
+use domain::reports::ranking::{Ranked, Sort, added_up, rank};
 use domain::reports::{Dimension, Group};
 use engine::Error;
 use engine::app::App;
 use engine::inbound::sources;
 use engine::inbound::visible_source::{address, paste_urls};
 use engine::reports::comparison::currencies_of;
-use engine::reports::{ReportRequest, report, report_each};
+use engine::reports::{ReportRequest, report};
 use serde::Serialize;
 use web::auth::Caller;
 use web::errors::Problem;
@@ -340,26 +340,25 @@ impl Counted<'_> {
 
 impl Shown {
     async fn load(app: &App, actor: Actor, formats: &Formats, url: &ListUrl, ask: &Ask) -> Result<Self, Error> {
-        let request = ReportRequest { currency: None, sort: Sort::Key, limit: usize::MAX, ..ask.request(formats) };
-        let groupings = [vec![KEYWORD, PAGE], vec![KEYWORD], vec![PAGE]];
+        let mut request = ReportRequest { currency: None, sort: Sort::Key, limit: usize::MAX, ..ask.request(formats) };
+        request.query.groups = vec![KEYWORD, PAGE];
         let (from, until) = ask.period.before().span();
         let mut before = ReportRequest { from, until, ..request.clone() };
         before.query.groups = vec![Group::Offer];
-        let (counted, before) =
-            futures::try_join!(report_each(app, actor, request, groupings), report(app, actor, before))?;
-        let ([cells, keywords, pages], before) = (counted, before.totals);
-        let currencies = currencies_of([&keywords.totals]);
+        let (cells, before) = futures::try_join!(report(app, actor, request), report(app, actor, before))?;
+        let currencies = currencies_of([&cells.totals]);
         let currency = ask.currency.or(currencies.first().copied());
         let revenue = revenue(actor.is_staff());
         let known = figures_of_map(actor.is_staff());
         let default = if currency.is_some() { revenue } else { Sort::Clicks };
         let figure = ask.figure.filter(|figure| known.contains(figure)).unwrap_or(default);
-        let order = |ranked: Ranked, group| rank(ranked.rows, &[group], (figure, currency), usize::MAX);
+        let by = |at, group| rank(added_up(&cells.rows, at), &[group], (figure, currency), usize::MAX);
+        let (keywords, pages) = (by(0, KEYWORD), by(1, PAGE));
         let counted = Counted {
             cells: cells.rows.into_iter().collect(),
-            keywords: order(keywords, KEYWORD),
-            pages: order(pages, PAGE),
-            before,
+            keywords,
+            pages,
+            before: before.totals,
             figure,
             revenue,
             currency,

@@ -1,5 +1,7 @@
 //! The order of a report's rows, and which of them are shown.
 
+use std::collections::HashMap;
+
 use crate::amounts::Currency;
 use crate::timestamp::Timestamp;
 
@@ -82,6 +84,15 @@ pub struct Ranked {
     pub totals: Figures,
 }
 
+/// The rows of a report by several groups, added up by one of them.
+pub fn added_up(rows: &[(Vec<Key>, Figures)], group: usize) -> Vec<(Vec<Key>, Figures)> {
+    let mut sums: HashMap<Key, Figures> = HashMap::new();
+    for (keys, figures) in rows {
+        sums.entry(keys[group].clone()).or_default().add(figures);
+    }
+    sums.into_iter().map(|(key, figures)| (vec![key], figures)).collect()
+}
+
 /// Sorts rows, largest first, or by key, smallest first; equal rows by their keys. Keeps `limit` rows.
 pub fn rank(
     mut rows: Vec<(Vec<Key>, Figures)>,
@@ -110,4 +121,23 @@ fn place(groups: &[Group], keys: &[Key]) -> Vec<(Option<Timestamp>, Key)> {
         _ => None,
     };
     groups.iter().zip(keys).map(|it| (at(it), it.1.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_added_up_by_one_of_their_groups() {
+        let key = |text: &str| Key::Text(text.into());
+        let row = |keyword, page, approved| (vec![key(keyword), key(page)], Figures { approved, ..Figures::default() });
+        let rows = [row("a", "x", 1), row("a", "y", 2), row("b", "x", 4)];
+        let sums = |group| {
+            let mut sums: Vec<_> = added_up(&rows, group).into_iter().map(|(keys, it)| (keys, it.approved)).collect();
+            sums.sort();
+            sums
+        };
+        assert_eq!(sums(0), [(vec![key("a")], 3), (vec![key("b")], 4)]);
+        assert_eq!(sums(1), [(vec![key("x")], 5), (vec![key("y")], 2)]);
+    }
 }

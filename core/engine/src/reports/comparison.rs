@@ -11,7 +11,7 @@ use domain::reports::Group;
 use domain::reports::calendar::{Unit, labels};
 use domain::reports::figures::Figures;
 use domain::reports::keys::Key;
-use domain::reports::ranking::{Ranked, Sort, rank};
+use domain::reports::ranking::{Ranked, Sort, added_up, rank};
 use domain::reports::zone::Zone;
 use domain::timestamp::Timestamp;
 
@@ -81,7 +81,8 @@ pub async fn compare(
     Ok(compared)
 }
 
-/// The rows of a report, and its series. A report by time is its own series.
+/// The rows of a report, and its series. A report by time is its own series, and the rows of one by a group with few values
+/// are the sums of its series.
 async fn both(
     app: &App,
     actor: Actor,
@@ -92,6 +93,15 @@ async fn both(
     if groups == of_series {
         let rows = report(app, actor, request).await?;
         return Ok((rows.clone(), rows));
+    }
+    if let [_, of_first] = of_series
+        && groups == [*of_first]
+    {
+        let mut request = request;
+        request.query.groups = of_series.to_vec();
+        let series = report(app, actor, request).await?;
+        let rows = rank(added_up(&series.rows, 1), groups, (Sort::Key, None), usize::MAX);
+        return Ok((rows, series));
     }
     let [rows, series] = report_each(app, actor, request, [groups.to_vec(), of_series.to_vec()]).await?;
     Ok((rows, series))

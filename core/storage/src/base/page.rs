@@ -136,17 +136,15 @@ pub(crate) async fn count<E: EntityTrait>(
     page: PageRequest,
 ) -> Result<(u64, Option<Uuid>), DbErr> {
     let ids = page.range(select.select_only().column(id), id).order_by_desc(id);
-    // The last row of a full page, and the one after it.
-    let end: Vec<Uuid> = ids.clone().offset(page.limit - 1).limit(2).into_tuple().all(db).await?;
-    let rows = ids.limit(page.limit).into_query();
+    let rows = ids.clone().limit(page.limit).into_query();
     let counting = Query::select().expr_as(Expr::cust("count(*)"), "matching").from_subquery(rows, "page").to_owned();
-    let matching = match end[..] {
-        [] => match db.query_one(&counting).await? {
-            Some(row) => row.try_get::<i64>("", "matching")?.unsigned_abs(),
-            None => 0,
-        },
-        _ => page.limit,
-    };
+    let counted = db.query_one(&counting).await?;
+    let matching = counted.map_or(Ok(0), |row| row.try_get::<i64>("", "matching"))?.unsigned_abs();
+    if matching < page.limit {
+        return Ok((matching, None));
+    }
+    // The last row of the full page, and the one after it.
+    let end: Vec<Uuid> = ids.offset(page.limit - 1).limit(2).into_tuple().all(db).await?;
     Ok((matching, end.first().copied().filter(|_| end.len() == 2)))
 }
 
